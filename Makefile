@@ -1,0 +1,48 @@
+# Two commands do all the set-up on a fresh machine with Python 3.10 or newer, make and pip:
+#   make demo    segments the bundled example with the bundled weights
+#   make test    lints, checks types and runs the tests
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Handed on to pytest: make test PYTEST_ARGS="-n 2", or PYTEST_ARGS="-k floors".
+PYTEST_ARGS ?=
+
+DEMO_IMAGE := examples/scene.jpg
+DEMO_EXPRESSIONS := "the person in red" "the leftmost tree" "the cup that is not blue"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo   segment $(DEMO_IMAGE) with the bundled weights"
+	@echo "make test   lint, check types, run the tests"
+	@echo "make lint   lint and check types only"
+	@echo "make clean  remove the environment and what was generated"
+
+demo: $(INSTALLED)
+	$(BIN)/m3att predict $(DEMO_IMAGE) $(DEMO_EXPRESSIONS) --out out/demo
+
+test: lint
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+
+# Installs again only when what is to be installed has changed; __init__.py holds the version. A system whose venv
+# module comes without pip (Debian without python3-venv) lends its own pip to the new environment.
+$(INSTALLED): pyproject.toml constraints.txt src/m3att/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "m3att needs Python 3.10 or newer: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

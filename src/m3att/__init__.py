@@ -1,0 +1,29 @@
+"""Referring image segmentation: an image and an expression in, the mask of the referent out.
+
+>>> from m3att import Segmenter                             # doctest: +SKIP
+>>> scene = Segmenter.from_pretrained("bundled").encode("park.png")
+>>> [prediction.mask for prediction in scene.segment(["the man in red"])]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from m3att.segmenter import Prediction, Scene, Segmenter
+
+__version__ = "0.1.0"
+__all__ = ["Prediction", "Scene", "Segmenter", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the Python API on first use: `import m3att` alone must not wait for PyTorch (PEP 562)."""
+    if name in {"Prediction", "Scene", "Segmenter"}:
+        from importlib import import_module
+
+        return getattr(import_module("m3att.segmenter"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

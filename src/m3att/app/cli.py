@@ -1,0 +1,118 @@
+"""The command line: finds the command, and turns every error that a user can cause into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from m3att import __version__
+from m3att.app import commands, runs
+from m3att.errors import ConfigError, M3AttError
+from m3att.settings import did_you_mean
+
+OK, TROUBLE, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Args:
+        run: takes the words behind the command's name and the name to show in help; returns the exit code.
+        summary: one line for the overview.
+    """
+
+    run: Callable[[Sequence[str], str], int]
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "predict": Command(commands.predict, "mask what expressions name, in one image or many"),
+    "models": Command(commands.models, "list the models that come with the package"),
+    "data shaperef": Command(commands.data_shaperef, "draw the ShapeRef data set to disk"),
+    "data check": Command(commands.data_check, "compare a data set on disk with what was published"),
+    "train": Command(runs.train, "train a network, or go on with a run"),
+    "evaluate": Command(runs.evaluate, "score a model, or a floor, on a split"),
+}
+
+OVERVIEW = """usage: m3att COMMAND [OPTION ...]
+
+Referring image segmentation: an image and an expression in, the mask of the referent out.
+
+commands:
+{commands}
+
+  m3att COMMAND --help  says what a command takes
+  m3att --version       prints the version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: the words behind `m3att`; those of this process where None.
+
+    Returns:
+        The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 130 interrupted; 141 the
+        reader of our output went away.
+    """
+    try:
+        code = dispatch(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+        return code
+    except M3AttError as error:
+        return complain(one_line(error))
+    except BrokenPipeError:
+        # What is still buffered has no reader; without this the interpreter complains about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        # A disk that is full or a folder that is forbidden is the user's to mend; anything without a file is our bug.
+        if error.filename is None:
+            raise
+        return complain(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt as interruption:
+        advice = f"; {interruption}" if str(interruption) else ""
+        print(f"\nm3att: interrupted{advice}", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as ending:  # --help
+        return ending.code if isinstance(ending.code, int) else OK
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Run the command that the first words name.
+
+    Raises:
+        ConfigError: where there is no such command.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        lines = [f"  {name:<22}{command.summary}" for name, command in COMMANDS.items()]
+        print(OVERVIEW.format(commands="\n".join(lines)), end="", file=sys.stdout if words else sys.stderr)
+        return OK if words else MISUSE
+    if words[0] == "--version":
+        print(f"m3att {__version__}")
+        return OK
+    for length in (1, 2):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return COMMANDS[name].run(words[length:], f"m3att {name}")
+    group = [name for name in COMMANDS if name.startswith(words[0] + " ")]
+    if group:
+        raise ConfigError(f"{words[0]} what? give {' or '.join(group)}")
+    raise ConfigError(f"no command {words[0]!r}{did_you_mean(words[0], COMMANDS) or '; see m3att --help'}")
+
+
+def complain(text: str) -> int:
+    """Say what went wrong, and return the exit code for it."""
+    print(f"m3att: error: {text}", file=sys.stderr)
+    return MISUSE
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message in one line; of one that a reading process raised, only what it said itself."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if lines[0].startswith("Caught ") and len(lines) > 1:
+        return lines[-1].partition(": ")[2]
+    return " ".join(line.strip() for line in lines)

@@ -1,0 +1,113 @@
+"""The one way in which an image file becomes pixels, in training and in use."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from m3att.errors import ImageError
+
+MAX_PIXELS = 175_000_000
+"""Largest image that is opened, a little below what Pillow itself refuses; as RGB it takes 525 MB."""
+
+# What Pillow's decoders raise on damaged files.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_image(path: Path | str) -> NDArray[np.uint8]:
+    """Reads an image file upright and in RGB, whatever it was stored as.
+
+    CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8), transparent ones are laid on white,
+    the EXIF orientation is applied, and of an animation the first frame is taken.
+
+    Args:
+        path: the file.
+
+    Returns:
+        uint8, (H, W, 3).
+
+    Raises:
+        ImageError: where the file is missing, empty, truncated, no image, or larger than ``MAX_PIXELS``.
+    """
+    try:
+        # Our own limit stands below; Pillow's warning about a quarter of it would only be noise, its error is ours.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: is a folder; name an image file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: {_why_unidentified(Path(path))}") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; shrink it first") from None
+    except _DAMAGED as error:
+        raise ImageError(f"{path}: cannot be read ({_reason(error)})") from None
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(
+                f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS // 10**6} megapixels; shrink it first"
+            )
+        try:
+            return to_rgb(image)
+        except _DAMAGED as error:
+            raise ImageError(f"{path}: damaged or cut short ({_reason(error)})") from None
+
+
+def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Turns an opened Pillow image into upright RGB, as :func:`read_image` describes.
+
+    Returns:
+        uint8, (H, W, 3).
+    """
+    image.load()
+    if image.getexif().get(0x0112, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN_BIT:
+        image = _eight_bit(image)
+    if image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, coloured)
+    pixels_HWC = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+    return pixels_HWC
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Scales 16-bit grey to 8 bits; Pillow's own conversion would cut at 255 and give white."""
+    values_HW = np.asarray(image).astype(np.int64).clip(0, 65535)
+    scaled_HW = ((values_HW * 255 + 32767) // 65535).astype(np.uint8)
+    grey = Image.fromarray(scaled_HW)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        alpha_HW = np.where(values_HW == transparent, 0, 255).astype(np.uint8)
+        grey.putalpha(Image.fromarray(alpha_HW))
+    return grey
+
+
+def _why_unidentified(path: Path) -> str:
+    return "the file is empty" if path.stat().st_size == 0 else "not an image that can be read"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

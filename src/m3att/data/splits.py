@@ -1,0 +1,103 @@
+"""The data sets of the REFER family: their legal splits, and how many referents and sentences were published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from m3att.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Published size of a split; None where no figure is known.
+
+    Args:
+        refs: number of referents.
+        sentences: number of expressions.
+    """
+
+    refs: int | None = None
+    sentences: int | None = None
+
+
+_UNKNOWN = Counts()
+_UNC = ("train", "val", "testA", "testB")
+
+# (dataset, split_by) -> split -> published counts
+SPLITS: dict[tuple[str, str], dict[str, Counts]] = {
+    ("refcoco", "unc"): {
+        "train": Counts(42404, 120624),
+        "val": Counts(3811, 10834),
+        "testA": Counts(1975, 5657),
+        "testB": Counts(1810, 5095),
+    },
+    ("refcoco", "google"): {"train": _UNKNOWN, "val": _UNKNOWN, "test": _UNKNOWN},
+    ("refcoco+", "unc"): {
+        "train": Counts(42278, 120191),
+        "val": Counts(3805, 10758),
+        "testA": Counts(1975, 5726),
+        "testB": Counts(1798, 4889),
+    },
+    ("refcoco+", "google"): {"train": _UNKNOWN, "val": _UNKNOWN, "test": _UNKNOWN},
+    ("refcocog", "umd"): {"train": Counts(42226), "val": Counts(2573), "test": Counts(5023)},
+    ("refcocog", "google"): {"train": Counts(44822), "val": Counts(5000)},
+    ("refclef", "unc"): dict.fromkeys(("train", "val", "testA", "testB", "testC"), _UNKNOWN),
+    ("refclef", "berkeley"): dict.fromkeys(("train", "val", "test"), _UNKNOWN),
+    ("shaperef", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
+    ("shaperef+", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
+    ("shaperefg", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
+}
+
+
+def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:
+    """Names of the splits of a data set under one way of splitting.
+
+    Raises:
+        DataError: where the data set or the way of splitting is unknown; the message lists the legal ones.
+    """
+    names = tuple(dict.fromkeys(name for name, _ in SPLITS))
+    if dataset not in names:
+        raise DataError(f"unknown data set {dataset!r}; legal: {', '.join(names)}")
+    ways = [way for name, way in SPLITS if name == dataset]
+    if split_by not in ways:
+        raise DataError(f"{dataset} is not split by {split_by!r}; legal: {', '.join(ways)}")
+    return tuple(SPLITS[dataset, split_by])
+
+
+def require_legal(dataset: str, split_by: str, split: str) -> None:
+    """Refuses a combination that the field does not know.
+
+    Raises:
+        DataError: where data set, way of splitting or split is unknown; the message lists the legal ones.
+    """
+    legal = legal_splits(dataset, split_by)
+    if split not in legal:
+        raise DataError(f"{dataset} split by {split_by} has no split {split!r}; legal: {', '.join(legal)}")
+
+
+def published_counts(dataset: str, split_by: str, split: str) -> Counts:
+    """Published numbers of referents and sentences of a legal split; fields are None where none is known.
+
+    Raises:
+        DataError: where the combination is not legal.
+    """
+    require_legal(dataset, split_by, split)
+    return SPLITS[dataset, split_by][split]
+
+
+def word_limit(dataset: str) -> int:
+    """Words of an expression that the paper keeps: 20 for the long expressions of RefCOCOg and its like, else 15."""
+    return 20 if dataset in ("refcocog", "shaperefg") else 15
+
+
+def default_split_by(dataset: str) -> str:
+    """The way of splitting that the field uses most: the first of the table.
+
+    Raises:
+        DataError: where the data set is unknown.
+    """
+    for name, way in SPLITS:
+        if name == dataset:
+            return way
+    names = ", ".join(dict.fromkeys(name for name, _ in SPLITS))
+    raise DataError(f"unknown data set {dataset!r}; legal: {names}")

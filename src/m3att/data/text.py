@@ -1,0 +1,132 @@
+"""Words: one tokenizer file serves training, evaluation and use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as FastTokenizer
+from torch import Tensor
+
+from m3att.errors import ExpressionError, ModelError
+
+PADDING, UNKNOWN = "[PAD]", "[UNK]"
+WORD = r"\w+(?:['’]\w+)?"
+
+
+@dataclass(frozen=True)
+class Words:
+    """N tokenized expressions.
+
+    Args:
+        word_ids_NL: int64, L the longest of them.
+        word_mask_NL: bool, True = a real word.
+        cut: how many expressions were longer than the limit.
+    """
+
+    word_ids_NL: Tensor
+    word_mask_NL: Tensor
+    cut: int
+
+
+class Tokenizer:
+    """Reads a tokenizer file and turns expressions into word ids.
+
+    Args:
+        tokenizer: what the file holds; its vocabulary has ``[PAD]`` and ``[UNK]``.
+        word_limit: most words of an expression; what is longer is cut, and counted.
+    """
+
+    def __init__(self, tokenizer: FastTokenizer, word_limit: int) -> None:
+        self.tokenizer, self.word_limit = tokenizer, word_limit
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        padding, unknown = tokenizer.token_to_id(PADDING), tokenizer.token_to_id(UNKNOWN)
+        if padding is None or unknown is None:
+            raise ModelError(f"the tokenizer file has no {PADDING} or no {UNKNOWN}: it is not one of this project")
+        self.padding_id: int = padding
+        self.unknown_id: int = unknown
+
+    @classmethod
+    def from_file(cls, path: Path, word_limit: int) -> Tokenizer:
+        """The tokenizer of a ``tokenizer.json``.
+
+        Raises:
+            ModelError: where the file is missing or is no tokenizer file.
+        """
+        if not path.is_file():
+            raise ModelError(f"{path}: no such tokenizer file")
+        try:
+            tokenizer = FastTokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for each kind of foreign file
+            raise ModelError(f"{path}: not a tokenizer file ({error})") from error
+        return cls(tokenizer, word_limit)
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], word_limit: int, minimum: int = 1) -> Tokenizer:
+        """A tokenizer of whole words: all that occur at least ``minimum`` times, most frequent first."""
+        tokenizer = word_tokenizer({PADDING: 0, UNKNOWN: 1})
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(split_words(tokenizer, text))
+        words = sorted((word for word, count in counts.items() if count >= minimum), key=lambda w: (-counts[w], w))
+        vocabulary = {word: number for number, word in enumerate((PADDING, UNKNOWN, *words))}
+        return cls(word_tokenizer(vocabulary), word_limit)
+
+    @property
+    def size(self) -> int:
+        """Words of the vocabulary, padding and unknown included."""
+        return int(self.tokenizer.get_vocab_size())
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer file."""
+        path.write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
+
+    def __call__(self, expressions: Sequence[str]) -> Words:
+        """Tokenize N expressions.
+
+        Raises:
+            ExpressionError: where one holds no word at all.
+        """
+        encodings = self.tokenizer.encode_batch(list(expressions))
+        rows = [encoding.ids[: self.word_limit] for encoding in encodings]
+        for text, row in zip(expressions, rows, strict=True):
+            if not row:
+                raise ExpressionError(f"expression {text!r} holds no word: say what to segment, as in 'the red car'")
+        longest = max(map(len, rows))
+        ids_NL = np.full((len(rows), longest), self.padding_id, dtype=np.int64)
+        for number, row in enumerate(rows):
+            ids_NL[number, : len(row)] = row
+        lengths_N1 = np.array([len(row) for row in rows])[:, None]
+        mask_NL = np.arange(longest)[None] < lengths_N1
+        cut = sum(len(encoding.ids) > self.word_limit for encoding in encodings)
+        return Words(torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), cut)
+
+    def unknown_words(self, expression: str) -> tuple[str, ...]:
+        """The words of an expression that the vocabulary does not have, as they stand in it."""
+        encoding = self.tokenizer.encode(expression)
+        spans = zip(encoding.ids, encoding.offsets, strict=True)
+        return tuple(expression[start:end] for number, (start, end) in spans if number == self.unknown_id)
+
+    def count_words(self, expression: str) -> int:
+        """Words of an expression, before the limit."""
+        return len(self.tokenizer.encode(expression).ids)
+
+
+def word_tokenizer(vocabulary: dict[str, int]) -> FastTokenizer:
+    """Whole words in lower case; what stands between them is dropped."""
+    tokenizer = FastTokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    return tokenizer
+
+
+def split_words(tokenizer: FastTokenizer, text: str) -> list[str]:
+    """The words of a text as the tokenizer's own rules split them, known or not."""
+    normal = tokenizer.normalizer.normalize_str(text)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

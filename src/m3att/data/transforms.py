@@ -1,0 +1,110 @@
+"""From an image's own pixels to the network's square input, and exactly back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from m3att.data.sample import Sample
+
+GREY = 128  # what surrounds a letterboxed image
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Where one image lies in the network's square input.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        size: side of the square input, pixels.
+        mode: `letterbox` keeps proportions and centres the image on grey, `stretch` fills the square.
+    """
+
+    height: int
+    width: int
+    size: int
+    mode: Literal["letterbox", "stretch"]
+
+    @property
+    def content(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of the image inside the square."""
+        if self.mode == "stretch":
+            return 0, 0, self.size, self.size
+        scale = self.size / max(self.height, self.width)
+        height, width = (max(1, round(side * scale)) for side in (self.height, self.width))
+        return (self.size - height) // 2, (self.size - width) // 2, height, width
+
+    def place(self, picture: NDArray[np.uint8], fill: int) -> NDArray[np.uint8]:
+        """An (H, W) or (H, W, 3) picture in the square, ``fill`` around it."""
+        top, left, height, width = self.content
+        shrinks = height * width < self.height * self.width
+        resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if (height, width) == (self.size, self.size):
+            return np.asarray(resized, dtype=np.uint8)
+        square = np.full((self.size, self.size, *picture.shape[2:]), fill, dtype=np.uint8)
+        square[top : top + height, left : left + width] = resized
+        return square
+
+    def image(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The network's input (size, size, 3)."""
+        return self.place(image_HWC, GREY)
+
+    def mask(self, mask_HW: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """A mask in the square, as coverage in [0, 255]."""
+        return self.place(mask_HW.astype(np.uint8) * 255, 0)
+
+    def invert(self, maps_NHW: Tensor) -> Tensor:
+        """Maps over the square, of any stride, back on the image's own pixels: (N, height, width) float32."""
+        top, left, height, width = self.content
+        maps_N1HW = maps_NHW.unsqueeze(1).float()
+        if maps_NHW.shape[1:] != (self.size, self.size):
+            maps_N1HW = F.interpolate(maps_N1HW, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        maps_N1HW = maps_N1HW[:, :, top : top + height, left : left + width]
+        if (height, width) != (self.height, self.width):
+            # antialias matters where the image is smaller than the square: it is the adjoint of the enlargement.
+            shrinks = height * width > self.height * self.width
+            maps_N1HW = F.interpolate(
+                maps_N1HW, size=(self.height, self.width), mode="bilinear", align_corners=False, antialias=shrinks
+            )
+        return maps_N1HW.squeeze(1)
+
+    def probability(self, mask_logits_NHW: Tensor) -> Tensor:
+        """Mask logits, of any stride, as probabilities at the image's own pixels: (N, height, width) float32.
+
+        Evaluation and use both make their masks of this, by a threshold, so that what is scored is what one gets.
+        """
+        return torch.sigmoid(self.invert(mask_logits_NHW))
+
+
+MIRRORED = {
+    "left": "right", "leftmost": "rightmost", "lefthand": "righthand", "lft": "rght", "l": "r", "leftest": "rightest",
+    "lefty": "righty", "lefts": "rights", "leftside": "rightside",
+}  # fmt: skip
+MIRRORED |= {there: here for here, there in MIRRORED.items()}
+MIRRORED_WORD = re.compile(r"\b(" + "|".join(sorted(MIRRORED, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+
+
+def mirror(sample: Sample) -> Sample:
+    """The sample seen in a mirror: image and masks flipped, left and right exchanged in the expressions."""
+    return replace(
+        sample,
+        image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),
+        masks_MHW=np.ascontiguousarray(sample.masks_MHW[:, :, ::-1]),
+        expressions=tuple(
+            MIRRORED_WORD.sub(lambda match: MIRRORED[match[0].lower()], text) for text in sample.expressions
+        ),
+    )
+
+
+def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) uint8."""
+    return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))

@@ -1,0 +1,89 @@
+"""The state of a training: written atomically, read back to go on with the very next batch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from m3att.errors import ModelError
+from m3att.model.network import M3AttNet
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands.
+
+    Args:
+        step: optimiser steps done.
+        epoch: number of the epoch that the next batch belongs to.
+        batch: number of the next batch in that epoch.
+        seconds: training time so far.
+        expressions: expressions trained on so far.
+        best_mean_iou: best validation so far.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    expressions: int = 0
+    best_mean_iou: float = -1.0
+
+
+def save_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Optimizer, position: Position) -> None:
+    """Write weights, optimiser state and position as one safetensors file; an interruption leaves the elder one.
+
+    Args:
+        folder: of the run.
+        network: its weights.
+        optimizer: its moments.
+        position: where the training stands.
+    """
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors["random"] = torch.get_rng_state()
+    part = folder / (CHECKPOINT + ".part")
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    save_file(contiguous, part, metadata={"position": json.dumps(vars(position))})
+    os.replace(part, folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Optimizer) -> Position:
+    """Fill network and optimiser from a run folder's checkpoint.
+
+    Raises:
+        ModelError: where it is missing, broken or of another network.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise ModelError(f"{path}: no checkpoint to resume from; start without --resume")
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = Position(**json.loads(file.metadata()["position"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        network.load_state_dict(take(tensors, "network."))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: not a checkpoint of this run ({str(error).splitlines()[0]})") from error
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in take(tensors, "optimizer.").items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    torch.set_rng_state(tensors["random"])
+    return position
+
+
+def take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,236 @@
+"""Trains a network as a RunConfig says; survives being killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+import yaml
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from m3att.config import RunConfig
+from m3att.data.batch import Batch, BatchReader, EndlessOrder, Group, TrainingOrder
+from m3att.data.open import ENDLESS, open_source
+from m3att.data.source import Source
+from m3att.data.text import Tokenizer
+from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
+from m3att.engine.evaluate import evaluate
+from m3att.engine.optim import build_optimizer, learning_rate_at
+from m3att.errors import ConfigError, ModelError
+from m3att.losses import Losses, mask_targets, total_loss
+from m3att.model.build import build_network
+from m3att.model.network import M3AttNet
+from m3att.pretrained import replace_file, save_model
+from m3att.settings import config_to_dict
+
+Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
+
+
+def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", report: Report | None = None) -> Path:
+    """Train, validate and save.
+
+    The run folder holds ``config.yaml``, ``tokenizer.json``, ``metrics.jsonl``, ``tensorboard/``, the checkpoint, and
+    two model folders: ``best`` by validated mean IoU, and ``last``.
+
+    Args:
+        config: the run.
+        out: run folder.
+        resume: go on from the folder's checkpoint, with the very batch that would have come next.
+        world: what the weights will know, for the model folders; see Pretrained.
+        report: called after each step.
+
+    Returns:
+        The folder of the last model.
+
+    Raises:
+        ConfigError: where the folder holds another run, or the settings do not fit each other.
+        ModelError: where the loss stops being a number, or the checkpoint does not fit.
+    """
+    if not resume and (out / CHECKPOINT).exists():
+        raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
+    settings = config.train
+    device = pick_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
+    source = open_source(config.data, "train", endless=True)
+    validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
+    tokenizer = run_tokenizer(config, source, out, resume)
+    network = build_network(config.model, config.input.size, tokenizer.size).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(network, settings)
+    position = load_checkpoint(out, network, optimizer) if resume else Position()
+    if not resume:
+        start_folder(out, config, tokenizer)
+    steps = count_steps(config, source)
+    forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
+    begun = time.monotonic() - position.seconds
+    network.train()
+    with SummaryWriter(str(out / "tensorboard"), purge_step=position.step) as board:
+        for batch, following in batches(config, source, tokenizer, position, steps):
+            rate = learning_rate_at(position.step, steps, settings)
+            losses, norm = train_step(forward, network, optimizer, batch.to(device), config, rate)
+            position = replace(
+                position,
+                step=position.step + 1,
+                epoch=following[0],
+                batch=following[1],
+                seconds=time.monotonic() - begun,
+                expressions=position.expressions + len(batch.mask_index_N),
+            )
+            ends = position.step == steps
+            figures: dict[str, float] = {}
+            if position.step % settings.log_every == 0 or ends:
+                figures = step_figures(losses, norm, rate, position)
+                if not figures["loss/total"] < float("inf"):  # also catches NaN
+                    raise ModelError(f"the loss is no number at step {position.step}: lower --train.learning_rate")
+            if position.step % settings.validate_every == 0 or ends:
+                data = replace(config.data, images=settings.validate_images)
+                scores = evaluate(network, tokenizer, validation, config.input, config.evaluate, data, 0, device)
+                found = scores.to_dict()
+                figures |= {"val/mean_iou": found["mean_iou"], "val/overall_iou": found["overall_iou"]}
+                figures |= {f"val/precision_{at}": value for at, value in found["precision"].items()}
+                if scores.mean_iou > position.best_mean_iou:
+                    position = replace(position, best_mean_iou=scores.mean_iou)
+                    save_model(out / "best", network, tokenizer, config, world)
+                save_model(out / "last", network, tokenizer, config, world)
+            if figures:
+                log(out, board, position, figures)
+            if position.step % settings.save_every == 0 or ends:
+                save_checkpoint(out, network, optimizer, position)
+            if report is not None:
+                report(position.step, steps, figures)
+    return out / "last"
+
+
+def train_step(
+    forward: Callable[..., Any],
+    network: M3AttNet,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    config: RunConfig,
+    rate: float,
+) -> tuple[Losses, Tensor]:
+    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping."""
+    settings = config.train
+    with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        output = forward(
+            batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, reconstruct=True
+        )
+    size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
+    losses = total_loss(
+        output.mask_logits_NHW,
+        output.reconstructed_NC,
+        output.projected_NC,
+        mask_targets(batch.masks_MHW, batch.mask_index_N, size),
+        settings.mask_weight,
+        settings.reconstruction_weight,
+        settings.dice_weight,
+        settings.mask_reduction,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
+    optimizer.step()
+    return losses, norm
+
+
+def batches(
+    config: RunConfig, source: Source, tokenizer: Tokenizer, position: Position, steps: int
+) -> Iterator[tuple[Batch, tuple[int, int]]]:
+    """The batches from a position to the last step, each with the (epoch, batch) that follows it."""
+    settings, data = config.train, config.data
+    reader = BatchReader(source, tokenizer, config.input, data, training=True)
+    step, epoch, start = position.step, position.epoch, position.batch
+    while step < steps:
+        order: list[list[Group]] | EndlessOrder
+        if len(source) >= ENDLESS:
+            order = EndlessOrder(settings.batch_size, data.per_image, start, start + steps - step, settings.seed)
+            length = start + steps - step
+        else:
+            whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
+            length, order = len(whole), whole[start : start + steps - step]
+        loader: DataLoader[Batch] = DataLoader(
+            reader,
+            sampler=order,
+            batch_size=None,
+            num_workers=settings.workers,
+            prefetch_factor=4 if settings.workers else None,
+            worker_init_fn=quiet_worker,
+        )
+        for number, batch in enumerate(loader, start=start + 1):
+            step += 1
+            yield batch, (epoch, number) if number < length else (epoch + 1, 0)
+        epoch, start = epoch + 1, 0
+
+
+def quiet_worker(_: int) -> None:
+    """A reading process takes one core, and leaves the others to the network."""
+    torch.set_num_threads(1)
+
+
+def count_steps(config: RunConfig, source: Source) -> int:
+    """Optimiser steps of the run.
+
+    Raises:
+        ConfigError: where data without end are given no number of steps.
+    """
+    settings = config.train
+    if settings.steps is not None:
+        return settings.steps
+    if len(source) >= ENDLESS:
+        raise ConfigError("data that are drawn on the fly have no epochs: give --train.steps")
+    first = TrainingOrder(source, settings.batch_size, config.data, settings.seed, 0)
+    return max(1, round(settings.epochs * len(first)))
+
+
+def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) -> Tokenizer:
+    """The run's own tokenizer when it goes on, or one of the training split's words."""
+    if resume:
+        return Tokenizer.from_file(out / "tokenizer.json", config.model.word_limit)
+    return Tokenizer.from_texts(source.texts(), config.model.word_limit, config.model.language.word_minimum)
+
+
+def start_folder(out: Path, config: RunConfig, tokenizer: Tokenizer) -> None:
+    """Write what a run is resumed from; figures of an earlier run that saved no checkpoint are dropped."""
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(out / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
+    tokenizer.save(out / "tokenizer.json")
+    (out / "metrics.jsonl").unlink(missing_ok=True)
+
+
+def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:
+    """What a step says of itself."""
+    parts = {f"loss/{name}": float(value.detach()) for name, value in vars(losses).items()}
+    pace = position.expressions / max(position.seconds, 1e-9)
+    return {**parts, "gradient_norm": float(norm), "learning_rate": rate, "expressions_per_second": pace}
+
+
+def log(out: Path, board: SummaryWriter, position: Position, figures: dict[str, float]) -> None:
+    """One line of metrics.jsonl, and the same on TensorBoard."""
+    line = {"step": position.step, "expressions": position.expressions, "seconds": round(position.seconds, 1)} | figures
+    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    for name, value in figures.items():
+        board.add_scalar(name, value, position.step)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is cuda where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device {name!r}: give cpu, cuda or auto") from error

@@ -1,0 +1,49 @@
+"""IMI: Iterative Multi-Modal Interaction (Eq. 3, Fig. 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from m3att.model.norm import MaskedBatchNorm
+
+
+class IMI(nn.Module):
+    """Carries the language past a decoder layer, lets the layer ask it, and injects the answer.
+
+    Paper: Eq. 3, Fig. 4; F'_dec = BN(F_dec + w_ci F_i) with a learnable scalar w_ci.
+    Departs: attention and BN statistics leave padding out; w_ci starts at 0.1.
+
+    Args:
+        channels: C.
+        constant: IMI* of Table II: F_i is the word feature F_t itself, the same for every layer.
+    """
+
+    def __init__(self, channels: int, constant: bool = False) -> None:
+        super().__init__()
+        self.constant = constant
+        if not constant:
+            self.transform = nn.Linear(channels, channels)
+            self.query = nn.Linear(channels, channels)  # W_a
+            self.value = nn.Linear(channels, channels)  # W'
+        self.injection = nn.Parameter(torch.tensor(0.1))  # w_ci
+        self.norm = MaskedBatchNorm(channels)
+
+    def forward(self, decoded_NLC: Tensor, language_NLC: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
+        """One interaction.
+
+        Args:
+            decoded_NLC: F_dec^n, what decoder layer n gave.
+            language_NLC: F_l^(n-1), the language pathway so far; F_t for the first block.
+            word_mask_NL: True = a real word.
+
+        Returns:
+            F'_dec^n (N, L, C), the next layer's query, and F_l^n (N, L, C), the language pathway.
+        """
+        if self.constant:
+            return self.norm(decoded_NLC + self.injection * language_NLC, word_mask_NL), language_NLC
+        language_NLC = self.transform(language_NLC)
+        score_NLL = torch.relu(self.query(decoded_NLC)) @ language_NLC.transpose(1, 2)
+        weight_NLL = score_NLL.masked_fill(~word_mask_NL[:, None, :], float("-inf")).softmax(dim=2)
+        answer_NLC = weight_NLL @ torch.relu(self.value(language_NLC))  # F_i
+        return self.norm(decoded_NLC + self.injection * answer_NLC, word_mask_NL), language_NLC

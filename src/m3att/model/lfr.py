@@ -1,0 +1,59 @@
+"""LFR: Language Feature Reconstruction (Eq. 4, Fig. 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from m3att.model.norm import Projection
+from m3att.model.position import encode_positions
+
+
+class LFR(nn.Module):
+    """Rebuilds the language from the decoder's output, so that it cannot get lost on the way.
+
+    Paper: Eq. 4 (F_proj) and Fig. 5 (three stacked linear layers and average pooling, F_rec).
+    Departs: means run over real words only; `stop_gradient` is ours and off by default.
+
+    Args:
+        channels: C.
+        stop_gradient: keep the loss's gradient out of F_proj, which otherwise may collapse to a constant.
+    """
+
+    def __init__(self, channels: int, stop_gradient: bool = False) -> None:
+        super().__init__()
+        self.stop_gradient = stop_gradient
+        self.project = nn.Linear(channels, channels, bias=False)  # W_proj
+        self.reconstruct = nn.ModuleList(Projection(channels, channels) for _ in range(3))
+
+    def target(self, words_NLC: Tensor, sentence_NC: Tensor, word_mask_NL: Tensor) -> Tensor:
+        """F_proj of Eq. 4: words with their cosine code, and the sentence, projected and averaged. Returns (N, C)."""
+        code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
+        sequence_NLC = torch.cat([words_NLC + code_LC, sentence_NC.unsqueeze(1)], dim=1)  # (N, L + 1, C)
+        real_NL = torch.cat([word_mask_NL, torch.ones_like(word_mask_NL[:, :1])], dim=1)
+        projected_NC = masked_mean(torch.relu(self.project(sequence_NLC)), real_NL)
+        return projected_NC.detach() if self.stop_gradient else projected_NC
+
+    def forward(
+        self, words_NLC: Tensor, sentence_NC: Tensor, decoded_NLC: Tensor, word_mask_NL: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both sides of the reconstruction loss.
+
+        Args:
+            words_NLC: F_t.
+            sentence_NC: F'_t.
+            decoded_NLC: F_dec, output of the last M3Dec layer.
+            word_mask_NL: True = a real word.
+
+        Returns:
+            F_rec (N, C) and F_proj (N, C).
+        """
+        for layer in self.reconstruct:
+            decoded_NLC = layer(decoded_NLC, word_mask_NL)
+        return masked_mean(decoded_NLC, word_mask_NL), self.target(words_NLC, sentence_NC, word_mask_NL)
+
+
+def masked_mean(sequence_NLC: Tensor, mask_NL: Tensor) -> Tensor:
+    """Mean over the positions where ``mask_NL`` is True. Returns (N, C)."""
+    weight_NL1 = mask_NL.unsqueeze(2).to(sequence_NLC.dtype)
+    return (sequence_NLC * weight_NL1).sum(dim=1) / weight_NL1.sum(dim=1)

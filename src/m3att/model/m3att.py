@@ -1,0 +1,139 @@
+"""M3Att: Multi-Modal Mutual Attention (Eq. 1, 2a, 2b and the fusion; Fig. 3b)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m3att.model.grouping import Grouping
+from m3att.model.norm import Projection
+
+Attention = Literal["shared", "independent", "lav", "val"]
+
+
+class M3Att(nn.Module):
+    """Fuses words and vision so that both are attended to and both reach the output.
+
+    Each modality is key and value. One attention matrix A_mut relates all words to all positions; softmaxed over
+    positions it gathers vision for each word (LAV), softmaxed over words it gathers language for each position (VAL);
+    each word's LAV is then a dynamic kernel over the VAL of all positions.
+
+    Paper: Eq. 1 (A_mut), Eq. 2a (LAV, F_V^a), Eq. 2b (VAL, F_L^a), F_mul = F_V^a (F_L^a)^T and its projection to C.
+    Departs: F_mul is scaled by 1/sqrt(C), as A_mut is; padding words take no part; at a grid other than the trained
+        one F_mul is resized to the trained one before the projection, whose input size is fixed.
+
+    Args:
+        channels: C.
+        grid: (H, W) of the vision features at the trained input size.
+        attention: `shared` or `independent` A_mut; `lav` or `val` alone are the generic attention of Table I.
+        heads: heads of the mutual attention; the paper's equations have one.
+        projection_norm: BN and ReLU after the projections of vision, as Sec. IV-A says; off: linear layers alone.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        attention: Attention = "shared",
+        heads: int = 1,
+        projection_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        project = Projection if projection_norm else nn.Linear
+        self.channels, self.grid, self.attention, self.heads = channels, grid, attention, heads
+        self.word_key = nn.Linear(channels, channels)
+        self.vision_key = project(channels, channels)
+        if attention != "val":
+            self.vision_value = project(channels, channels)
+        if attention != "lav":
+            self.word_value = nn.Linear(channels, channels)
+        if attention == "independent":
+            self.word_key_val = nn.Linear(channels, channels)
+            self.vision_key_val = project(channels, channels)
+        fused = attention in ("shared", "independent")
+        self.output = nn.Linear(grid[0] * grid[1] if fused else channels, channels)
+
+    def mutual_attention(self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping) -> Tensor:
+        """A_mut of Eq. 1 before any softmax.
+
+        Args:
+            word_key_NLC: F_L^k.
+            vision_key_BPC: F_V^k.
+            grouping: which image each expression speaks of.
+
+        Returns:
+            (N, K, L, P), one matrix a head.
+        """
+        words = word_key_NLC.shape[1]
+        word_NKLC = split_heads(word_key_NLC, self.heads) / math.sqrt(self.channels / self.heads)
+        packed_BKQC = grouping.pack(word_NKLC.transpose(1, 2)).transpose(1, 2)  # Q = slots * L
+        attention_BKQP = packed_BKQC @ split_heads(vision_key_BPC, self.heads).transpose(2, 3)
+        return grouping.unpack(attention_BKQP.transpose(1, 2), words).transpose(1, 2)
+
+    def attend_vision(self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping) -> Tensor:
+        """LAV of Eq. 2a: for each word the vision features, weighted by softmax over positions. Returns (N, L, C)."""
+        weight_NLKP = attention_NKLP.softmax(dim=3).transpose(1, 2)
+        packed_BKQP = grouping.pack(weight_NLKP).transpose(1, 2)
+        lav_BKQC = packed_BKQP @ split_heads(value_BPC, self.heads)
+        return grouping.unpack(lav_BKQC.transpose(1, 2), weight_NLKP.shape[1]).flatten(2)
+
+    def language_weights(self, attention_NKLP: Tensor, word_mask_NL: Tensor) -> Tensor:
+        """softmax(A_mut^T) of Eq. 2b, over real words, transposed: (N, K, L, P), each position's weights sum to 1."""
+        return attention_NKLP.masked_fill(~word_mask_NL[:, None, :, None], float("-inf")).softmax(dim=2)
+
+    def attend_language(self, weight_NKLP: Tensor, value_NLC: Tensor) -> Tensor:
+        """VAL of Eq. 2b: for each position the word features, weighted over words. Returns (N, P, C)."""
+        return (weight_NKLP.transpose(2, 3) @ split_heads(value_NLC, self.heads)).transpose(1, 2).flatten(2)
+
+    def fuse(self, lav_NLC: Tensor, weight_NKLP: Tensor, value_NLC: Tensor) -> Tensor:
+        """F_mul = F_V^a (F_L^a)^T, scaled: each word's LAV as a kernel over the VAL of all positions.
+
+        VAL is itself a product, weights^T by values, so F_mul = (LAV values^T) weights: the same result without the
+        (N, P, C) tensor in between, which would cost most of the layer's time.
+
+        Returns:
+            (N, L, P).
+        """
+        kernel_NKLL = split_heads(lav_NLC, self.heads) @ split_heads(value_NLC, self.heads).transpose(2, 3)
+        return (kernel_NKLL @ weight_NKLP).sum(dim=1) / math.sqrt(self.channels)
+
+    def forward(
+        self, words_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+    ) -> Tensor:
+        """Fuse the words of N expressions with the vision features of their images.
+
+        Args:
+            words_NLC: query features F_q.
+            word_mask_NL: True = a real word.
+            vis_BPC: F_enc of each image; projected once an image, not once an expression.
+            grouping: which image each expression speaks of.
+            grid: (H, W) of ``vis_BPC``, H * W = P.
+
+        Returns:
+            The multi-modal feature: (N, L, C); for `val` alone (N, P, C).
+        """
+        attention_NKLP = self.mutual_attention(self.word_key(words_NLC), self.vision_key(vis_BPC), grouping)
+        if self.attention == "val":
+            weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
+            return self.output(self.attend_language(weight_NKLP, self.word_value(words_NLC)))
+        lav_NLC = self.attend_vision(attention_NKLP, self.vision_value(vis_BPC), grouping)
+        if self.attention == "lav":
+            return self.output(lav_NLC)
+        if self.attention == "independent":
+            attention_NKLP = self.mutual_attention(self.word_key_val(words_NLC), self.vision_key_val(vis_BPC), grouping)
+        weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
+        fused_NLP = self.fuse(lav_NLC, weight_NKLP, self.word_value(words_NLC))
+        if grid != self.grid:
+            fused_NLHW = F.interpolate(
+                fused_NLP.unflatten(2, grid), size=self.grid, mode="bilinear", align_corners=False
+            )
+            fused_NLP = fused_NLHW.flatten(2)
+        return self.output(fused_NLP)
+
+
+def split_heads(rows: Tensor, heads: int) -> Tensor:
+    """(N, L, C) to (N, K, L, C / K)."""
+    return rows.unflatten(2, (heads, -1)).transpose(1, 2)

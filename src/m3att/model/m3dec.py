@@ -1,0 +1,91 @@
+"""M3Dec: Multi-Modal Mutual Decoder (Fig. 3c), one layer and the stack with IMI between its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from m3att.model.grouping import Grouping
+from m3att.model.imi import IMI
+from m3att.model.m3att import M3Att
+
+
+class M3DecLayer(nn.Module):
+    """Self-attention over the query, M3Att with the vision features, cross-attention back from the query.
+
+    Paper: Fig. 3(c). Departs: the figure shows no residuals, norms or feed-forward part; ours are post-norm, as in the
+    paper's lineage, with residuals around self-attention, cross-attention and feed-forward, and M3Att's output normed.
+
+    Args:
+        mutual: the M3Att of this layer.
+        channels: C.
+        heads: heads of self- and cross-attention.
+        feedforward: width of the feed-forward part as a multiple of C.
+        dropout: dropout on each residual branch.
+    """
+
+    def __init__(self, mutual: M3Att, channels: int, heads: int = 8, feedforward: int = 4, dropout: float = 0.0):
+        super().__init__()
+        self.mutual = mutual
+        self.self_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.cross_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.feedforward = nn.Sequential(
+            nn.Linear(channels, feedforward * channels), nn.ReLU(), nn.Linear(feedforward * channels, channels)
+        )
+        self.norm_query, self.norm_mutual, self.norm_cross, self.norm_out = (nn.LayerNorm(channels) for _ in range(4))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, words_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+    ) -> Tensor:
+        """One layer; arguments as for M3Att. Returns (N, L, C)."""
+        padding_NL = ~word_mask_NL
+        attended_NLC, _ = self.self_attention(
+            words_NLC, words_NLC, words_NLC, key_padding_mask=padding_NL, need_weights=False
+        )
+        query_NLC = self.norm_query(words_NLC + self.dropout(attended_NLC))  # F_q
+        fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid))
+        # M3Att gives one vector a word, but VAL alone one a position, of which none is padding.
+        key_padding = None if self.mutual.attention == "val" else padding_NL
+        answer_NLC, _ = self.cross_attention(query_NLC, fused, fused, key_padding_mask=key_padding, need_weights=False)
+        decoded_NLC = self.norm_cross(query_NLC + self.dropout(answer_NLC))
+        return self.norm_out(decoded_NLC + self.dropout(self.feedforward(decoded_NLC)))
+
+
+class M3Dec(nn.Module):
+    """The stack of M3Dec layers, with an IMI block between every two successive ones (Fig. 2).
+
+    Args:
+        layers: the M3Dec layers, first to last.
+        interactions: one IMI fewer than there are layers, or none at all (Table II, baseline).
+    """
+
+    def __init__(self, layers: Sequence[M3DecLayer], interactions: Sequence[IMI] = ()) -> None:
+        super().__init__()
+        if interactions and len(interactions) != len(layers) - 1:
+            raise ValueError(f"{len(layers)} layers take {len(layers) - 1} IMI blocks or none, not {len(interactions)}")
+        self.layers = nn.ModuleList(layers)
+        self.interactions = nn.ModuleList(interactions)
+
+    def forward(
+        self, words_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+    ) -> Tensor:
+        """Decode the words of N expressions over the images that they speak of.
+
+        Args:
+            words_NLC: word features F_t with their positional code.
+            word_mask_NL: True = a real word.
+            vis_BPC: F_enc.
+            grouping: which image each expression speaks of.
+            grid: (H, W) of ``vis_BPC``.
+
+        Returns:
+            F_dec (N, L, C) of the last layer.
+        """
+        language_NLC = decoded_NLC = words_NLC
+        for number, layer in enumerate(self.layers):
+            decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
+            if number < len(self.interactions):
+                decoded_NLC, language_NLC = self.interactions[number](decoded_NLC, language_NLC, word_mask_NL)
+        return decoded_NLC

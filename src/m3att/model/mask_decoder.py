@@ -1,0 +1,138 @@
+"""The mask decoder (Fig. 6) and the two variants that Table III compares it with."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m3att.model.grouping import Grouping
+from m3att.model.norm import Projection
+
+MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
+
+
+class UpsamplingStack(nn.Sequential):
+    """Convolutions with BN and ReLU, a 2x upsampling after each but the last, which gives the logits (Fig. 6).
+
+    Args:
+        channels_in: maps that come in.
+        channels: width of the first convolution; each 2x upsampling may narrow the next one.
+        upsamplings: number of 2x upsamplings; there is one convolution more.
+        kernel: 1 as Fig. 6 labels them, or 3.
+        narrowing: factor by which the width falls after each upsampling; 1 keeps it, as in the paper.
+    """
+
+    def __init__(self, channels_in: int, channels: int, upsamplings: int, kernel: int, narrowing: int = 1) -> None:
+        parts: list[nn.Module] = []
+        for _ in range(upsamplings):
+            parts += [
+                nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            ]
+            channels_in, channels = channels, max(channels // narrowing, 1)
+        parts.append(nn.Conv2d(channels_in, 1, kernel, padding=kernel // 2))
+        super().__init__(*parts)
+
+
+class MaskDecoder(nn.Module):
+    """Turns each word's multi-modal vector into a kernel over F_enc, and the resulting maps into the mask.
+
+    Paper: Fig. 6, Sec. III-D; `decoder_only` and `concatenate` are rows 1 and 2 of Table III.
+    Departs: padding words give zero maps; maps are scaled by 1/sqrt(C); `maps_per_word`, `kernel` 3 and `narrowing`
+        are ours, and off in the paper's presets.
+
+    Args:
+        channels: C.
+        word_limit: most words of an expression; fixes the channels that the first convolution reads.
+        grid: (H, W) at the trained input size; only `decoder_only` depends on it.
+        kind: `dynamic`, `decoder_only` or `concatenate`.
+        width: channels of the stacked convolutions.
+        upsamplings: 2x upsamplings between them.
+        kernel: their kernel, 1 or 3.
+        maps_per_word: maps that one word's vector makes.
+        narrowing: see UpsamplingStack.
+        heads: heads of the self-attention over F_dec.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        word_limit: int,
+        grid: tuple[int, int],
+        kind: MaskDecoderKind = "dynamic",
+        width: int = 512,
+        upsamplings: int = 3,
+        kernel: int = 1,
+        maps_per_word: int = 1,
+        narrowing: int = 1,
+        heads: int = 8,
+    ) -> None:
+        super().__init__()
+        self.channels, self.word_limit, self.grid, self.kind = channels, word_limit, grid, kind
+        self.maps_per_word = maps_per_word
+        self.self_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.norm = nn.LayerNorm(channels)
+        if kind == "dynamic":
+            self.kernels = nn.Linear(channels, maps_per_word * channels)
+            self.vision = Projection(channels, channels)
+        elif kind == "decoder_only":
+            self.maps = nn.Linear(channels, grid[0] * grid[1])
+        maps = 2 * channels if kind == "concatenate" else word_limit * (maps_per_word if kind == "dynamic" else 1)
+        self.maps_in = maps
+        self.stack = UpsamplingStack(maps, width, upsamplings, kernel, narrowing)
+
+    def word_maps(
+        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+    ) -> Tensor:
+        """The maps that the convolutions read.
+
+        Returns:
+            (N, maps, H, W): for `dynamic` the products of each word's kernels and F_enc, zero at padding; for
+            `decoder_only` maps of the words alone; for `concatenate` F_enc beside the sum of the words' vectors.
+        """
+        if self.kind == "concatenate":
+            summed_NC = (decoded_NLC * word_mask_NL.unsqueeze(2)).sum(dim=1)
+            vis_NPC = vis_BPC.index_select(0, grouping.image_index_N)
+            both_NPC = torch.cat([vis_NPC + summed_NC.unsqueeze(1), summed_NC.unsqueeze(1).expand_as(vis_NPC)], dim=2)
+            return both_NPC.transpose(1, 2).unflatten(2, grid)
+        if self.kind == "dynamic":
+            kernels_NLGC = self.kernels(decoded_NLC).unflatten(2, (self.maps_per_word, self.channels))
+            kernels_NLGC = kernels_NLGC * word_mask_NL[:, :, None, None] / math.sqrt(self.channels)
+            kernels_NMC = kernels_NLGC.flatten(1, 2)
+            maps_BQP = grouping.pack(kernels_NMC) @ self.vision(vis_BPC).transpose(1, 2)
+            maps_NMHW = grouping.unpack(maps_BQP, kernels_NMC.shape[1]).unflatten(2, grid)
+        else:
+            maps_NMHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid)
+            if grid != self.grid:
+                maps_NMHW = F.interpolate(maps_NMHW, size=grid, mode="bilinear", align_corners=False)
+        missing = self.maps_in - maps_NMHW.shape[1]
+        return F.pad(maps_NMHW, (0, 0, 0, 0, 0, missing))
+
+    def forward(
+        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+    ) -> Tensor:
+        """Masks of N expressions.
+
+        Args:
+            decoded_NLC: F_dec.
+            word_mask_NL: True = a real word.
+            vis_BPC: F_enc.
+            grouping: which image each expression speaks of.
+            grid: (H, W) of ``vis_BPC``.
+
+        Returns:
+            mask_logits (N, H * 2^upsamplings, W * 2^upsamplings).
+        """
+        attended_NLC, _ = self.self_attention(
+            decoded_NLC, decoded_NLC, decoded_NLC, key_padding_mask=~word_mask_NL, need_weights=False
+        )
+        decoded_NLC = self.norm(decoded_NLC + attended_NLC)
+        maps_NMHW = self.word_maps(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
+        mask_logits_N1HW: Tensor = self.stack(maps_NMHW.contiguous(memory_format=torch.channels_last))
+        return mask_logits_N1HW.squeeze(1)

@@ -1,0 +1,46 @@
+"""Sine and cosine positional encodings of words and of image grids."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def encode_positions(count: int, channels: int, device: torch.device, *, span: float = 1.0) -> Tensor:
+    """Sinusoids of positions 0 .. count - 1, sines in the first half of the channels and cosines in the second.
+
+    Args:
+        count: number of positions.
+        channels: even number of channels C.
+        device: where the result lies.
+        span: distance between neighbours; a grid other than the trained one passes trained / count, so that the same
+            place in the picture keeps the same code.
+
+    Returns:
+        (count, C) float32.
+    """
+    half = channels // 2
+    frequency = torch.exp(torch.arange(half, device=device) * (-torch.log(torch.tensor(10000.0)) / half).item())
+    angle = (torch.arange(count, device=device) * span).unsqueeze(1) * frequency  # (count, C / 2)
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def encode_grid(height: int, width: int, channels: int, trained: tuple[int, int], device: torch.device) -> Tensor:
+    """Two-dimensional code of a grid: rows in the first half of the channels, columns in the second.
+
+    Args:
+        height: rows H.
+        width: columns W.
+        channels: C, a multiple of 4.
+        trained: (H, W) of the grid that the network was trained at; coordinates are stretched to it.
+        device: where the result lies.
+
+    Returns:
+        (H * W, C) float32.
+    """
+    rows_HC = encode_positions(height, channels // 2, device, span=trained[0] / height)
+    columns_WC = encode_positions(width, channels // 2, device, span=trained[1] / width)
+    grid_HWC = torch.cat(
+        [rows_HC[:, None].expand(-1, width, -1), columns_WC[None].expand(height, -1, -1)], dim=2
+    )  # (H, W, C)
+    return grid_HWC.flatten(0, 1)

@@ -1,0 +1,151 @@
+"""A trained model as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``.
+
+Bundled models come with the package; others are a folder of one's own or a Hub id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from m3att.config import RunConfig
+from m3att.data.text import Tokenizer
+from m3att.errors import ConfigError, ModelError
+from m3att.model.build import build_network
+from m3att.model.network import M3AttNet
+from m3att.settings import config_from_dict, config_to_dict
+
+BUNDLED = Path(__file__).parent / "bundled"
+DEFAULT_MODEL = "shaperef-tiny"
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network with all that is needed to use it as it was trained.
+
+    Args:
+        network: in evaluation mode.
+        tokenizer: its words.
+        config: the run that trained it; ``input`` and ``evaluate`` hold in use too.
+        world: one line on what kind of pictures it knows; empty where it is meant for photos.
+        name: what it was loaded by.
+    """
+
+    network: M3AttNet
+    tokenizer: Tokenizer
+    config: RunConfig
+    world: str
+    name: str
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CONFIG).is_file()))
+
+
+def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: RunConfig, world: str = "") -> None:
+    """Write a model folder; each file replaces its elder in one step, the weights last.
+
+    Args:
+        folder: made where it is missing.
+        network: its weights are written as they are.
+        tokenizer: its words.
+        config: the run that trained it.
+        world: see Pretrained.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"m3att": 1, "world": world, **config_to_dict(config)}, indent=1)
+    replace_file(folder / CONFIG, text.encode())
+    replace_file(folder / TOKENIZER, tokenizer.tokenizer.to_str(pretty=True).encode())
+    part = folder / (WEIGHTS + ".part")
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part)
+    os.replace(part, folder / WEIGHTS)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu") -> Pretrained:
+    """Load a model by name.
+
+    Args:
+        name: `bundled` for the default one, the name of a bundled model, a folder, or a Hub id (`owner/name`).
+        device: where the network goes.
+
+    Raises:
+        ModelError: where there is no such model, or its folder is incomplete or foreign.
+    """
+    folder = find_model(str(name))
+    for part in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / part).is_file():
+            raise ModelError(f"{folder}: has no {part}; a model folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.pop("m3att", None) != 1:
+            raise ModelError(f"{folder / CONFIG}: not the config of an m3att model")
+        world = str(values.pop("world", ""))
+        config = config_from_dict(values)
+    except (ValueError, ConfigError) as error:
+        raise ModelError(f"{folder / CONFIG}: {error}") from error
+    tokenizer = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
+    network = build_network(config.model, config.input.size, tokenizer.size)
+    load_weights(network, folder / WEIGHTS)
+    return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name))
+
+
+def load_weights(network: M3AttNet, path: Path) -> None:
+    """Fill a network from a safetensors file; LFR's weights may be missing, since only training uses them.
+
+    Raises:
+        ModelError: where the file is broken or belongs to another network.
+    """
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    if not any(name.startswith("lfr.") for name in weights):
+        network.lfr = None
+    own = network.state_dict()
+    for what, names in (
+        ("lacks", own.keys() - weights.keys()),
+        ("has the foreign weight", weights.keys() - own.keys()),
+        ("has another shape of", {key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape}),
+    ):
+        if names:
+            raise ModelError(f"{path}: {what} {min(names)} ({len(names)} in all); it is of another network")
+    network.load_state_dict(weights)
+
+
+def find_model(name: str) -> Path:
+    """The folder of a model by its name, downloaded from the Hub where it is neither bundled nor here."""
+    if name == "bundled":
+        name = DEFAULT_MODEL
+    if name in bundled_models():
+        return BUNDLED / name
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    if not looks_like_hub:
+        names = ", ".join(bundled_models()) or "none"
+        raise ModelError(f"{name}: no such model; bundled are {names}, or give a folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error

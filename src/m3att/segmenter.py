@@ -1,0 +1,341 @@
+"""The Python API: an image and expressions in, masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from m3att.data.images import read_image, to_rgb
+from m3att.data.masks import encode_rle, mask_box
+from m3att.data.transforms import Resize, to_pixels
+from m3att.errors import ConfigError, ExpressionError, ImageError
+from m3att.model.network import EncodedImages
+from m3att.pretrained import Pretrained, load_model
+
+EXPRESSIONS_AT_ONCE = 64
+"""Expressions that the network reads together; more are read in turns."""
+PIXELS_AT_ONCE = 2**25
+"""Mask pixels at the image's own size that are held as floats together (134 MB); one mask always may be."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The mask of one expression's referent.
+
+    Args:
+        expression: as it was given.
+        mask: bool (H, W) at the image's own size, True = the referent.
+        score: mean probability inside the mask, in [0, 1]; 0 where the mask is empty.
+        threshold: probability over which a pixel belongs to the mask.
+        image: RGB uint8 (H, W, 3) that the expression speaks of; shared by all predictions of a scene.
+        mask_logits: float32 (h, w), the network's own output over its square input.
+        resize: where the image lies in that square.
+        unknown_words: words that the model has never seen; it read each as "some word".
+        words_cut: words beyond the model's word limit, which it did not read.
+
+    Raises:
+        ValueError: where the fields do not agree.
+    """
+
+    expression: str
+    mask: NDArray[np.bool_] = field(repr=False)
+    score: float
+    threshold: float
+    image: NDArray[np.uint8] = field(repr=False)
+    mask_logits: NDArray[np.float32] = field(repr=False)
+    resize: Resize = field(repr=False)
+    unknown_words: tuple[str, ...] = ()
+    words_cut: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"image is {self.image.dtype} {self.image.shape}, not RGB uint8 (H, W, 3)")
+        size = self.image.shape[:2]
+        if self.mask.dtype != np.bool_ or self.mask.shape != size:
+            raise ValueError(f"mask is {self.mask.dtype} {self.mask.shape}, not bool {size}, the size of the image")
+        if (self.resize.height, self.resize.width) != size or self.mask_logits.ndim != 2:
+            raise ValueError(f"mask_logits {self.mask_logits.shape} and resize are not of an image of size {size}")
+        if not 0.0 <= self.score <= 1.0 or not 0.0 <= self.threshold < 1.0:
+            raise ValueError(f"score {self.score} or threshold {self.threshold} is no probability")
+        if self.words_cut < 0:
+            raise ValueError(f"words_cut is {self.words_cut}")
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The smallest box around the mask, XYXY in pixels, lower right corner exclusive; None for an empty mask."""
+        return mask_box(self.mask) if self.area else None
+
+    @cached_property
+    def rle(self) -> dict[str, Any]:
+        """The mask as COCO's compressed run lengths, ready for JSON."""
+        return encode_rle(self.mask)
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Probability of each pixel, float32 (H, W); computed at each access, since it is large."""
+        logits_NHW = torch.from_numpy(self.mask_logits[None])
+        probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW)[0].numpy()
+        return probability_HW
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold of it: expression, segmentation (COCO RLE), box (XYXY), score, area and notes."""
+        return {
+            "expression": self.expression,
+            "segmentation": self.rle,
+            "box": None if self.box is None else list(self.box),
+            "score": self.score,
+            "area": self.area,
+            "unknown_words": list(self.unknown_words),
+            "words_cut": self.words_cut,
+        }
+
+    def overlay(self) -> Image.Image:
+        """A picture of the mask on its image, with the expression beneath; see `m3att.report.overlay.draw_overlay`."""
+        # The drawing stands a floor above and knows nothing of predictions; this method is a convenience.
+        from m3att.report.overlay import draw_overlay
+
+        share = 100 * self.area / self.mask.size
+        note = f"score {self.score:.2f}, {share:.1f} % of the image" if self.area else "nothing found"
+        return draw_overlay(self.image, self.mask, self.expression, note)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One image, encoded once, to be asked for any number of expressions.
+
+    Args:
+        segmenter: what encoded it.
+        image: RGB uint8 (H, W, 3).
+        resize: where the image lies in the network's square input.
+        encoded: F_enc.
+    """
+
+    segmenter: Segmenter
+    image: NDArray[np.uint8] = field(repr=False)
+    resize: Resize
+    encoded: EncodedImages = field(repr=False)
+
+    def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> list[Prediction]:
+        """Find the referent of each expression; none has an influence on another.
+
+        Args:
+            expressions: any number of them, or a single one.
+            threshold: probability over which a pixel belongs to the mask; None: the model's own.
+
+        Returns:
+            One prediction an expression, in their order.
+
+        Raises:
+            ExpressionError: where an expression holds no word, or none that the model knows.
+            ConfigError: where the threshold is not in [0, 1).
+        """
+        return list(self.stream(expressions, threshold))
+
+    def stream(self, expressions: str | Sequence[str], threshold: float | None = None) -> Iterator[Prediction]:
+        """As `segment`, but one after the other: for many expressions of a large image, whose masks would fill memory.
+
+        All expressions are checked before the first prediction.
+        """
+        texts = [expressions] if isinstance(expressions, str) else list(expressions)
+        limit = self.segmenter.threshold if threshold is None else threshold
+        if not 0.0 <= limit < 1.0:
+            raise ConfigError(f"threshold {limit}: give a probability from 0 up to, but not including, 1")
+        checks = [self.segmenter.check(text) for text in texts]
+        return self._predict(texts, checks, limit)
+
+    def _predict(self, texts: list[str], checks: list[ExpressionCheck], threshold: float) -> Iterator[Prediction]:
+        """Predictions in turns that bound both the network's batch and the pixels held as floats."""
+        rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
+        for start in range(0, len(texts), EXPRESSIONS_AT_ONCE):
+            turn = texts[start : start + EXPRESSIONS_AT_ONCE]
+            logits_NHW = self.segmenter.mask_logits(self.encoded, turn)
+            for first in range(0, len(turn), rows):
+                # The very step of engine.evaluate, so that what is scored is what one gets.
+                probability_NHW = self.resize.probability(logits_NHW[first : first + rows]).numpy()
+                for number, probability_HW in enumerate(probability_NHW, start=first):
+                    mask_HW: NDArray[np.bool_] = probability_HW > threshold
+                    inside = probability_HW[mask_HW]
+                    yield Prediction(
+                        turn[number],
+                        mask_HW,
+                        float(inside.mean(dtype=np.float64)) if inside.size else 0.0,
+                        threshold,
+                        self.image,
+                        logits_NHW[number].numpy().copy(),  # a view would keep its whole turn alive
+                        self.resize,
+                        checks[start + number].unknown_words,
+                        checks[start + number].words_cut,
+                    )
+
+
+@dataclass(frozen=True)
+class ExpressionCheck:
+    """How well a model can read an expression.
+
+    Args:
+        unknown_words: words, of those that are read, that it does not know.
+        words_cut: words beyond its limit.
+    """
+
+    unknown_words: tuple[str, ...]
+    words_cut: int
+
+
+class Segmenter:
+    """A trained network with its tokenizer and settings, ready for use; safe to share between threads.
+
+    Nothing is remembered between calls: what an image's encoding is needed for lives in its Scene.
+
+    Args:
+        pretrained: a loaded model folder; its network is moved to ``device``.
+        device: where it runs.
+    """
+
+    def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu") -> None:
+        self.pretrained, self.device = pretrained, torch.device(device)
+        self.network = pretrained.network.to(self.device).eval()
+        self.tokenizer = pretrained.tokenizer
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path = "bundled", device: str = "auto") -> Segmenter:
+        """Load a model.
+
+        Args:
+            model: `bundled`, the name of a bundled model, a folder, or a Hub id (`owner/name`).
+            device: `auto` (CUDA where there is one), `cpu`, `cuda`, or any other that PyTorch knows.
+
+        Raises:
+            ModelError: where there is no such model, or its folder is incomplete or foreign.
+            ConfigError: where there is no such device.
+        """
+        chosen = choose_device(device)
+        return cls(load_model(model, chosen), chosen)
+
+    @property
+    def threshold(self) -> float:
+        """Probability over which a pixel belongs to a mask where a call gives none; the model was scored at it."""
+        return self.pretrained.config.evaluate.threshold
+
+    @property
+    def world(self) -> str:
+        """One line on what kind of pictures the model knows; empty where it is meant for photos."""
+        return self.pretrained.world
+
+    def encode(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> Scene:
+        """Run the vision half, once for all expressions that will be asked.
+
+        Args:
+            image: a file, a Pillow image, or RGB uint8 (H, W, 3), of any size.
+
+        Returns:
+            The scene, to be asked.
+
+        Raises:
+            ImageError: where it cannot be read as a picture.
+        """
+        image_HWC = load_pixels(image)
+        inputs = self.pretrained.config.input
+        resize = Resize(image_HWC.shape[0], image_HWC.shape[1], inputs.size, inputs.resize)
+        pixels_BCHW = to_pixels(resize.image(image_HWC)).unsqueeze(0).to(self.device)
+        with torch.inference_mode():
+            return Scene(self, image_HWC, resize, self.network.encode(pixels_BCHW))
+
+    def check(self, expression: str) -> ExpressionCheck:
+        """Say what the model cannot read of an expression.
+
+        Raises:
+            ExpressionError: where it holds no word, or none that the model knows.
+        """
+        if not is_text(expression):
+            raise ExpressionError(f"expression {shorten(repr(expression))}: not a valid text; give it in UTF-8")
+        ids_L = self.tokenizer([expression]).word_ids_NL[0]
+        unknown = int((ids_L == self.tokenizer.unknown_id).sum())
+        words = self.tokenizer.unknown_words(expression)[:unknown] if unknown else ()
+        if unknown == len(ids_L):
+            named = shorten(", ".join(shorten(word, 24) for word in words))
+            raise ExpressionError(
+                f"expression {shorten(repr(expression))}: the model knows none of its words ({named}); "
+                "put it in other words, or use a model trained on such"
+            )
+        return ExpressionCheck(words, max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit))
+
+    def mask_logits(self, encoded: EncodedImages, expressions: Sequence[str]) -> torch.Tensor:
+        """Run the language half for N expressions of one image.
+
+        Returns:
+            (N, h, w) float32 on the CPU, over the network's square input.
+        """
+        words = self.tokenizer(expressions)
+        index_N = torch.zeros(len(expressions), dtype=torch.int64, device=self.device)
+        with torch.inference_mode():
+            output = self.network.segment(
+                encoded, index_N, words.word_ids_NL.to(self.device), words.word_mask_NL.to(self.device)
+            )
+            return output.mask_logits_NHW.float().cpu()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: where there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
+        raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
+    return device
+
+
+def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Upright RGB of whatever `Segmenter.encode` takes, never shared with the caller.
+
+    Raises:
+        ImageError: where it cannot be read as a picture.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        if 0 in image.size:
+            raise ImageError(f"the image is empty: {image.width} x {image.height}")
+        try:
+            return to_rgb(image)
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow reads pixels late, and so finds damage late
+            raise ImageError(f"the image is damaged or cut short ({error})") from error
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"cannot read a {type(image).__name__}: give a file, a Pillow image or a NumPy array")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(f"the array is {image.dtype} {image.shape}: give RGB uint8 (H, W, 3) in [0, 255]")
+    return image.copy()
+
+
+def is_text(expression: object) -> bool:
+    """Whether this is a string that can be written as UTF-8; what a shell hands over may not be."""
+    if not isinstance(expression, str):
+        return False
+    try:
+        expression.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shorten(text: str, longest: int = 60) -> str:
+    """A text's beginning, for a message of one line."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."

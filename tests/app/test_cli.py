@@ -1,0 +1,407 @@
+"""The command line: exit codes, one-line errors, settings in their order, and every command once for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import m3att
+from m3att.app import cli, commands, runs
+from m3att.app.cli import main, one_line
+from m3att.config import DataConfig, RunConfig
+from m3att.errors import DataError
+from m3att.presets import PRESETS
+from m3att.settings import config_from_dict
+
+# A network that trains in a second: what it finds is worth nothing.
+SMALL = """
+model:
+  channels: 16
+  vision: {widths: [8, 8, 16], blocks: [0, 0, 0], encoder_layers: 1}
+  language: {word_channels: 8}
+  decoder: {layers: 1, heads: 2, feedforward: 1}
+  mask: {channels: 8, narrowing: 1, upsamplings: 1}
+input: {size: 32, resize: stretch}
+train: {steps: 4, batch_size: 8, workers: 0, threads: 1, log_every: 1, save_every: 1, validate_every: 4,
+        validate_images: 2}
+"""
+TRAIN = "train --preset shaperef-tiny --out run"
+# Each starts a process, so it must not be needed for what main() can show.
+PROCESS = [sys.executable, "-m", "m3att"]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command line that must be refused; returns the one line that says why."""
+
+    def run(*words: str) -> str:
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("m3att: error: ")
+        assert err.count("\n") == 1
+        return err.removeprefix("m3att: error: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shaperef(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    assert main(["data", "shaperef", "--out", str(root), "--images", "train=4,val=3", "--size", "64"]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def small_config(shaperef: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.yaml"
+    # From disk: the vocabulary of scenes without end takes seconds to gather.
+    path.write_text(f"{SMALL}data: {{root: {shaperef}}}\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def small_run(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "small"
+    assert main(["train", "--config", str(small_config), "--out", str(out)]) == 0
+    return out
+
+
+def test_help_and_commands_import_no_torch() -> None:
+    probe = (
+        "import sys, time; start = time.perf_counter(); import m3att.app.cli as cli; "
+        "code = cli.main(['--help']); seconds = time.perf_counter() - start; "
+        "cli.main(['train', '--preset', 'shaperef-tiny', '--print-config']); "
+        "print('loaded', [name for name in ('torch', 'cv2', 'numpy') if name in sys.modules], code, seconds)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    loaded, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
+    assert loaded == "loaded [] 0"
+    assert float(seconds) < 1.0  # 0.15 on an idle machine
+
+
+def test_a_refusal_is_one_line_of_a_process_too() -> None:
+    done = subprocess.run([*PROCESS, "train", "--preset", "none", "--out", "x"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"m3att: error: no preset 'none'; there are {', '.join(PRESETS)}\n"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROCESS, "train", "--preset", "shaperef-tiny", "--print-config"], stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"m3att {m3att.__version__}\n"
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert all(f"  {name} " in out for name in cli.COMMANDS)
+    assert err == ""
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", out)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*name.split(), "--help"]) == 0
+    assert f"m3att {name}" in capsys.readouterr().out
+
+
+def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "--model.decoder.layers LAYERS Stacked M3Dec layers (Table I)." in words
+    assert "--data.flip {true,false} Mirror training images half of the time" in words
+    assert "m3att train --preset shaperef-tiny --out" in words
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trian", "no command 'trian', did you mean train?"),
+        ("xyz", "no command 'xyz'; see m3att --help"),
+        ("data", "data what? give data shaperef or data check"),
+        ("data chek", "data what? give data shaperef or data check"),
+        ("train", "--out is missing"),
+        ("train --out run", "what to train? give --preset (shaperef-tiny, "),
+        (f"{TRAIN} --train.stepps 3", "unknown option --train.stepps, did you mean --train.steps?"),
+        (f"{TRAIN} --train.steps x", "train.steps: 'x' does not fit, give a whole number or null"),
+        (f"{TRAIN} --train.steps 0", "train.steps: 0 is out of range, give 1 or more"),
+        (f"{TRAIN} --model.decoder.heads 7", "model.channels: 128 is no multiple of model.decoder.heads 7"),
+        (f"{TRAIN} stray", "unrecognized arguments: stray"),
+        ("train --config nowhere.yaml --out run", "nowhere.yaml: cannot be read"),
+        ("train --out nowhere --resume", "nowhere: no run to resume (it has no config.yaml)"),
+        ("evaluate", "give either --model (`bundled` is the default one) or --floor largest"),
+        ("evaluate --model bundled --floor largest", "give either --model"),
+        ("evaluate --floor smallest", "no floor 'smallest'; there is largest"),
+        ("evaluate --model bundled --evaluate.threshold 2", "evaluate.threshold: 2.0 is out of range, give 0 to 1"),
+        ("evaluate --model bundled --train.steps 2", "unknown option --train.steps"),
+        ("evaluate --model bundled --workers -1", "--workers is 0 or more"),
+        ("evaluate --model ./nowhere", "./nowhere: no such model"),
+        ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
+        ("evaluate --floor largest", "the largest-object floor needs a data set with annotations"),
+        ("predict a.png --out out", "an expression is missing; see m3att predict --help"),
+        ("predict --out out", "an image is missing"),
+        ("predict a.png words", "the following arguments are required: --out"),
+        ("predict a.png words --out out --threshold x", "argument --threshold: invalid float value: 'x'"),
+        ("data shaperef --out out --images 3x", "'3x' is neither a number nor like train=4000"),
+        ("data shaperef --out out --images tset=3", "'tset=3' is neither a number nor like train=4000"),
+        ("data shaperef --out out --images 0", "no images asked for"),
+        ("data shaperef --out out --variant shape", "argument --variant: invalid choice: 'shape'"),
+        ("data check nowhere --dataset refcoco", "nowhere/refcoco/refs(unc).p: cannot be read"),
+        ("data check nowhere --dataset refcocos", "unknown data set 'refcocos'; legal: refcoco, "),
+        ("models all", "unrecognized arguments: all"),
+    ],
+)  # fmt: skip
+def test_misuse_is_answered_in_one_line(
+    line: str, message: str, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forbidden_folder_is_answered_in_one_line(tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "file").touch()
+    assert "file" in refused("data", "shaperef", "--out", str(tmp_path / "file" / "below"), "--images", "1")
+
+
+def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(words: Sequence[str], prog: str) -> int:
+        raise OSError("no file in this")
+
+    monkeypatch.setitem(cli.COMMANDS, "models", cli.Command(broken, ""))
+    with pytest.raises(OSError, match="no file in this"):
+        main(["models"])
+
+
+def test_an_error_from_a_reading_process_is_one_line() -> None:
+    text = (
+        'Caught DataError in DataLoader worker process 0.\nOriginal Traceback\n  File "x"\nm3att.errors.DataError: a: b'
+    )
+    assert one_line(DataError(text)) == "a: b"
+    assert one_line(DataError("two\n  lines")) == "two lines"
+    assert one_line(DataError()) == "DataError"
+
+
+def printed_config(capsys: pytest.CaptureFixture[str], *words: str) -> RunConfig:
+    capsys.readouterr()
+    assert main(["train", *words, "--print-config"]) == 0
+    return config_from_dict(yaml.safe_load(capsys.readouterr().out))
+
+
+def test_preset_then_file_then_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("train: {steps: 11, batch_size: 12}\n", encoding="utf-8")
+    preset = PRESETS["shaperef-tiny"].config
+    assert printed_config(capsys, "--preset", "shaperef-tiny") == preset
+    both = printed_config(capsys, "--preset", "shaperef-tiny", "--config", str(path))
+    assert (both.train.steps, both.train.batch_size) == (11, 12)
+    assert both.model == preset.model
+    all_three = printed_config(capsys, "--preset", "shaperef-tiny", "--config", str(path), "--train.steps", "13")
+    assert (all_three.train.steps, all_three.train.batch_size) == (13, 12)
+    assert printed_config(capsys, "--config", str(path)).model == RunConfig().model
+    assert printed_config(capsys) == RunConfig()
+
+
+def test_a_run_resumes_by_its_own_settings(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = config_from_dict(yaml.safe_load((small_run / "config.yaml").read_text("utf-8")))
+    resume = ("--out", str(small_run), "--resume")
+    assert saved.train.steps == 4
+    assert printed_config(capsys, *resume) == saved
+    assert printed_config(capsys, *resume, "--train.steps", "4") == saved
+    moved = printed_config(capsys, *resume, "--data.root", "/elsewhere", "--train.workers", "3")
+    assert (moved.data.root, moved.train.workers) == ("/elsewhere", 3)
+
+
+def test_a_run_resumes_by_the_words_that_started_it(
+    small_run: Path, small_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--config", str(small_config), "--out", str(small_run), "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--train.steps", "5"], "this run has train.steps 4, not 5; leave it out, or start another run"),
+        (["--train.seed", "1"], "this run has train.seed 0, not 1"),
+        (["--preset", "shaperef-tiny"], "this run has model.channels 16, not 128"),
+    ],
+)
+def test_a_run_does_not_change_while_it_goes_on(
+    small_run: Path, words: list[str], message: str, refused: Callable[..., str]
+) -> None:
+    assert message in refused("train", "--out", str(small_run), "--resume", *words)
+
+
+def test_a_run_can_be_lengthened_where_its_schedule_allows(
+    small_config: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    out = str(tmp_path / "run")
+    start = ["train", "--config", str(small_config), "--out", out, "--train.schedule", "constant", "--train.steps", "2"]
+    assert main(start) == 0
+    assert main(["train", "--out", out, "--resume", "--train.steps", "3"]) == 0
+    assert main(["train", "--out", out, "--resume"]) == 0  # the new length holds from then on
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert steps == [1, 2, 3]
+
+
+def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused: Callable[..., str]) -> None:
+    message = refused("train", "--config", str(small_config), "--out", str(small_run))
+    assert message.startswith(f"{small_run} holds a run already: add --resume")
+
+
+def test_an_interrupted_run_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "--config", str(small_config), "--out", str(out), "--train.steps", "100000"]
+    process = subprocess.Popen([*PROCESS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(1200):
+            if (out / "checkpoint.safetensors").exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert err.endswith(f"m3att: interrupted; go on with: m3att train --out {out} --resume\n")
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], json_path: Path, *words: str) -> tuple[dict[str, Any], str]:
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--json", str(json_path)]) == 0
+    found: dict[str, Any] = json.loads(json_path.read_text("utf-8"))
+    assert list(json_path.parent.iterdir()) == [json_path]  # written in one step, and no part of it stays
+    return found, capsys.readouterr().out
+
+
+def test_evaluate_a_model_on_drawn_scenes(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "scores.json"
+    found, out = evaluated(capsys, path, "--model", str(small_run / "last"), "--data.images", "3")
+    assert (found["dataset"], found["split"], found["pixels"], found["images"]) == ("shaperef", "val", "drawn", 3)
+    assert found["threshold"] == 0.35
+    assert set(found["precision"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
+    assert {"0.35", "0.5"} <= set(found["at"])
+    assert found["model"] == str(small_run / "last")
+    assert "overall IoU" in out
+    assert "by skill, at threshold 0.35:" in out
+
+
+def test_evaluate_takes_what_the_command_line_says(
+    small_run: Path, shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data.root", str(shaperef), "--evaluate.threshold", "0.6", "--data.same_words", "true")
+    found, out = evaluated(capsys, tmp_path / "a" / "scores.json", "--model", str(small_run / "last"), *words)
+    assert (found["threshold"], found["same_words"], found["images"]) == (0.6, True, 3)
+    assert set(found["at"]) == {"0.35", "0.5", "0.6"}
+    assert "blind" in out
+
+
+def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a" / "scores.json"
+    found, out = evaluated(capsys, path, "--floor", "largest", "--data.root", str(shaperef))
+    assert (found["floor"], found["model"], found["images"]) == ("largest", None, 3)
+    assert 0 <= found["mean_iou"] < 1
+    assert "\nany " in out
+
+
+def test_data_check_finds_a_sound_set_sound_and_a_broken_one_broken(
+    shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    path = tmp_path / "check.json"
+    assert main(["data", "check", str(shaperef), "--dataset", "shaperef", "--json", str(path)]) == 0
+    assert capsys.readouterr().out.endswith("sound\n")
+    assert json.loads(path.read_text("utf-8"))["splits"]["val"]["images"] == 3
+    copy = tmp_path / "copy"
+    instances = json.loads((shaperef / "shaperef" / "instances.json").read_text("utf-8"))
+    instances["annotations"].append(instances["annotations"][0])
+    (copy / "shaperef").mkdir(parents=True)
+    (copy / "shaperef" / "instances.json").write_text(json.dumps(instances), encoding="utf-8")
+    (copy / "shaperef" / "refs(unc).p").write_bytes((shaperef / "shaperef" / "refs(unc).p").read_bytes())
+    assert main(["data", "check", str(copy), "--dataset", "shaperef"]) == 1
+    out = capsys.readouterr().out
+    assert "fault: annotation ids that stand twice: " in out
+    assert out.endswith("not sound: see the faults above\n")
+
+
+def test_predict_writes_what_it_is_asked_for(
+    small_run: Path, shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted((shaperef / "images" / "shaperef").glob("*.jpg"))[:2]
+    words = [str(images[0]), "the car", "--out", str(tmp_path), str(images[1]), "the red one"]
+    assert main(["predict", *words, "--model", str(small_run / "last")]) == 0
+    assert len(list(tmp_path.glob("*_mask.png"))) == 4
+    assert "ShapeRef's drawn scenes" in capsys.readouterr().err
+
+
+def test_images_are_told_from_expressions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo").touch()
+    words = ["first", "the man/woman in red", "b.JPG", "dir/c", "photo", "cup", "x" * 5000, ""]
+    images, expressions = commands.split_words(words)
+    assert images == ["first", "b.JPG", "dir/c", "photo"]
+    assert expressions == ["the man/woman in red", "cup", "x" * 5000, ""]
+
+
+@pytest.mark.parametrize("line", ["-- a.png words", "words --images a.png", "a.png words", "--model m a.png words"])
+def test_predict_hands_on_what_it_was_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, Any]] = []
+    monkeypatch.setattr("m3att.app.predict.run_predict", lambda *words, **_: calls.append(words) or 0)
+    assert main(["predict", "--out", "out", *line.split()]) == 0
+    assert calls == [(["a.png"], ["words"])]
+
+
+def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("m3att.pretrained.BUNDLED", tmp_path)
+    assert main(["models"]) == 0
+    assert "no model comes with this installation" in capsys.readouterr().out
+    for name, world in (("shaperef-tiny", "drawn scenes"), ("other", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"m3att": 1, "world": world}), encoding="utf-8")
+        (tmp_path / name / "model.safetensors").write_bytes(bytes(2_500_000))
+    assert main(["models"]) == 0
+    _, other, tiny = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert other == ["other", "2.5", "MB", "photos"]
+    assert tiny == ["shaperef-tiny", "(bundled)", "2.5", "MB", "drawn", "scenes"]
+
+
+def test_the_world_of_a_training(tmp_path: Path) -> None:
+    assert runs.world_of(DataConfig(dataset="shaperef, shaperef+")) == "ShapeRef's drawn scenes"
+    root = str(tmp_path)
+    layout = "layouts drawn of refcoco's annotated boxes"
+    assert runs.world_of(DataConfig(dataset="refcoco", root=root)) == layout
+    (tmp_path / "images" / "mscoco" / "images" / "train2014").mkdir(parents=True)
+    (tmp_path / "images" / "mscoco" / "images" / "train2014" / "a.jpg").touch()
+    assert runs.world_of(DataConfig(dataset="refcoco", root=root)) == ""
+    assert runs.world_of(DataConfig(dataset="refcoco", root=root, pixels="layout")) == layout
+
+
+def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with runs.training_progress() as report:
+        report(1, 9, {"loss/total": 1.0, "expressions_per_second": 50.0})
+        report(2, 9, {"loss/total": 0.5, "expressions_per_second": 50.0, "val/mean_iou": 0.25})
+    assert capsys.readouterr().err == "step 2 of 9, loss 0.5000, 50 expressions/s, mean IoU 0.250\n"

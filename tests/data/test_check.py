@@ -1,0 +1,74 @@
+"""What ``data check`` finds in whole and in faulty data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3att.data.check import check_dataset
+from m3att.data.splits import Counts
+from m3att.errors import DataError
+
+
+def test_tiny_folder(write_folder: Any) -> None:
+    report = check_dataset(write_folder(photos=True), "refcoco", "unc")
+    train = report.splits["train"]
+    assert (train.refs, train.sentences, train.images) == (4, 5, 2)
+    assert train.words == len({"left", "person", "the", "man", "car", "on", "right", "beside", "dog"})
+    assert (train.longest, train.over_limit) == (4, 0)
+    assert (train.published, train.counts) == (Counts(42404, 120624), "differs")
+    assert report.splits["testA"].counts == "absent"
+    assert (report.pixels, report.annotations, report.crowds) == ("photos", 5, 1)
+    assert (report.broken_segmentations.count, report.without_segmentation) == (0, 0)
+    assert report.shared_images == {}
+    assert not report.is_sound  # not the published counts
+    assert json.loads(json.dumps(report.to_dict()))["splits"]["val"]["sentences"] == 1
+
+
+def test_faults_are_counted_and_named(write_folder: Any, tiny_content: Any) -> None:
+    refs, instances = tiny_content
+    root = write_folder(photos=True)
+    (root / "images/mscoco/images/train2014/COCO_train2014_000000000200.jpg").unlink()
+    refs[3]["ann_id"] = 99
+    refs[4]["image_id"] = 100
+    refs[0]["sentences"][0]["sent"] = " ".join(["word"] * 16)
+    refs.append({**refs[1], "ref_id": 9, "split": "minival"})
+    instances["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]
+    instances["annotations"][1]["segmentation"] = []
+    instances["annotations"][3]["id"] = 6
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    train = report.splits["train"]
+    assert train.missing_images.count == 1
+    assert train.missing_images.first == ("COCO_train2014_000000000200.jpg",)
+    assert train.missing_annotations.first == ("annotation 7", "annotation 6", "annotation 99")
+    assert report.splits["val"].missing_annotations.first == ("annotation 8",)
+    assert (train.longest, train.over_limit) == (16, 1)
+    assert report.unknown_splits == ("minival",)
+    assert report.broken_segmentations.first == ("5", "6")
+    assert report.repeated_ids.first == ("6",)
+    assert report.shared_images == {"train/val": 1}
+    assert not report.is_sound
+
+
+def test_pixel_source(write_folder: Any, tiny_content: Any) -> None:
+    assert check_dataset(write_folder(), "refcoco", "unc").pixels == "layout"
+    del tiny_content[1]["annotations"][0]["bbox"]
+    assert check_dataset(write_folder(tiny_content), "refcoco", "unc").pixels == "none"
+
+
+def test_illegal_way_of_splitting(write_folder: Any) -> None:
+    with pytest.raises(DataError, match="legal: unc, google"):
+        check_dataset(write_folder(), "refcoco", "umd")
+
+
+def test_real_boxes_agree_with_the_published_counts(refer_boxes: Path) -> None:
+    for dataset in ("refcoco", "refcoco+"):
+        report = check_dataset(refer_boxes, dataset, "unc")
+        assert [report.splits[split].counts for split in ("train", "val", "testA")] == ["agrees", "agrees", "absent"]
+        assert report.pixels == "layout"
+        assert report.shared_images == {}
+        assert report.is_sound
+    assert (report.annotations, report.crowds) == (182274, 1588)

@@ -1,0 +1,159 @@
+"""Every kind of image file is read upright in RGB, or answered in one line."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import m3att.data.images
+from m3att.data.images import read_image
+from m3att.errors import ImageError
+
+RED, GREEN, BLUE = (220, 30, 40), (30, 200, 60), (20, 60, 210)
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    """16 x 12, three colours as a flag whose left third is red."""
+    pixels = np.zeros((12, 16, 3), dtype=np.uint8)
+    pixels[:, :5], pixels[:, 5:10], pixels[:, 10:] = RED, GREEN, BLUE
+    return Image.fromarray(pixels)
+
+
+def test_png_comes_back_exactly(picture: Image.Image, tmp_path: Path) -> None:
+    picture.save(tmp_path / "a.png")
+    pixels = read_image(tmp_path / "a.png")
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    assert np.array_equal(pixels, np.asarray(picture))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "1", "LA", "RGBA", "RGB", "YCbCr"])
+def test_modes_become_rgb(picture: Image.Image, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "image.tif"
+    picture.convert(mode).save(path)
+    pixels = read_image(path)
+    assert pixels.shape == (12, 16, 3)
+    if mode in ("CMYK", "P", "RGBA", "YCbCr"):
+        assert np.abs(pixels.astype(int) - np.asarray(picture)).max() <= 50  # a web palette is coarse
+    elif mode == "L":
+        assert np.array_equal(pixels[..., 1], np.asarray(picture.convert("L")))
+
+
+def test_cmyk_jpeg(picture: Image.Image, tmp_path: Path) -> None:
+    picture.convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "a.jpg")[5, 1].astype(int) - RED).max() < 60
+
+
+def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
+    values = np.array([[0, 255, 256, 32896, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 1, 128, 255]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_lies_on_white(tmp_path: Path, mode: str) -> None:
+    pixels = np.zeros((2, 3, 4), dtype=np.uint8)
+    pixels[:, 1] = (0, 0, 0, 255)
+    pixels[:, 2] = (0, 0, 0, 128)
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image = image.quantize(4)
+    elif mode == "LA":
+        image = image.convert("LA")
+    image.save(tmp_path / "a.png")
+    columns = read_image(tmp_path / "a.png")[0, :, 0].tolist()
+    assert columns[:2] == [255, 0]
+    assert columns[2] == pytest.approx(127, abs=2)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(picture: Image.Image, tmp_path: Path, orientation: int) -> None:
+    """Stored as a camera would: after the turn that the tag asks for, the picture is upright again."""
+    way = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }.get(orientation)
+    stored = picture if way is None else picture.transpose(way)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(picture))
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), RED).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").tolist() == [[list(RED)]]
+
+
+def test_first_frame_of_an_animation(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, GREEN, BLUE)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path / "a.gif")[4, 4].tolist() == list(RED)
+
+
+def test_hundred_megapixels_are_read_without_a_warning(tmp_path: Path) -> None:
+    Image.new("1", (12_000, 8_400)).save(tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(tmp_path / "a.png").shape == (8_400, 12_000, 3)
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_more_pixels_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(m3att.data.images, "MAX_PIXELS", 16)
+    Image.new("L", (width, 4)).save(tmp_path / "a.png")
+    if width == 4:
+        assert read_image(tmp_path / "a.png").shape == (4, 4, 3)
+    else:
+        with pytest.raises(ImageError, match="megapixels; shrink it first"):
+            read_image(tmp_path / "a.png")
+
+
+def test_billion_pixels_are_refused_unread(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    Image.new("1", (8, 8)).save(header, format="PPM")
+    (tmp_path / "a.pbm").write_bytes(header.getvalue().replace(b"8 8", b"40000 40000"))
+    with pytest.raises(ImageError, match="megapixels; shrink it first"):
+        read_image(tmp_path / "a.pbm")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_truncated_file_is_named(tmp_path: Path, kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    whole = io.BytesIO()
+    Image.fromarray(noise).save(whole, format=kind)
+    path = tmp_path / "cut"
+    path.write_bytes(whole.getvalue()[: int(share * len(whole.getvalue()))])
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "no such file"), (b"", "empty"), (b"<html>404</html>", "not an image")]
+)
+def test_what_is_no_image_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "a.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+
+
+def test_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="folder"):
+        read_image(tmp_path)

@@ -1,0 +1,119 @@
+"""Polygons, run lengths and crowd regions become masks, and broken ones an answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
+from m3att.errors import DataError
+
+SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
+
+
+def test_polygon_fills_its_square() -> None:
+    mask = decode_segmentation([SQUARE], height=8, width=10)
+    expected = np.zeros((8, 10), dtype=bool)
+    expected[1:4, 2:6] = True
+    assert np.array_equal(mask, expected)
+    assert mask.dtype == np.bool_
+
+
+def test_polygons_of_one_annotation_are_united() -> None:
+    mask = decode_segmentation([SQUARE, [7, 5, 9, 5, 9, 7, 7, 7]], height=8, width=10)
+    assert mask.sum() == 12 + 4
+
+
+def test_broken_polygon_is_left_out_beside_a_whole_one() -> None:
+    whole = decode_segmentation([SQUARE], 8, 10)
+    assert np.array_equal(decode_segmentation([SQUARE, [1, 1, 2, 2]], 8, 10), whole)
+
+
+def test_uncompressed_run_lengths_go_down_the_columns() -> None:
+    mask = decode_segmentation({"size": [3, 2], "counts": [1, 2, 2, 1]}, 3, 2)
+    assert mask.tolist() == [[False, False], [True, False], [True, True]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compressed_run_lengths_come_back(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random((37, 53)) < rng.random()
+    code = encode_rle(mask)
+    assert json.loads(json.dumps(code)) == code
+    assert code["size"] == [37, 53]
+    assert np.array_equal(decode_segmentation(code, 37, 53), mask)
+    assert np.array_equal(decode_segmentation([code], 37, 53), mask)  # as RefCLEF has it
+    assert np.array_equal(coco_mask.decode({**code, "counts": code["counts"].encode()}).astype(bool), mask)
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_uniform_masks_come_back(value: bool) -> None:
+    mask = np.full((5, 4), value)
+    assert np.array_equal(decode_segmentation(encode_rle(mask), 5, 4), mask)
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        None,
+        [],
+        {},
+        "polygon",
+        [[]],
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5]],
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [[1, 2, float("nan"), 4, 5, 6]],
+        [[0, 0, 1e12, 0, 0, 1e12]],
+        [["a", "b", "c", "d", "e", "f"]],
+        [None],
+        {"size": [8, 9], "counts": [80]},
+        {"size": [8, 10], "counts": [79]},
+        {"size": [8, 10], "counts": [-1, 81]},
+        {"size": [8, 10], "counts": [40.0, 40.0]},
+        {"size": ["x", None], "counts": [80]},
+        {"size": [8, 10]},
+        {"size": [8, 10], "counts": ""},
+        {"size": [8, 10], "counts": "\x01\x02"},
+        {"size": [8, 10], "counts": "é€"},
+        {"size": [8, 10], "counts": "oooooooooooooooooooo"},
+        {"size": [8, 10], "counts": "PPPPPP"},
+    ],
+)
+def test_what_encloses_nothing_is_an_error(segmentation: Any) -> None:
+    with pytest.raises(DataError) as caught:
+        decode_segmentation(segmentation, 8, 10)
+    assert "\n" not in str(caught.value)
+
+
+def test_polygon_beyond_the_image_is_cut_at_its_edge() -> None:
+    mask = decode_segmentation([[-50, -50, 100, -50, 100, 100, -50, 100]], 8, 10)
+    assert mask.all()
+
+
+def test_is_polygon() -> None:
+    assert is_polygon(SQUARE)
+    assert not is_polygon(SQUARE[:5])
+    assert not is_polygon([SQUARE])
+
+
+def test_mask_box() -> None:
+    mask = np.zeros((6, 7), dtype=bool)
+    assert mask_box(mask) == (0, 0, 0, 0)
+    mask[2:4, 3:6] = True
+    assert mask_box(mask) == (3, 2, 6, 4)
+
+
+def test_real_polygons_have_about_their_stated_area(refer_photos: Path) -> None:
+    content = json.loads((refer_photos / "refcoco" / "instances.json").read_text())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    for annotation in content["annotations"]:
+        mask = decode_segmentation(annotation["segmentation"], *sizes[annotation["image_id"]])
+        assert mask.sum() == pytest.approx(annotation["area"], rel=0.1, abs=60)
+        x, y, width, height = annotation["bbox"]
+        assert mask_box(mask) == pytest.approx((x, y, x + width, y + height), abs=4.5)  # as loose as COCO is

@@ -1,0 +1,98 @@
+"""The floors of docs/architecture.md: who may import whom. The contracts stand in pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+
+
+def lint(repository: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    """Run the contracts on the package in ``source``, in a process that has imported nothing of it."""
+    setup = f"import sys; sys.path.insert(0, {str(source)!r}); "
+    return subprocess.run([sys.executable, "-c", setup + LINT], cwd=repository, capture_output=True, text=True)
+
+
+def test_every_import_goes_down(repository: Path) -> None:
+    done = lint(repository, repository / "src")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("engine/__init__.py", "import m3att.app", "Floors"),
+        ("report/__init__.py", "import m3att.export", "Floors"),
+        ("data/__init__.py", "import m3att.engine", "Floors"),
+        ("errors.py", "import m3att.config", "Floors"),
+        ("data/__init__.py", "import m3att.model", "Data knows nothing"),
+        ("model/__init__.py", "import m3att.data.sample", "The network knows nothing"),
+        ("model/__init__.py", "import m3att.config", "Within the network"),
+        ("model/__init__.py", "import pathlib", "The network touches no file"),
+        ("attic.py", "", "Floors"),
+    ],
+)
+def test_a_wrong_import_is_caught(repository: Path, tmp_path: Path, module: str, line: str, contract: str) -> None:
+    package = tmp_path / "m3att"
+    shutil.copytree(repository / "src" / "m3att", package, ignore=_not_code)
+    path = package / module
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    done = lint(repository, tmp_path)
+    assert done.returncode != 0
+    broken = [row for row in done.stdout.splitlines() if " BROKEN" in row]
+    assert any(row.startswith(contract) for row in broken), done.stdout + done.stderr
+
+
+def module_imports(tree: ast.AST) -> list[int]:
+    """Lines that reach for torch.nn, in whichever way it is spelled, except its plain functions."""
+    lines = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                reached = [name.name for name in names]
+            case ast.ImportFrom(module=str(module), names=names):
+                reached = [f"{module}.{name.name}" for name in names]
+            case ast.Attribute(value=ast.Name(id="torch"), attr="nn"):
+                reached = ["torch.nn"]
+            case _:
+                continue
+        in_nn = [f"{name}." for name in reached if f"{name}.".startswith("torch.nn.")]
+        if any(not name.startswith("torch.nn.functional.") for name in in_nn):
+            lines.append(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("import torch.nn", True),
+        ("import torch.nn.modules.conv", True),
+        ("from torch.nn import Module", True),
+        ("from torch import nn", True),
+        ("x = torch.nn.ReLU()", True),
+        ("import torch.nn.functional as F", False),
+        ("from torch.nn.functional import interpolate", False),
+        ("from torch import Tensor", False),
+    ],
+)
+def test_every_spelling_of_torch_nn_is_seen(line: str, seen: bool) -> None:
+    assert module_imports(ast.parse(f"import torch\n{line}\n")) == ([2] if seen else [])
+
+
+def test_data_never_sees_a_network_module(repository: Path) -> None:
+    files = sorted((repository / "src/m3att/data").rglob("*.py"))
+    assert files
+    found = {str(path.relative_to(repository)): module_imports(ast.parse(path.read_text("utf-8"))) for path in files}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def _not_code(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if not name.endswith(".py") and not (Path(folder) / name).is_dir()}

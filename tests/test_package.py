@@ -1,0 +1,89 @@
+"""What `import m3att` does, and above all what it does not do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+import pytest
+
+import m3att
+
+# Run in a process of its own, because this one has long imported torch.
+PROBE = """
+import json, logging, os, sys, threading, time, warnings
+def state():
+    return [
+        dict(os.environ), os.getcwd(), list(sys.path), [str(each) for each in warnings.filters],
+        len(logging.getLogger().handlers), threading.active_count(), repr(sys.excepthook),
+    ]
+before = state()
+start = time.perf_counter()
+import m3att
+seconds = time.perf_counter() - start
+print(json.dumps({
+    "seconds": seconds,
+    "unchanged": state() == before,
+    "loaded": sorted({name.partition(".")[0] for name in sys.modules}),
+    "version": m3att.__version__,
+    "after_version": sorted({name.partition(".")[0] for name in sys.modules}),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def probe() -> dict[str, object]:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    (line,) = done.stdout.splitlines()  # importing prints nothing of its own
+    return dict(json.loads(line))
+
+
+def test_import_is_fast(probe: dict[str, object]) -> None:
+    assert isinstance(probe["seconds"], float)
+    assert probe["seconds"] < 0.5
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy", "cv2", "PIL", "rich", "jsonargparse"])
+def test_import_loads_no_library(probe: dict[str, object], library: str) -> None:
+    assert isinstance(probe["after_version"], list)
+    assert "m3att" in probe["after_version"]
+    assert library not in probe["after_version"]
+
+
+def test_import_has_no_side_effect(probe: dict[str, object]) -> None:
+    assert probe["unchanged"] is True
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    assert m3att.__version__ == importlib.metadata.version("m3att")
+
+
+@pytest.mark.parametrize("name", m3att.__all__)
+def test_public_names_load_on_first_use(name: str) -> None:
+    assert getattr(m3att, name) is not None
+    assert name in dir(m3att)
+
+
+def test_lazy_classes_are_those_of_the_segmenter() -> None:
+    import m3att.segmenter
+
+    assert m3att.Segmenter is m3att.segmenter.Segmenter
+    assert m3att.Scene is m3att.segmenter.Scene
+    assert m3att.Prediction is m3att.segmenter.Prediction
+
+
+def test_unknown_attribute_is_named() -> None:
+    with pytest.raises(AttributeError, match="Segmentor"):
+        _ = m3att.Segmentor
+
+
+def test_console_command_is_the_module_command() -> None:
+    (command,) = importlib.metadata.distribution("m3att").entry_points.select(group="console_scripts", name="m3att")
+    assert command.value == "m3att.app.cli:main"
+    done = subprocess.run([sys.executable, "-m", "m3att", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("train", "evaluate", "predict"):
+        assert name in done.stdout

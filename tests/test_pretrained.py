@@ -1,0 +1,107 @@
+"""Model folders: what is saved is what is loaded, and what is broken or foreign is named in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from m3att.errors import ModelError
+from m3att.pretrained import CONFIG, TOKENIZER, WEIGHTS, load_model, replace_file, save_model
+
+
+@pytest.fixture
+def folder(tiny_model_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+
+
+def test_what_is_saved_is_what_is_loaded(tiny_model_folder: Path, tmp_path: Path) -> None:
+    first = load_model(tiny_model_folder)
+    assert first.world == "a world of its own"
+    assert first.name == str(tiny_model_folder)
+    assert not first.network.training
+    save_model(tmp_path / "deep" / "copy", first.network, first.tokenizer, first.config, first.world)
+    second = load_model(tmp_path / "deep" / "copy")
+    assert second.config == first.config
+    for name in (CONFIG, TOKENIZER, WEIGHTS):
+        assert (tmp_path / "deep" / "copy" / name).read_bytes() == (tiny_model_folder / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "deep" / "copy").iterdir()) == [CONFIG, WEIGHTS, TOKENIZER]
+
+
+def test_weights_without_lfr_serve_for_use(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    kept = {name: value for name, value in weights.items() if not name.startswith("lfr.")}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / WEIGHTS)
+    assert load_model(folder).network.lfr is None
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, WEIGHTS])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    refused(folder, f"no {name}")
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, WEIGHTS])
+@pytest.mark.parametrize("content", [b"", b"not it", b"\xff\xfe\x00", b"[1, 2]", b'{"model": 1}'])
+def test_a_file_of_something_else_is_named(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    refused(folder, name)
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, WEIGHTS])
+def test_a_file_that_is_cut_short_is_named(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    refused(folder, name)
+
+
+def test_another_config_is_named(folder: Path) -> None:
+    values = json.loads((folder / CONFIG).read_text())
+    for change in ({"m3att": 2}, {"stranger": 1}, {"model": {**values["model"], "channels": "many"}}):
+        (folder / CONFIG).write_text(json.dumps(values | change))
+        refused(folder, CONFIG)
+
+
+def test_weights_of_another_network_are_named(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    name = next(iter(weights))
+    for wrong, word in (
+        ({key: value for key, value in weights.items() if key != name}, "lacks"),
+        ({**weights, "stranger": torch.zeros(1)}, "foreign weight stranger"),
+        ({**weights, name: torch.zeros(1, 2, 3, 4, 5)}, "another shape"),
+    ):
+        save_file(wrong, folder / WEIGHTS)
+        refused(folder, word)
+
+
+def test_another_vocabulary_is_refused(folder: Path) -> None:
+    tokenizer = json.loads((folder / TOKENIZER).read_text())
+    tokenizer["model"]["vocab"]["zebra"] = len(tokenizer["model"]["vocab"])
+    (folder / TOKENIZER).write_text(json.dumps(tokenizer))
+    refused(folder, "another shape")
+
+
+def test_an_unknown_name_is_answered_with_what_there_is() -> None:
+    for name in ("no-such-model", "./no/such/folder", "~/model"):
+        with pytest.raises(ModelError, match=f"{name}: no such model; bundled are"):
+            load_model(name)
+
+
+def test_files_are_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace_file(path, b"old")
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def refused(folder: Path, word: str) -> None:
+    with pytest.raises(ModelError, match=word) as caught:
+        load_model(folder)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(folder) in str(caught.value)
