@@ -188,10 +188,9 @@ def test_any_image_size(segmenter: Segmenter, size: tuple[int, int]) -> None:
         assert prediction.overlay().width >= 100
 
 
-def test_a_100_megapixel_image(segmenter: Segmenter, tmp_path: Path) -> None:
-    Image.new("1", (10000, 10000), 1).save(tmp_path / "huge.png")
-    (prediction,) = segmenter.encode(tmp_path / "huge.png").stream([DOG])
-    assert prediction.mask.shape == (10000, 10000)
+def test_a_100_megapixel_image(segmenter: Segmenter) -> None:
+    (prediction,) = segmenter.encode(Image.new("L", (12_500, 8_000), 90)).stream([DOG])
+    assert prediction.mask.shape == (8_000, 12_500)
 
 
 def test_a_photo_that_lies_on_its_side_is_masked_upright(

@@ -12,12 +12,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Losses:
-    """One step's losses, each a scalar; `total` is what is minimised."""
+    """One step's losses, each a scalar; `total` is what is minimised.
+
+    Args:
+        mask: L_mask.
+        dice: the Dice loss.
+        reconstruction: L_rec.
+        total: the weighted sum.
+        target_spread: deviation of F_proj over the batch, averaged over channels. LFR's target is trained too and can
+            collapse to a constant, which makes L_rec small and worthless: then this falls to zero.
+    """
 
     mask: Tensor
     dice: Tensor
     reconstruction: Tensor
     total: Tensor
+    target_spread: Tensor
 
 
 def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int]) -> Tensor:
@@ -80,8 +90,9 @@ def total_loss(
     mask = mask_loss(logits_NHW, targets_NHW, reduction)
     zero = torch.zeros((), device=mask.device)
     dice = dice_loss(logits_NHW, targets_NHW) if dice_weight else zero
-    reconstruction = zero
+    reconstruction = target_spread = zero
     if reconstructed_NC is not None and projected_NC is not None:
         reconstruction = F.mse_loss(reconstructed_NC.float(), projected_NC.float())
+        target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
     total = mask_weight * mask + dice_weight * dice + reconstruction_weight * reconstruction
-    return Losses(mask, dice, reconstruction, total)
+    return Losses(mask, dice, reconstruction, total, target_spread)

@@ -6,6 +6,7 @@ the two up; every report here gives both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,8 @@ class MaskCounts:
         total = sum(self.unions)
         return {
             "overall_iou": sum(self.intersections) / total if total else 0.0,
-            "mean_iou": float(iou_N.mean()) if len(iou_N) else 0.0,
+            # Summed without rounding on the way, so that the order of the expressions cannot show.
+            "mean_iou": math.fsum(iou_N) / len(iou_N) if len(iou_N) else 0.0,
             "precision": {str(at): precision_at(iou_N, at) for at in PRECISION_AT},
             "expressions": len(iou_N),
         }
@@ -96,8 +98,8 @@ class Scores:
 
     @property
     def mean_iou(self) -> float:
-        """Mean IoU at the headline threshold, in [0, 1]."""
-        return float(self.counts[self.threshold].iou_N().mean())
+        """Mean IoU at the headline threshold, in [0, 1]; 0 where nothing was counted."""
+        return float(self.counts[self.threshold].figures()["mean_iou"])
 
     def to_dict(self) -> dict[str, Any]:
         """The figures at the headline threshold, by skill, and at every threshold; fractions in [0, 1]."""

@@ -105,6 +105,22 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
     return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name))
 
 
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: where there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
+        raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
+    return device
+
+
 def load_weights(network: M3AttNet, path: Path) -> None:
     """Fill a network from a safetensors file; LFR's weights may be missing, since only training uses them.
 

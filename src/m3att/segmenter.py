@@ -18,7 +18,8 @@ from m3att.data.masks import encode_rle, mask_box
 from m3att.data.transforms import Resize, to_pixels
 from m3att.errors import ConfigError, ExpressionError, ImageError
 from m3att.model.network import EncodedImages
-from m3att.pretrained import Pretrained, load_model
+from m3att.overlay import draw_overlay
+from m3att.pretrained import Pretrained, choose_device, load_model
 
 EXPRESSIONS_AT_ONCE = 64
 """Expressions that the network reads together; more are read in turns."""
@@ -103,10 +104,7 @@ class Prediction:
         }
 
     def overlay(self) -> Image.Image:
-        """A picture of the mask on its image, with the expression beneath; see `m3att.report.overlay.draw_overlay`."""
-        # The drawing stands a floor above and knows nothing of predictions; this method is a convenience.
-        from m3att.report.overlay import draw_overlay
-
+        """A picture of the mask on its image, with the expression beneath; see `m3att.overlay.draw_overlay`."""
         share = 100 * self.area / self.mask.size
         note = f"score {self.score:.2f}, {share:.1f} % of the image" if self.area else "nothing found"
         return draw_overlay(self.image, self.mask, self.expression, note)
@@ -285,22 +283,6 @@ class Segmenter:
                 encoded, index_N, words.word_ids_NL.to(self.device), words.word_mask_NL.to(self.device)
             )
             return output.mask_logits_NHW.float().cpu()
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` is CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: where there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
-        raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
-    return device
 
 
 def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:

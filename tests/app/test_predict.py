@@ -117,10 +117,13 @@ def test_only_bad_images_still_give_a_report(tiny_model_folder: Path, tmp_path: 
     assert len(read_report(tmp_path / "out" / "predictions.json")["errors"]) == 2
 
 
-def test_the_only_image_being_bad_is_an_error_of_one_line(tiny_model_folder: Path, tmp_path: Path) -> None:
+def test_the_only_image_being_bad_is_an_error_of_one_line(
+    tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ImageError, match=r"missing\.png: no such file"):
         run_predict([tmp_path / "missing.png"], [MAN], str(tiny_model_folder), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    assert capsys.readouterr() == ("", "")  # the command line prints the error, and nothing stands beside it
 
 
 def test_no_readable_expression_is_an_error(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich.console import Console
 from rich.markup import escape
 
-from m3att.app.commands import progress_bar, show
+from m3att.app.commands import progress_bar
 from m3att.errors import ConfigError, ExpressionError, ImageError
 from m3att.pretrained import DEFAULT_MODEL, replace_file
 from m3att.report.tables import plain_table
@@ -66,9 +67,6 @@ def run_predict(
     good, faults = check_expressions(segmenter, expressions)
     if not good:
         return complain(faults, 2)
-    if segmenter.world:
-        advice = "for photos, train on RefCOCO (docs/training.md) or give another --model"
-        print(f"m3att: note: this model knows {segmenter.world}; {advice}", file=sys.stderr)
     names = name_files(paths, good, out, inputs | file_keys(report_path))
     entries: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
@@ -92,6 +90,9 @@ def run_predict(
     }
     make_folder(report_path.parent)
     write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()))
+    if entries and segmenter.world:
+        advice = "for photos, train on RefCOCO (docs/training.md) or give another --model"
+        print(f"m3att: note: this model knows {segmenter.world}; {advice}", file=sys.stderr)
     print_rows(rows, many_images=len(paths) > 1)
     print(f"{printable(str(out))}: {len(rows)} masks and overlays")
     print(printable(str(report_path)))
@@ -170,7 +171,9 @@ def print_rows(rows: Sequence[tuple[str, ...]], many_images: bool) -> None:
     said |= {"notes"} if any(row[heads.index("notes")] for row in rows) else set()
     columns = [number for number, head in enumerate(heads) if head in said]
     cells = [[escape(printable(row[column])) for column in columns] for row in rows[:ROWS_SHOWN]]
-    show(plain_table([heads[column] for column in columns], cells))
+    # On a terminal long cells are folded; what goes to a file or another program stays on its line.
+    console = Console() if sys.stdout.isatty() else Console(width=10_000, color_system=None)
+    console.print(plain_table([heads[column] for column in columns], cells))
     if len(rows) > ROWS_SHOWN:
         print(f"... and {len(rows) - ROWS_SHOWN} more")
 

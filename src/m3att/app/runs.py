@@ -229,12 +229,11 @@ def score_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> Scores:
 
     from m3att.data.open import open_source
     from m3att.engine import evaluate as engine
-    from m3att.engine.train import pick_device
-    from m3att.pretrained import load_model
+    from m3att.pretrained import choose_device, load_model
 
     if given.get("threads"):
         torch.set_num_threads(given["threads"])
-    device = pick_device(given.get("device", "auto"))
+    device = choose_device(given.get("device", "auto"))
     pretrained = load_model(given["model"], device)
     trained = pretrained.config.data
     # The folder was the trainer's own, and so were the numbers of images.

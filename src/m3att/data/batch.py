@@ -135,8 +135,8 @@ class BatchReader(Dataset[Batch]):
         chance = np.random.default_rng(group.seed)
         positions = group.positions
         if positions is None:
-            count = sum(map(len, self.source.expression_groups(group.image)))
-            positions = tuple(sorted(chance.permutation(count)[: group.limit].tolist()))
+            chosen = choose_positions(self.source.expression_groups(group.image), self.data.sentences, chance)
+            positions = tuple(sorted(chosen[: group.limit]))
         sample = self.source.read(group.image, positions)
         if self.training and self.data.flip and chance.random() < 0.5:
             sample = mirror(sample)

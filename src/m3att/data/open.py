@@ -67,7 +67,7 @@ def open_source(data: DataConfig, split: str, endless: bool = False) -> Source:
     Args:
         data: root, data set(s), split maker, pixels.
         split: train, val, testA, ...
-        endless: draw ShapeRef without end, for training; only without a root.
+        endless: draw ShapeRef without end, for training; only without a root and a number of images.
 
     Raises:
         DataError: where the data are missing or broken, or the split is not legal.
@@ -78,7 +78,7 @@ def open_source(data: DataConfig, split: str, endless: bool = False) -> Source:
         if data.root is not None:
             sources.append(ReferSource(data.root, name, data.split_by or default_split_by(name), split, data.pixels))
         elif name in VARIANTS:
-            images = ENDLESS if endless else data.images or DRAWN_IMAGES
+            images = data.images or (ENDLESS if endless else DRAWN_IMAGES)
             sources.append(ShapeRefSource(name, split, images, data.seed))
         else:
             raise ConfigError(

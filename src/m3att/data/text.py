@@ -73,7 +73,7 @@ class Tokenizer:
         tokenizer = word_tokenizer({PADDING: 0, UNKNOWN: 1})
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(split_words(tokenizer, text))
+            counts.update(split_words(tokenizer, encodable(text)))
         words = sorted((word for word, count in counts.items() if count >= minimum), key=lambda w: (-counts[w], w))
         vocabulary = {word: number for number, word in enumerate((PADDING, UNKNOWN, *words))}
         return cls(word_tokenizer(vocabulary), word_limit)
@@ -93,7 +93,7 @@ class Tokenizer:
         Raises:
             ExpressionError: where one holds no word at all.
         """
-        encodings = self.tokenizer.encode_batch(list(expressions))
+        encodings = self.tokenizer.encode_batch([encodable(text) for text in expressions])
         rows = [encoding.ids[: self.word_limit] for encoding in encodings]
         for text, row in zip(expressions, rows, strict=True):
             if not row:
@@ -109,21 +109,28 @@ class Tokenizer:
 
     def unknown_words(self, expression: str) -> tuple[str, ...]:
         """The words of an expression that the vocabulary does not have, as they stand in it."""
-        encoding = self.tokenizer.encode(expression)
+        encoding = self.tokenizer.encode(encodable(expression))
         spans = zip(encoding.ids, encoding.offsets, strict=True)
         return tuple(expression[start:end] for number, (start, end) in spans if number == self.unknown_id)
 
     def count_words(self, expression: str) -> int:
         """Words of an expression, before the limit."""
-        return len(self.tokenizer.encode(expression).ids)
+        return len(self.tokenizer.encode(encodable(expression)).ids)
 
 
 def word_tokenizer(vocabulary: dict[str, int]) -> FastTokenizer:
     """Whole words in lower case; what stands between them is dropped."""
     tokenizer = FastTokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    # Phones and editors type the curly apostrophe: "isn’t" is the word "isn't".
+    apostrophe = normalizers.Replace("’", "'")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), apostrophe, normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
     return tokenizer
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for each half of a broken character, as command lines of other encodings give."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def split_words(tokenizer: FastTokenizer, text: str) -> list[str]:

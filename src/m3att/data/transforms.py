@@ -72,9 +72,12 @@ class Resize:
         if (height, width) != (self.height, self.width):
             # antialias matters where the image is smaller than the square: it is the adjoint of the enlargement.
             shrinks = height * width > self.height * self.width
-            maps_N1HW = F.interpolate(
-                maps_N1HW, size=(self.height, self.width), mode="bilinear", align_corners=False, antialias=shrinks
-            )
+            # PyTorch 2.13 antialiases wrongly to a single column, and rightly to a single row.
+            turned = self.width == 1
+            sides = (self.width, self.height) if turned else (self.height, self.width)
+            maps_N1HW = maps_N1HW.transpose(2, 3) if turned else maps_N1HW
+            maps_N1HW = F.interpolate(maps_N1HW, size=sides, mode="bilinear", align_corners=False, antialias=shrinks)
+            maps_N1HW = maps_N1HW.transpose(2, 3) if turned else maps_N1HW
         return maps_N1HW.squeeze(1)
 
     def probability(self, mask_logits_NHW: Tensor) -> Tensor:
@@ -90,7 +93,8 @@ MIRRORED = {
     "lefty": "righty", "lefts": "rights", "leftside": "rightside",
 }  # fmt: skip
 MIRRORED |= {there: here for here, there in MIRRORED.items()}
-MIRRORED_WORD = re.compile(r"\b(" + "|".join(sorted(MIRRORED, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+# ASCII letters only: without regard to case a dotless i would pass for an i, and then not be found in the table.
+MIRRORED_WORD = re.compile(r"\b(?ai:" + "|".join(sorted(MIRRORED, key=len, reverse=True)) + r")\b")
 
 
 def mirror(sample: Sample) -> Sample:
@@ -99,10 +103,17 @@ def mirror(sample: Sample) -> Sample:
         sample,
         image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),
         masks_MHW=np.ascontiguousarray(sample.masks_MHW[:, :, ::-1]),
-        expressions=tuple(
-            MIRRORED_WORD.sub(lambda match: MIRRORED[match[0].lower()], text) for text in sample.expressions
-        ),
+        expressions=tuple(MIRRORED_WORD.sub(mirrored_word, text) for text in sample.expressions),
     )
+
+
+def mirrored_word(match: re.Match[str]) -> str:
+    """The opposite of a matched word, in capitals where the word is and with a capital where the word has one."""
+    word = match[0]
+    opposite = MIRRORED[word.lower()]
+    if word.isupper():
+        return opposite.upper()
+    return opposite.capitalize() if word[0].isupper() else opposite
 
 
 def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:

@@ -55,7 +55,9 @@ def evaluate(
     device = device or torch.device("cpu")
     batches = evaluation_batches(source, config.batch_size, data.images)
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
-    loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers)
+    # A generator of its own keeps the loader from drawing on the one that dropout uses: scoring changes no training.
+    chance = torch.Generator()
+    loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers, generator=chance)
     thresholds = sorted({*REPORTED_THRESHOLDS, config.threshold})
     counts = {threshold: MaskCounts() for threshold in thresholds}
     cut, training = 0, network.training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,9 +29,10 @@ from m3att.errors import ConfigError, ModelError
 from m3att.losses import Losses, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import replace_file, save_model
+from m3att.pretrained import choose_device, replace_file, save_model
 from m3att.settings import config_to_dict
 
+METRICS = "metrics.jsonl"
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
 
 
@@ -57,7 +59,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     if not resume and (out / CHECKPOINT).exists():
         raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
     settings = config.train
-    device = pick_device(settings.device)
+    device = choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -69,13 +71,15 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, settings)
     position = load_checkpoint(out, network, optimizer) if resume else Position()
-    if not resume:
+    if resume:
+        drop_later_lines(out / METRICS, position.step)
+    else:
         start_folder(out, config, tokenizer)
     steps = count_steps(config, source)
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.monotonic() - position.seconds
     network.train()
-    with SummaryWriter(str(out / "tensorboard"), purge_step=position.step) as board:
+    with SummaryWriter(str(out / "tensorboard"), purge_step=position.step + 1) as board:
         for batch, following in batches(config, source, tokenizer, position, steps):
             rate = learning_rate_at(position.step, steps, settings)
             losses, norm = train_step(forward, network, optimizer, batch.to(device), config, rate)
@@ -88,12 +92,16 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
                 expressions=position.expressions + len(batch.mask_index_N),
             )
             ends = position.step == steps
+            logs, validates, saves = (
+                ends or position.step % every == 0
+                for every in (settings.log_every, settings.validate_every, settings.save_every)
+            )
             figures: dict[str, float] = {}
-            if position.step % settings.log_every == 0 or ends:
+            if logs or validates or saves:  # what is no number is never saved
+                require_finite(losses, norm, position.step)
+            if logs:
                 figures = step_figures(losses, norm, rate, position)
-                if not figures["loss/total"] < float("inf"):  # also catches NaN
-                    raise ModelError(f"the loss is no number at step {position.step}: lower --train.learning_rate")
-            if position.step % settings.validate_every == 0 or ends:
+            if validates:
                 data = replace(config.data, images=settings.validate_images)
                 scores = evaluate(network, tokenizer, validation, config.input, config.evaluate, data, 0, device)
                 found = scores.to_dict()
@@ -105,7 +113,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
                 save_model(out / "last", network, tokenizer, config, world)
             if figures:
                 log(out, board, position, figures)
-            if position.step % settings.save_every == 0 or ends:
+            if saves:
                 save_checkpoint(out, network, optimizer, position)
             if report is not None:
                 report(position.step, steps, figures)
@@ -156,8 +164,9 @@ def batches(
     while step < steps:
         order: list[list[Group]] | EndlessOrder
         if len(source) >= ENDLESS:
-            order = EndlessOrder(settings.batch_size, data.per_image, start, start + steps - step, settings.seed)
-            length = start + steps - step
+            # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.
+            start, length = step, ENDLESS
+            order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, steps, settings.seed)
         else:
             whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
             length, order = len(whole), whole[start : start + steps - step]
@@ -168,6 +177,8 @@ def batches(
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,
             worker_init_fn=quiet_worker,
+            # Its own, so that making a loader, as each epoch and each --resume does, shifts no dropout.
+            generator=torch.Generator(),
         )
         for number, batch in enumerate(loader, start=start + 1):
             step += 1
@@ -207,7 +218,31 @@ def start_folder(out: Path, config: RunConfig, tokenizer: Tokenizer) -> None:
     out.mkdir(parents=True, exist_ok=True)
     replace_file(out / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
     tokenizer.save(out / "tokenizer.json")
-    (out / "metrics.jsonl").unlink(missing_ok=True)
+    (out / METRICS).unlink(missing_ok=True)
+
+
+def drop_later_lines(path: Path, step: int) -> None:
+    """Drop what a run logged after its checkpoint, the torn last line of a killed one too; it will be logged anew."""
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except ValueError:
+            break
+        kept.append(line)
+    replace_file(path, "".join(kept).encode())
+
+
+def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
+    """Stop a training that has run away.
+
+    Raises:
+        ModelError: where the loss or the gradient is infinite or no number.
+    """
+    for name, value in (("loss", float(losses.total.detach())), ("gradient", float(norm))):
+        if not math.isfinite(value):
+            raise ModelError(f"the {name} is {value} at step {step}: lower --train.learning_rate")
 
 
 def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:
@@ -220,17 +255,7 @@ def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) 
 def log(out: Path, board: SummaryWriter, position: Position, figures: dict[str, float]) -> None:
     """One line of metrics.jsonl, and the same on TensorBoard."""
     line = {"step": position.step, "expressions": position.expressions, "seconds": round(position.seconds, 1)} | figures
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+    with (out / METRICS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     for name, value in figures.items():
         board.add_scalar(name, value, position.step)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is cuda where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device {name!r}: give cpu, cuda or auto") from error

@@ -23,14 +23,22 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             Features of the same shape; what stands at padding is normalised too, and means nothing.
         """
         if not self.training:
-            # Folded into one multiply-add: cheaper than a transposed batch_norm, and it exports to any runtime.
-            assert self.running_mean is not None and self.running_var is not None
-            scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
-            return words_NLC * scale_C + (self.bias - self.running_mean * scale_C)
+            return self.by_running_statistics(words_NLC)
         if word_mask_NL is None:
             return super().forward(words_NLC.flatten(0, -2)).view(words_NLC.shape)
-        real_RC = super().forward(words_NLC[word_mask_NL])
+        real_RC = words_NLC[word_mask_NL]
+        # A lone word, as an epoch's last batch may hold, has no variance of its own.
+        real_RC = super().forward(real_RC) if len(real_RC) > 1 else self.by_running_statistics(real_RC)
         return torch.zeros_like(words_NLC, dtype=real_RC.dtype).masked_scatter(word_mask_NL.unsqueeze(-1), real_RC)
+
+    def by_running_statistics(self, words: Tensor) -> Tensor:
+        """Normalise as in evaluation, channels last.
+
+        Folded into one multiply-add: cheaper than a transposed batch_norm, and it exports to any runtime.
+        """
+        assert self.running_mean is not None and self.running_var is not None
+        scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return words * scale_C + (self.bias - self.running_mean * scale_C)
 
 
 class Projection(nn.Module):

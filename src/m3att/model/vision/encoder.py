@@ -46,7 +46,7 @@ class VisionEncoder(nn.Module):
             for _ in range(layers)
         )
         if freeze:
-            backbone.requires_grad_(False)
+            backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> VisionEncoder:
         """Set the mode; a frozen backbone stays in evaluation mode."""

@@ -1,0 +1,123 @@
+"""Which source a DataConfig opens, and several of them as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m3att.config import DataConfig
+from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, pixel_source
+from m3att.data.refer import ReferSource
+from m3att.data.sample import Sample
+from m3att.data.shaperef.source import ShapeRefSource
+from m3att.data.shaperef.writer import write_refer
+from m3att.data.source import Source
+from m3att.errors import ConfigError, DataError
+
+
+class NumberedSource:
+    """A source of a given length whose images say which they are."""
+
+    def __init__(self, name: int, length: int) -> None:
+        self.name, self.length = name, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def expression_groups(self, index: int) -> tuple[tuple[int, ...], ...]:
+        return ((0,), (1, 2)) if self.name else ((0,),)
+
+    def read(self, index: int, expressions: Sequence[int] | None = None) -> Sample:
+        chosen = tuple(expressions or ())
+        image_HWC = np.zeros((2, 2, 3), dtype=np.uint8)
+        masks_MHW = np.zeros((1, 2, 2), dtype=bool)
+        texts = (f"{self.name} {index}",) * len(chosen)
+        return Sample(image_HWC, masks_MHW, (0,) * len(chosen), texts, chosen, index, ((),) * len(chosen))
+
+    def texts(self) -> list[str]:  # type: ignore[override]
+        return [str(self.name)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=4))
+def test_a_mixture_holds_every_image_once_and_takes_turns(lengths: list[int]) -> None:
+    mixed = MixedSource([NumberedSource(name, length) for name, length in enumerate(lengths)])  # type: ignore[arg-type]
+    assert len(mixed) == sum(lengths)
+    read = [mixed.read(index, (0,)).expressions[0].split() for index in range(len(mixed))]
+    places = [(int(name), int(within)) for name, within in read]
+    assert sorted(places) == [(name, at) for name, length in enumerate(lengths) for at in range(length)]
+    # Taking turns: the first k rounds hold the first k images of each.
+    assert [within for _, within in places] == sorted(within for _, within in places)
+    for index, (name, _) in enumerate(places):
+        assert mixed.expression_groups(index) == (((0,), (1, 2)) if name else ((0,),))
+    assert list(mixed.texts()) == [str(name) for name in range(len(lengths))]
+
+
+def test_a_mixture_without_end_takes_turns_and_shows_no_image_twice() -> None:
+    mixed = open_source(DataConfig(dataset="shaperef, shaperef+,shaperefg"), "train", endless=True)
+    assert isinstance(mixed, MixedSource) and len(mixed) == ENDLESS
+    assert [mixed.place(index)[1] for index in range(6)] == list(range(6))
+    variants = [mixed.place(index)[0].variant for index in range(6)]  # type: ignore[attr-defined]
+    assert variants == ["shaperef", "shaperef+", "shaperefg"] * 2
+    single = ShapeRefSource("shaperefg", "train", ENDLESS)
+    assert mixed.read(5).expressions == single.read(5).expressions
+    assert mixed.expression_groups(5) == single.expression_groups(5)
+    assert pixel_source(mixed) == "drawn"
+
+
+def test_how_many_images_are_drawn() -> None:
+    assert len(open_source(DataConfig(), "val")) == DRAWN_IMAGES
+    assert len(open_source(DataConfig(images=7), "val")) == 7
+    assert len(open_source(DataConfig(), "train", endless=True)) == ENDLESS
+    # A number of images means those and no others, in training too.
+    assert len(open_source(DataConfig(images=7), "train", endless=True)) == 7
+
+
+def test_the_seed_reaches_the_scenes() -> None:
+    first, again, other = (open_source(DataConfig(seed=seed), "val").read(0) for seed in (4, 4, 5))
+    assert np.array_equal(first.image_HWC, again.image_HWC)
+    assert not np.array_equal(first.image_HWC, other.image_HWC)
+
+
+def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
+    write_refer(tmp_path, "shaperef", {"train": 3, "val": 2}, size=64)
+    source = open_source(DataConfig(root=str(tmp_path)), "val", endless=True)
+    assert isinstance(source, ReferSource)
+    assert (len(source), source.split_by, pixel_source(source)) == (2, "unc", "drawn")
+    mixed = open_source(DataConfig(root=str(tmp_path), dataset="shaperef,shaperef"), "train")
+    assert (len(mixed), pixel_source(mixed)) == (6, "drawn")
+
+
+def test_pixels_of_a_mixture_are_named_once_each() -> None:
+    class Photos(ReferSource):
+        def __init__(self, pixels: str) -> None:
+            self.pixels, self.dataset = pixels, "refcoco"  # type: ignore[assignment]
+
+        def __len__(self) -> int:
+            return 1
+
+    parts: list[Source] = [Photos("layout"), Photos("photos"), Photos("layout")]
+    assert pixel_source(MixedSource(parts)) == "layout+photos"
+    assert Counter(map(pixel_source, parts)) == {"layout": 2, "photos": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "error", "message"),
+    [
+        (DataConfig(dataset="refcoco"), "val", ConfigError, "'refcoco' needs a folder: give --data.root"),
+        (DataConfig(dataset="shaperef,nothing"), "val", ConfigError, "'nothing' needs a folder"),
+        (DataConfig(), "testC", DataError, "no ShapeRef split 'testC'"),
+        (DataConfig(root="/nowhere/at/all", dataset="refcoco"), "val", DataError, "/nowhere/at/all/refcoco"),
+        (DataConfig(root="/nowhere/at/all", dataset="refcoco"), "test", DataError, "test"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(data: DataConfig, split: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as refusal:
+        open_source(data, split)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,161 @@
+"""The tokenizer: what is a word, which words are known, and what is cut, dropped or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models
+
+from m3att.data.text import PADDING, UNKNOWN, Tokenizer, word_tokenizer
+from m3att.errors import ExpressionError, ModelError
+
+TEXTS = ["the red cat", "the red dog", "the man's dog isn't red", "the café"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_texts(TEXTS, word_limit=6)
+
+
+def words_of(tokenizer: Tokenizer) -> list[str]:
+    """The vocabulary in the order of its ids."""
+    vocabulary = tokenizer.tokenizer.get_vocab()
+    return sorted(vocabulary, key=vocabulary.__getitem__)
+
+
+def read(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words that the network reads of one text."""
+    names = words_of(tokenizer)
+    return [names[number] for number in tokenizer([text]).word_ids_NL[0].tolist()]
+
+
+def test_the_vocabulary_is_ordered_by_frequency_and_then_by_letters(tokenizer: Tokenizer) -> None:
+    assert words_of(tokenizer) == [PADDING, UNKNOWN, "the", "red", "dog", "café", "cat", "isn't", "man's"]
+    assert (tokenizer.padding_id, tokenizer.unknown_id, tokenizer.size) == (0, 1, 9)
+
+
+def test_the_order_of_the_texts_does_not_change_the_vocabulary(tokenizer: Tokenizer) -> None:
+    assert words_of(Tokenizer.from_texts(reversed(TEXTS), 6)) == words_of(tokenizer)
+
+
+def test_rare_words_stay_out() -> None:
+    assert words_of(Tokenizer.from_texts(TEXTS, 6, minimum=2)) == [PADDING, UNKNOWN, "the", "red", "dog"]
+    assert words_of(Tokenizer.from_texts(TEXTS, 6, minimum=9)) == [PADDING, UNKNOWN]
+
+
+def test_padding_and_mask(tokenizer: Tokenizer) -> None:
+    words = tokenizer(["the cat", "red", "the red dog zzz"])
+    assert words.word_ids_NL.dtype == torch.int64 and words.word_mask_NL.dtype == torch.bool
+    assert words.word_ids_NL.tolist() == [[2, 6, 0, 0], [3, 0, 0, 0], [2, 3, 4, 1]]
+    assert words.word_mask_NL.tolist() == [[True, True, False, False], [True, False, False, False], [True] * 4]
+    assert words.cut == 0
+
+
+def test_what_is_longer_than_the_limit_is_cut_and_counted(tokenizer: Tokenizer) -> None:
+    words = tokenizer(["the red " * 3, "the red " * 3 + "dog", "cat", "dog " * 10_000])
+    assert words.word_ids_NL.shape == (4, 6)
+    assert words.cut == 2
+    assert words.word_ids_NL[1].tolist() == [2, 3] * 3
+    assert words.word_mask_NL.sum(dim=1).tolist() == [6, 6, 1, 6]
+    assert tokenizer.count_words("dog " * 10_000) == 10_000
+    assert tokenizer.count_words("x" * 10_000) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The RED, Cat!", ["the", "red", "cat"]),
+        ("isn't", ["isn't"]),
+        ("ISN’T the man’s", ["isn't", "the", "man's"]),  # the curly apostrophe of phones and editors
+        ("'the' ''red'' dogs'", ["the", "red", UNKNOWN]),
+        ("the-red/dog…cat", ["the", "red", "dog", "cat"]),
+        ("ｔｈｅ ｒｅｄ", ["the", "red"]),  # full-width letters, which NFKC makes plain
+        ("cafe\u0301 CAFÉ", ["café", "café"]),  # e and an accent of its own
+        ("the 🐕 red 👨‍👩‍👧 dog", ["the", "red", "dog"]),
+        ("\u200fהכלב the \u202eكلب", [UNKNOWN, "the", UNKNOWN]),
+        ("红色的狗", [UNKNOWN]),
+        ("the\x00red\n\tdog\u00a0cat", ["the", "red", "dog", "cat"]),
+        ("[PAD] [UNK] the", [UNKNOWN, UNKNOWN, "the"]),  # nobody can type a padding
+        ("the \ud83d red \udcff", ["the", "red"]),  # halves of characters, from a command line in another encoding
+    ],
+)
+def test_words_of_all_sorts(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
+    assert read(tokenizer, text) == expected
+    assert tokenizer.count_words(text) == len(expected)
+
+
+@pytest.mark.parametrize("text", ["", " ", "?!", "🐕", "\u200f", "--", "\ud83d", "'"])
+def test_an_expression_without_a_word_is_refused(tokenizer: Tokenizer, text: str) -> None:
+    with pytest.raises(ExpressionError, match="holds no word: say what to segment") as refusal:
+        tokenizer(["the dog", text])
+    assert repr(text) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_unknown_words_are_named_as_they_were_typed(tokenizer: Tokenizer) -> None:
+    assert tokenizer.unknown_words("the Ferret, ﬁsh and\u00a0Dog’s 🐕 DOG isn’t") == ("Ferret", "ﬁsh", "and", "Dog’s")
+    assert tokenizer.unknown_words("zzz \udcff the") == ("zzz",)
+    assert tokenizer.unknown_words("the red dog") == ()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
+def test_any_text_is_read_or_refused(texts: list[str]) -> None:
+    tokenizer = Tokenizer.from_texts(texts, word_limit=4)
+    for text in texts:
+        assert tokenizer.unknown_words(text) == ()  # a vocabulary holds each word that it was made of
+        count = tokenizer.count_words(text)
+        if count == 0:
+            with pytest.raises(ExpressionError):
+                tokenizer([text])
+        else:
+            words = tokenizer([text])
+            assert words.word_ids_NL.shape == (1, min(count, 4))
+            assert words.cut == (count > 4)
+
+
+def test_saved_and_read_again_it_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again = Tokenizer.from_file(tmp_path / "tokenizer.json", word_limit=6)
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "tokenizer.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+    for text in ("The man’s CAFÉ", "isn't a ferret", "ｒｅｄ"):
+        assert read(again, text) == read(tokenizer, text)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json", b"\xff\xfe", b'{"version": "1.0", "model": {}}'])
+def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"tokenizer\.json: not a tokenizer file") as refusal:
+        Tokenizer.from_file(path, 6)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"absent\.json: no such tokenizer file"):
+        Tokenizer.from_file(tmp_path / "absent.json", 6)
+
+
+def test_a_tokenizer_of_another_project_is_refused(tmp_path: Path) -> None:
+    foreign = FastTokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1}, unk_token="<unk>"))
+    foreign.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ModelError, match=r"no \[PAD\] or no \[UNK\]"):
+        Tokenizer.from_file(tmp_path / "tokenizer.json", 6)
+
+
+def test_padding_and_truncation_of_a_file_do_not_apply(tmp_path: Path) -> None:
+    padded = word_tokenizer({PADDING: 0, UNKNOWN: 1, "dog": 2})
+    padded.enable_padding(length=5)
+    padded.enable_truncation(2)
+    padded.save(str(tmp_path / "tokenizer.json"))
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["padding"] is not None
+    tokenizer = Tokenizer.from_file(tmp_path / "tokenizer.json", 4)
+    assert tokenizer(["dog dog dog"]).word_ids_NL.tolist() == [[2, 2, 2]]
+    assert tokenizer(["dog"]).word_ids_NL.tolist() == [[2]]

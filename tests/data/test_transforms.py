@@ -1,0 +1,240 @@
+"""The resize and its inverse: where an image lies in the square, and what comes back of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from m3att.data.sample import Sample
+from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, to_pixels
+
+Mode = Literal["letterbox", "stretch"]
+SIDES = st.integers(1, 700)
+SQUARES = st.integers(8, 160)
+MODES = st.sampled_from(["letterbox", "stretch"])
+RECTANGLES = st.none() | st.tuples(*[st.integers(0, 400)] * 4)
+QUICK = settings(max_examples=60, deadline=None)
+
+
+@QUICK
+@given(SIDES, SIDES, SQUARES)
+@example(1, 1, 32)
+@example(1, 500, 32)
+@example(3000, 40, 416)
+def test_a_letterbox_keeps_proportions_and_lies_centred(height: int, width: int, size: int) -> None:
+    top, left, inner_height, inner_width = Resize(height, width, size, "letterbox").content
+    assert max(inner_height, inner_width) == size
+    assert min(inner_height, inner_width) >= 1
+    scale = size / max(height, width)
+    assert abs(inner_height - height * scale) <= 1
+    assert abs(inner_width - width * scale) <= 1
+    for start, length in ((top, inner_height), (left, inner_width)):
+        assert start >= 0 and start + length <= size
+        assert abs(start - (size - start - length)) <= 1
+
+
+@QUICK
+@given(SIDES, SIDES, SQUARES)
+def test_a_stretch_fills_the_square(height: int, width: int, size: int) -> None:
+    assert Resize(height, width, size, "stretch").content == (0, 0, size, size)
+
+
+@QUICK
+@given(SIDES, SIDES, SQUARES, MODES)
+@example(1, 1, 32, "letterbox")
+@example(1, 500, 32, "letterbox")
+@example(500, 1, 32, "stretch")
+@example(3000, 40, 128, "letterbox")
+@example(3000, 40, 128, "stretch")
+def test_image_and_mask_are_placed_by_the_same_geometry(height: int, width: int, size: int, mode: Mode) -> None:
+    resize = Resize(height, width, size, mode)
+    mask_HW = np.random.default_rng(height * 701 + width).random((height, width)) < 0.5
+    image_HWC = np.repeat(mask_HW[..., None], 3, axis=2).astype(np.uint8) * 255
+    placed_HWC, placed_HW = resize.image(image_HWC), resize.mask(mask_HW)
+    assert placed_HWC.shape == (size, size, 3) and placed_HW.shape == (size, size)
+    assert placed_HWC.dtype == placed_HW.dtype == np.uint8
+    top, left, inner_height, inner_width = resize.content
+    inside_HW = np.zeros((size, size), dtype=bool)
+    inside_HW[top : top + inner_height, left : left + inner_width] = True
+    # Three channels and one go through different code of OpenCV, which may round otherwise.
+    assert np.abs(placed_HWC[inside_HW].astype(int) - placed_HW[inside_HW, None].astype(int)).max() <= 1
+    assert (placed_HWC[~inside_HW] == GREY).all()
+    assert (placed_HW[~inside_HW] == 0).all()
+
+
+def test_coverage_of_a_shrunken_mask_is_the_share_of_each_cell() -> None:
+    mask_HW = np.zeros((8, 8), dtype=bool)
+    mask_HW[:, :3] = True
+    placed_HW = Resize(8, 8, 4, "stretch").mask(mask_HW)
+    assert placed_HW.tolist() == [[255, 128, 0, 0]] * 4
+
+
+@QUICK
+@given(SIDES, SIDES, SQUARES, MODES, st.sampled_from([1, 2, 4]))
+@example(1, 1, 32, "letterbox", 4)
+@example(1, 500, 32, "letterbox", 1)
+@example(3000, 40, 128, "letterbox", 4)
+@example(3000, 40, 128, "stretch", 2)
+def test_what_is_linear_comes_back_linear(height: int, width: int, size: int, mode: Mode, stride: int) -> None:
+    """A map that says where it is must say the image's own place after the inverse, to a fraction of a pixel of it."""
+    resize = Resize(height, width, size, mode)
+    top, left, inner_height, inner_width = resize.content
+    cells = -(-size // stride)
+    # Continuous coordinates of the map's cell centres in the square, and of the image's pixel centres there.
+    at = (torch.arange(cells, dtype=torch.float32) + 0.5) * size / cells
+    maps_2HW = torch.stack([at[:, None].expand(cells, cells), at[None].expand(cells, cells)])
+    back_2HW = resize.invert(maps_2HW)
+    assert back_2HW.shape == (2, height, width) and back_2HW.dtype == torch.float32
+    for back_HW, start, inner, side in (
+        (back_2HW[0], top, inner_height, height),
+        (back_2HW[1].T, left, inner_width, width),
+    ):
+        true = start + (torch.arange(side, dtype=torch.float32) + 0.5) * inner / side
+        # Interpolation has nothing to lean on within a cell of the border; shrinking looks half a step further.
+        reach = size / cells + 1 + max(1.0, inner / side)
+        trusted = (true - start > reach) & (start + inner - true > reach)
+        error = (back_HW - true[:, None]).abs()
+        # Averaging over few cells with weights from a triangle, as shrinking does, is not quite linear.
+        tolerance = 0.1 if inner > side else 0.01
+        assert error[trusted].numel() == 0 or error[trusted].max() < tolerance
+        assert error.max() <= reach
+
+
+@QUICK
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(16, 160), MODES, RECTANGLES)
+@example(1, 1, 32, "letterbox", None)
+@example(1, 500, 32, "letterbox", None)
+@example(500, 1, 32, "stretch", None)
+@example(3, 1, 16, "letterbox", (0, 1, 0, 1))
+@example(3000, 40, 416, "letterbox", None)
+@example(3000, 40, 416, "stretch", None)
+def test_a_rectangle_comes_back_to_within_half_a_cell(
+    height: int, width: int, size: int, mode: Mode, rectangle: tuple[int, int, int, int] | None
+) -> None:
+    resize = Resize(height, width, size, mode)
+    if rectangle is None:  # the whole image
+        top, bottom, left, right = 0, height, 0, width
+    else:
+        top, bottom = sorted(min(at, height) for at in rectangle[:2])
+        left, right = sorted(min(at, width) for at in rectangle[2:])
+    mask_HW = np.zeros((height, width), dtype=bool)
+    mask_HW[top:bottom, left:right] = True
+    back_HW = there_and_back(resize, mask_HW)
+    _, _, inner_height, inner_width = resize.content
+    # An edge may move by half a cell of the square, or half a pixel, and a thing thinner than a cell may be lost.
+    reach_y, reach_x = 1 + height / inner_height, 1 + width / inner_width
+    y, x = np.mgrid[:height, :width] + 0.5
+    deep = (y - top > reach_y) | (top == 0), (bottom - y > reach_y) | (bottom == height)
+    deep += (x - left > reach_x) | (left == 0), (right - x > reach_x) | (right == width)
+    thick = bottom - top > 2 * reach_y and right - left > 2 * reach_x
+    whole = (bottom - top, right - left) == (height, width)
+    if thick or whole:
+        assert back_HW[np.logical_and.reduce(deep) & mask_HW].all()
+    far = (top - y > reach_y) | (y - bottom > reach_y) | (left - x > reach_x) | (x - right > reach_x)
+    assert not back_HW[far].any()
+
+
+@pytest.mark.parametrize("mode", ["letterbox", "stretch"])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(1, 1), (1, 500), (500, 1), (3000, 40), (40, 3000), (480, 640), (427, 640), (641, 333), (160, 160), (97, 61)],
+)
+def test_large_rectangles_come_back_almost_whole(height: int, width: int, mode: Mode) -> None:
+    masks = [np.ones((height, width), dtype=bool)]
+    if min(height, width) > 50:
+        for top, left, bottom, right in ((0.1, 0.1, 0.9, 0.7), (0.0, 0.31, 0.77, 1.0), (0.25, 0.0, 0.8, 0.6)):
+            mask_HW = np.zeros((height, width), dtype=bool)
+            mask_HW[int(top * height) : int(bottom * height), int(left * width) : int(right * width)] = True
+            masks.append(mask_HW)
+    backs = [there_and_back(Resize(height, width, 416, mode), mask_HW) for mask_HW in masks]
+    intersection = sum(int((mask & back).sum()) for mask, back in zip(masks, backs, strict=True))
+    union = sum(int((mask | back).sum()) for mask, back in zip(masks, backs, strict=True))
+    assert intersection / union > 0.985
+
+
+def test_a_pixel_of_a_small_image_is_the_average_of_its_cells() -> None:
+    stripes_1HW = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(8).expand(1, 32, 32)
+    assert torch.allclose(Resize(4, 4, 32, "stretch").invert(stripes_1HW)[..., 1:3], torch.tensor(0.25), atol=1e-6)
+
+
+def test_probabilities_are_the_sigmoid_of_the_inverse() -> None:
+    resize = Resize(30, 50, 32, "letterbox")
+    logits_NHW = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(1)) * 4
+    probability_NHW = resize.probability(logits_NHW)
+    assert torch.equal(probability_NHW, torch.sigmoid(resize.invert(logits_NHW)))
+    assert probability_NHW.shape == (3, 30, 50)
+
+
+def test_the_mirror_swaps_sides_in_the_words() -> None:
+    texts = {
+        "the man on the left": "the man on the right",
+        "leftmost cup, right of the tree": "rightmost cup, left of the tree",
+        "Left man": "Right man",
+        "LEFT MAN": "RIGHT MAN",
+        "the Leftmost": "the Rightmost",
+        "left-hand side": "right-hand side",
+        "lft l RGHT R": "rght r LFT L",
+        "lefty's left": "righty's right",
+        # None of these are words of side.
+        "cleft bright leftover upright l8 r2d2": "cleft bright leftover upright l8 r2d2",
+        "top of the stairs": "top of the stairs",
+        # Letters that some call equal to i and s without regard to case.
+        "rıght RİGHT leftſ": "rıght RİGHT leftſ",
+    }
+    mirrored = mirror(sample_of(tuple(texts)))
+    assert mirrored.expressions == tuple(texts.values())
+
+
+WORDS = st.sampled_from(
+    [*MIRRORED, *(word.title() for word in MIRRORED), *(word.upper() for word in MIRRORED), "the", "dog", "é", "-", ","]
+)
+
+
+@QUICK
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=3))
+def test_mirrored_twice_is_as_it_was(texts: list[str]) -> None:
+    sample = sample_of(tuple(texts))
+    once = mirror(sample)
+    twice = mirror(once)
+    assert twice.expressions == sample.expressions
+    assert np.array_equal(twice.image_HWC, sample.image_HWC)
+    assert np.array_equal(twice.masks_MHW, sample.masks_MHW)
+    assert np.array_equal(once.image_HWC, sample.image_HWC[:, ::-1])
+    assert np.array_equal(once.masks_MHW, sample.masks_MHW[:, :, ::-1])
+    assert (once.mask_index_N, once.expression_ids, once.image_id) == (
+        sample.mask_index_N, sample.expression_ids, sample.image_id
+    )  # fmt: skip
+
+
+def test_pixels_are_channels_first() -> None:
+    image_HWC = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    pixels_CHW = to_pixels(image_HWC[:, ::-1])  # a view with a negative stride, which torch cannot hold
+    assert pixels_CHW.shape == (3, 2, 4) and pixels_CHW.dtype == torch.uint8
+    assert pixels_CHW[1, 0].tolist() == [10, 7, 4, 1]
+
+
+def there_and_back(resize: Resize, mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask placed in the square, and back by the inverse and the threshold at a half."""
+    maps_1HW = torch.from_numpy(resize.mask(mask_HW)).unsqueeze(0)
+    back_HW: NDArray[np.bool_] = resize.invert(maps_1HW)[0].numpy() > 127.5
+    return back_HW
+
+
+def sample_of(texts: tuple[str, ...]) -> Sample:
+    """An image without symmetry, with one mask for all texts."""
+    chance = np.random.default_rng(3)
+    return Sample(
+        image_HWC=chance.integers(0, 256, (5, 7, 3), dtype=np.uint8),
+        masks_MHW=chance.random((1, 5, 7)) < 0.5,
+        mask_index_N=(0,) * len(texts),
+        expressions=texts,
+        expression_ids=tuple(range(len(texts))),
+        image_id=9,
+        skills=((),) * len(texts),
+    )

@@ -1,0 +1,169 @@
+"""Checkpoints: what is saved is what is loaded, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from m3att.config import RunConfig
+from m3att.engine import checkpoint
+from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
+from m3att.engine.optim import build_optimizer
+from m3att.errors import ModelError
+from m3att.model.build import build_network
+from m3att.model.network import M3AttNet
+
+Trained = tuple[M3AttNet, torch.optim.Optimizer]
+POSITION = Position(step=7, epoch=1, batch=2, seconds=3.25, expressions=56, best_mean_iou=0.1 + 0.2)
+
+
+def fresh(config: RunConfig, seed: int) -> Trained:
+    """A network as train() has it, with its optimiser."""
+    torch.manual_seed(seed)
+    network = build_network(config.model, config.input.size, words=20)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network, build_optimizer(network, config.train)
+
+
+def step(network: M3AttNet, optimizer: torch.optim.Optimizer) -> Tensor:
+    """One step on a batch that the state of chance decides."""
+    pixels_BCHW = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    word_ids_NL = torch.randint(2, 20, (4, 5))
+    output = network(pixels_BCHW, torch.tensor([0, 1, 1, 0]), word_ids_NL, torch.ones(4, 5, dtype=torch.bool), True)
+    assert output.reconstructed_NC is not None
+    loss: Tensor = output.mask_logits_NHW.square().mean() + output.reconstructed_NC.square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+@pytest.fixture
+def trained(tiny_run: RunConfig) -> Trained:
+    network, optimizer = fresh(tiny_run, 1)
+    for _ in range(3):
+        step(network, optimizer)
+    return network, optimizer
+
+
+def tensors_of(trained: Trained) -> dict[str, Any]:
+    network, optimizer = trained
+    state = optimizer.state_dict()["state"]
+    flat = {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()}
+    return {**network.state_dict(), **flat}
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]) and value.dtype == other[name].dtype, name
+
+
+def test_what_is_saved_is_what_is_loaded(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, *trained, POSITION)
+    before, chance = tensors_of(trained), torch.get_rng_state()
+    again = fresh(tiny_run, 2)
+    assert load_checkpoint(tmp_path, *again) == POSITION
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert_equal(tensors_of(again), before)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_training_goes_on_bit_for_bit(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
+    """Dropout is on, and kernels lie in memory with channels last, so that another layout of the moments would show."""
+    save_checkpoint(tmp_path, *trained, POSITION)
+    losses = [float(step(*trained)) for _ in range(4)]
+    again = fresh(tiny_run, 2)
+    load_checkpoint(tmp_path, *again)
+    assert [float(step(*again)) for _ in range(4)] == losses
+    assert_equal(tensors_of(again), tensors_of(trained))
+
+
+def test_saving_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in tensors_of(trained).items()}
+    chance = torch.get_rng_state()
+    save_checkpoint(tmp_path, *trained, POSITION)
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert_equal(tensors_of(trained), before)
+
+
+def test_a_checkpoint_of_the_very_start_is_one_too(tiny_run: RunConfig, tmp_path: Path) -> None:
+    network, optimizer = fresh(tiny_run, 1)
+    save_checkpoint(tmp_path, network, optimizer, Position())
+    again = fresh(tiny_run, 2)
+    assert load_checkpoint(tmp_path, *again) == Position()
+    assert not again[1].state_dict()["state"]
+
+
+@pytest.mark.parametrize("where", ["in the middle", "before the replacement"])
+def test_an_interruption_leaves_the_elder(
+    trained: Trained, tiny_run: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    save_checkpoint(tmp_path, *trained, POSITION)
+    elder = (tmp_path / CHECKPOINT).read_bytes()
+    step(*trained)
+
+    def half(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+        save_file(tensors, path, metadata)
+        os.truncate(path, path.stat().st_size // 2)
+        raise OSError(28, "No space left on device")
+
+    def never(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if where == "in the middle":
+            patch.setattr(checkpoint, "save_file", half)
+        else:
+            patch.setattr(checkpoint.os, "replace", never)
+        with pytest.raises((OSError, KeyboardInterrupt)):
+            save_checkpoint(tmp_path, *trained, replace(POSITION, step=8))
+    assert (tmp_path / CHECKPOINT).read_bytes() == elder
+    assert load_checkpoint(tmp_path, *fresh(tiny_run, 2)) == POSITION
+    # What was left lying does not stand in the way of the next one.
+    save_checkpoint(tmp_path, *trained, replace(POSITION, step=8))
+    assert load_checkpoint(tmp_path, *fresh(tiny_run, 2)).step == 8
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def refused(folder: Path, trained: Trained, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as refusal:
+        load_checkpoint(folder, *trained)
+    assert str(folder / CHECKPOINT) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_checkpoint_is_named(trained: Trained, tmp_path: Path) -> None:
+    refused(tmp_path, trained, "no checkpoint to resume from; start without --resume")
+
+
+@pytest.mark.parametrize("content", [b"", b"not it", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_a_foreign_file_is_named(trained: Trained, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    refused(tmp_path, trained, "not a checkpoint of this run")
+
+
+def test_a_checkpoint_that_is_cut_short_is_named(trained: Trained, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, *trained, POSITION)
+    os.truncate(tmp_path / CHECKPOINT, 5000)
+    refused(tmp_path, trained, "not a checkpoint of this run")
+
+
+def test_a_checkpoint_of_another_network_is_named(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, *trained, POSITION)
+    wider = replace(tiny_run, model=replace(tiny_run.model, channels=32))
+    refused(tmp_path, fresh(wider, 1), "not a checkpoint of this run")
+    deeper = replace(tiny_run, model=replace(tiny_run.model, decoder=replace(tiny_run.model.decoder, layers=3)))
+    refused(tmp_path, fresh(deeper, 1), "not a checkpoint of this run")
+
+
+def test_weights_alone_are_no_checkpoint(trained: Trained, tmp_path: Path) -> None:
+    save_file({name: value.contiguous() for name, value in trained[0].state_dict().items()}, tmp_path / CHECKPOINT)
+    refused(tmp_path, trained, "not a checkpoint of this run")

@@ -1,0 +1,123 @@
+"""Schedules at exact steps, and which weights decay."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from m3att.config import RunConfig, TrainConfig
+from m3att.engine.optim import build_optimizer, learning_rate_at
+from m3att.model.build import build_network
+
+CONFIG = TrainConfig(learning_rate=0.005, warmup=0)
+
+
+def rates(steps: int, config: TrainConfig) -> list[float]:
+    return [learning_rate_at(step, steps, config) for step in range(steps)]
+
+
+def test_step_divides_by_ten_at_80_and_90_per_cent() -> None:
+    found = rates(50, replace(CONFIG, schedule="step"))  # a step stands for an epoch of the paper's 50
+    assert found[:40] == [0.005] * 40
+    assert found[40:45] == pytest.approx([0.0005] * 5)
+    assert found[45:] == pytest.approx([0.00005] * 5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 10**6))
+def test_step_falls_at_the_first_step_that_is_not_before(steps: int) -> None:
+    config = replace(CONFIG, schedule="step")
+    for tenths, before in ((8, 0), (9, 1)):
+        fall = -(-tenths * steps // 10)
+        assert learning_rate_at(fall, steps, config) <= 0.005 * 0.1 ** (before + 1) * 1.001
+        if fall > 0 and 10 * (fall - 1) >= 8 * steps * before:
+            assert learning_rate_at(fall - 1, steps, config) == pytest.approx(0.005 * 0.1**before)
+
+
+def test_cosine_falls_from_the_rate_to_zero() -> None:
+    config = replace(CONFIG, schedule="cosine", warmup=10)
+    assert learning_rate_at(10, 110, config) == 0.005
+    assert learning_rate_at(60, 110, config) == pytest.approx(0.0025)
+    assert learning_rate_at(35, 110, config) == pytest.approx(0.005 * (1 + math.sqrt(0.5)) / 2)
+    assert learning_rate_at(110, 110, config) == pytest.approx(0, abs=1e-18)
+    found = rates(110, config)[10:]
+    assert found == sorted(found, reverse=True) and found[-1] > 0
+
+
+def test_trapezoid_is_flat_and_then_a_line() -> None:
+    found = rates(1000, replace(CONFIG, schedule="trapezoid"))
+    assert found[:701] == [0.005] * 701
+    assert found[850] == pytest.approx(0.0025)
+    assert found[999] == pytest.approx(0.005 / 300)
+    falls = [one - other for one, other in pairwise(found[700:])]
+    assert falls == pytest.approx([0.005 / 300] * 299)
+
+
+def test_a_trapezoid_s_flat_part_does_not_know_the_length() -> None:
+    config = replace(CONFIG, schedule="trapezoid", warmup=5)
+    assert rates(100, config)[:70] == rates(1000, config)[:70]
+
+
+def test_constant_stays() -> None:
+    assert set(rates(40, replace(CONFIG, schedule="constant"))) == {0.005}
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
+def test_warm_up_is_a_line_from_near_zero(schedule: str) -> None:
+    config = replace(CONFIG, schedule=schedule, warmup=4)  # type: ignore[arg-type]
+    found = rates(100, config)
+    assert found[:5] == pytest.approx([0.001, 0.002, 0.003, 0.004, 0.005])
+    assert max(found) == 0.005
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_a_run_shorter_than_its_warm_up_has_positive_rates(schedule: str, steps: int) -> None:
+    for warmup in (0, 1, 3, 200):
+        found = rates(steps, replace(CONFIG, schedule=schedule, warmup=warmup))  # type: ignore[arg-type]
+        assert all(0 < rate <= 0.005 for rate in found)
+
+
+def test_decay_touches_matrices_and_kernels_only(tiny_run: RunConfig) -> None:
+    network = build_network(tiny_run.model, tiny_run.input.size, words=20)
+    decayed, free = build_optimizer(network, replace(tiny_run.train, weight_decay=0.1)).param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    kept = {id(weight) for weight in free["params"]}
+    for name, weight in network.named_parameters():
+        owner = network.get_submodule(name.rpartition(".")[0])
+        norm = isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm)
+        plain = norm or "bias" in name.rpartition(".")[2] or isinstance(owner, nn.Embedding) or weight.ndim == 0
+        assert (id(weight) in kept) == (plain or weight.ndim == 1), name
+    assert {id(weight) for weight in network.parameters()} == kept | {id(weight) for weight in decayed["params"]}
+    assert len(kept) + len(decayed["params"]) == len(list(network.parameters()))
+
+
+def test_frozen_weights_are_left_out() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    network[0].requires_grad_(False)
+    decayed, free = build_optimizer(network, CONFIG).param_groups
+    assert [tuple(weight.shape) for weight in decayed["params"] + free["params"]] == [(1, 3), (1,)]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_adam_mixes_the_decay_into_the_gradient_and_adamw_does_not(name: str, kind: type) -> None:
+    network = nn.Linear(2, 2)
+    nn.init.ones_(network.weight)
+    nn.init.ones_(network.bias)
+    config = TrainConfig(optimizer=name, learning_rate=0.1, weight_decay=0.5)  # type: ignore[arg-type]
+    optimizer = build_optimizer(network, config)
+    assert type(optimizer) is kind
+    for weight in network.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    # AdamW shrinks by rate times decay; Adam's first step is the rate itself whatever the gradient's size.
+    expected = 1 - 0.1 * 0.5 if name == "adamw" else 1 - 0.1
+    assert network.weight.tolist() == [[pytest.approx(expected)] * 2] * 2
+    assert network.bias.tolist() == [1.0, 1.0]

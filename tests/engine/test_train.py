@@ -1,0 +1,342 @@
+"""Training: a run that was stopped, killed or lengthened ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from m3att.config import DataConfig, RunConfig
+from m3att.data.open import open_source
+from m3att.data.text import Tokenizer
+from m3att.engine.checkpoint import CHECKPOINT, Position
+from m3att.engine.train import batches, count_steps, drop_later_lines, train
+from m3att.errors import ConfigError, ModelError
+from m3att.pretrained import load_model
+from m3att.settings import config_from_file, config_to_yaml
+
+CLOCK = ("seconds", "expressions_per_second")
+
+
+class StoppedError(Exception):
+    """What a test stops a run by."""
+
+
+def stop_at(stop: int) -> Callable[[int, int, dict[str, float]], None]:
+    def report(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == stop:
+            raise StoppedError
+
+    return report
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    """What a run logged, without what the clock decides."""
+    entries = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in entry.items() if key not in CLOCK} for entry in entries]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    """Weights, optimiser, state of chance and log are the same to the last bit."""
+    for name in (CHECKPOINT, "last/model.safetensors", "best/model.safetensors"):
+        one, other = load_file(first / name), load_file(second / name)
+        assert one.keys() == other.keys()
+        different = [key for key in one if not torch.equal(one[key], other[key])]
+        assert not different, f"{name}: {different}"
+    assert lines(first) == lines(second)
+
+
+def on_folder(config: RunConfig, root: Path, **changes: Any) -> RunConfig:
+    """The run on a folder of few images, counted in epochs."""
+    return replace(
+        config,
+        data=replace(config.data, root=str(root), **changes),
+        train=replace(config.train, steps=None, epochs=2.5, batch_size=8 if changes else 16),
+    )
+
+
+@pytest.mark.parametrize("kind", ["stream", "mixed stream", "epochs", "one sentence"])
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(
+    tiny_run: RunConfig, refer_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    config = {
+        "stream": tiny_run,
+        "mixed stream": replace(tiny_run, data=replace(tiny_run.data, dataset="shaperef,shaperefg")),
+        "epochs": on_folder(tiny_run, refer_folder),
+        "one sentence": on_folder(tiny_run, refer_folder, sentences="one", grouped=False),
+    }[kind]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(config, whole)
+    steps = lines(whole)[-1]["step"]
+    assert steps > 6
+    # Stopped before the first checkpoint: it starts anew. Then between checkpoints, and at one.
+    with pytest.raises(StoppedError):
+        train(config, broken, report=stop_at(2))
+    for stop, resume in ((5, False), (6, True)):
+        with pytest.raises(StoppedError):
+            train(config, broken, resume, report=stop_at(stop))
+    train(config, broken, resume=True)
+    assert [entry["step"] for entry in lines(broken)] == list(range(1, steps + 1))
+    assert_same_run(whole, broken)
+
+
+def test_a_killed_process_goes_on_bit_for_bit(tiny_run: RunConfig, tmp_path: Path) -> None:
+    """A real process with a reading process of its own, killed where it cannot tidy up."""
+    whole, broken, settings = tmp_path / "whole", tmp_path / "broken", tmp_path / "run.yaml"
+    train(tiny_run, whole)
+    settings.write_text(config_to_yaml(replace(tiny_run, train=replace(tiny_run.train, workers=1))))
+    script = f"""
+import sys, time
+from pathlib import Path
+import m3att.data.shaperef.source as source
+source._TEXT_SCENES = 40
+from m3att.engine.train import train
+from m3att.settings import config_from_file
+
+def report(step, steps, figures):
+    if step == 5:
+        print("here", flush=True)
+        time.sleep(120)
+
+train(config_from_file(Path({str(settings)!r})), Path({str(broken)!r}), report=report)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "here\n"
+        child.kill()
+        assert child.wait(20) == -signal.SIGKILL
+    assert [entry["step"] for entry in lines(broken)] == [1, 2, 3, 4, 5]
+    with (broken / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "loss/to')  # as if the kill had come while a line was written
+    assert config_from_file(broken / "config.yaml").train.workers == 1
+    train(tiny_run, broken, resume=True)
+    assert_same_run(whole, broken)
+
+
+def test_a_run_can_be_lengthened_and_sees_new_images(tiny_run: RunConfig, tmp_path: Path) -> None:
+    def run(steps: int) -> RunConfig:
+        return replace(tiny_run, train=replace(tiny_run.train, schedule="constant", steps=steps, validate_every=100))
+
+    train(run(6), tmp_path / "whole")
+    train(run(3), tmp_path / "lengthened")
+    train(run(6), tmp_path / "lengthened", resume=True)
+    whole, lengthened = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "lengthened"))
+    assert all(torch.equal(whole[name], lengthened[name]) for name in whole)
+
+
+def test_tensorboard_shows_each_step_once(tiny_run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(tiny_run, tmp_path, report=stop_at(5))
+    train(tiny_run, tmp_path, resume=True)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss/total")] == list(range(1, 9))
+    logged = [line["loss/total"] for line in lines(tmp_path)]
+    assert [event.value for event in board.Scalars("loss/total")] == pytest.approx(logged)
+
+
+def test_validating_more_often_changes_no_weight(tiny_run: RunConfig, refer_folder: Path, tmp_path: Path) -> None:
+    config = on_folder(tiny_run, refer_folder)
+    for name, every in (("often", 1), ("seldom", 1000)):
+        train(replace(config, train=replace(config.train, validate_every=every)), tmp_path / name)
+    often, seldom = (load_file(tmp_path / name / CHECKPOINT) for name in ("often", "seldom"))
+    assert all(torch.equal(often[name], seldom[name]) for name in often)
+
+
+def test_a_run_folder_holds_what_it_takes(tiny_run: RunConfig, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "run"
+    steps = []
+    returned = train(tiny_run, out, world="a tiny world", report=lambda step, total, _: steps.append((step, total)))
+    assert returned == out / "last"
+    assert steps == [(step, 8) for step in range(1, 9)]
+    assert config_from_file(out / "config.yaml") == tiny_run
+    assert list((out / "tensorboard").glob("events.out.tfevents.*"))
+    assert not list(out.rglob("*.part"))
+    entries = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == list(range(1, 9))
+    assert [entry["expressions"] for entry in entries] == sorted(entry["expressions"] for entry in entries)
+    wanted = {"loss/mask", "loss/dice", "loss/reconstruction", "loss/total", "gradient_norm", "learning_rate", *CLOCK}
+    assert all(wanted <= entry.keys() and all(map(math.isfinite, entry.values())) for entry in entries)
+    validated = {"val/mean_iou", "val/overall_iou", *(f"val/precision_0.{at}" for at in range(5, 10))}
+    assert [entry["step"] for entry in entries if validated <= entry.keys()] == [4, 8]
+    assert entries[0]["learning_rate"] == pytest.approx(1e-3 / 3)
+    for name in ("best", "last"):
+        model = load_model(out / name)
+        assert (model.world, model.config) == ("a tiny world", tiny_run)
+        assert (model.tokenizer.size, model.tokenizer.word_limit) == (
+            Tokenizer.from_file(out / "tokenizer.json", 24).size,
+            24,
+        )
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_left_alone(tiny_run: RunConfig, tmp_path: Path) -> None:
+    short = replace(tiny_run, train=replace(tiny_run.train, steps=1))
+    train(short, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="holds a run already: add --resume to go on with it") as refusal:
+        train(tiny_run, tmp_path / "run")
+    assert "\n" not in str(refusal.value)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(tiny_run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no such tokenizer file|no checkpoint to resume from"):
+        train(tiny_run, tmp_path, resume=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: RunConfig, tmp_path: Path) -> None:
+    short = replace(tiny_run, train=replace(tiny_run.train, steps=2))
+    train(short, tmp_path / "run")
+    before = [(tmp_path / "run" / name).read_bytes() for name in (CHECKPOINT, "metrics.jsonl")]
+    assert train(short, tmp_path / "run", resume=True) == tmp_path / "run" / "last"
+    assert [(tmp_path / "run" / name).read_bytes() for name in (CHECKPOINT, "metrics.jsonl")] == before
+
+
+@pytest.mark.parametrize("every", [{"log_every": 2}, {"save_every": 2}, {"validate_every": 2}])
+def test_a_loss_that_is_no_number_stops_the_run_and_is_not_saved(
+    tiny_run: RunConfig, tmp_path: Path, every: dict[str, int]
+) -> None:
+    never = {"log_every": 100, "save_every": 100, "validate_every": 100}
+    settings = replace(tiny_run.train, learning_rate=1e30, warmup=0, **{**never, **every})
+    with pytest.raises(ModelError, match=r"^the (loss|gradient) is (nan|inf) at step 2: lower --train.learning_rate$"):
+        train(replace(tiny_run, train=settings), tmp_path)
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert not (tmp_path / "last").exists()
+
+
+def test_data_without_end_need_a_number_of_steps(tiny_run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"have no epochs: give --train\.steps"):
+        train(replace(tiny_run, train=replace(tiny_run.train, steps=None)), tmp_path / "run")
+
+
+def test_epochs_are_counted_in_batches(tiny_run: RunConfig, refer_folder: Path) -> None:
+    config = on_folder(tiny_run, refer_folder)
+    source = open_source(config.data, "train")
+    expressions = sum(len(group) for index in range(6) for group in source.expression_groups(index))
+    an_epoch = -(-expressions // 16)
+    for epochs, steps in ((1.0, an_epoch), (2.5, round(2.5 * an_epoch)), (0.0, 1)):
+        assert count_steps(replace(config, train=replace(config.train, epochs=epochs)), source) == steps
+    assert count_steps(replace(config, train=replace(config.train, steps=7)), source) == 7
+
+
+def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path) -> None:
+    config = on_folder(tiny_run, refer_folder)
+    source = open_source(config.data, "train")
+    tokenizer = Tokenizer.from_texts(source.texts(), 24)
+    an_epoch = count_steps(replace(config, train=replace(config.train, epochs=1.0)), source)
+    steps = 2 * an_epoch + 1
+    whole = list(batches(config, source, tokenizer, Position(), steps))
+    followers = [(epoch, batch) for epoch in range(3) for batch in range(an_epoch)][1 : steps + 1]
+    assert [following for _, following in whole] == followers
+    for start in range(1, steps):
+        epoch, batch = followers[start - 1]
+        rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps))
+        assert [following for _, following in rest] == followers[start:]
+        assert all(
+            torch.equal(one.word_ids_NL, other.word_ids_NL) and torch.equal(one.pixels_BCHW, other.pixels_BCHW)
+            for (one, _), (other, _) in zip(rest, whole[start:], strict=True)
+        )
+
+
+@pytest.mark.parametrize(("grouped", "images"), [(True, 2), (False, 8)])
+def test_ungrouped_drawn_images_carry_one_expression_each(tiny_run: RunConfig, grouped: bool, images: int) -> None:
+    config = replace(tiny_run, data=replace(tiny_run.data, grouped=grouped))
+    source = open_source(config.data, "train", endless=True)
+    tokenizer = Tokenizer.from_texts(source.texts(), 24)
+    for batch, _ in batches(config, source, tokenizer, Position(), 2):
+        assert len(batch.pixels_BCHW) == images
+        assert grouped or batch.image_index_N.tolist() == list(range(8))
+
+
+def test_drawn_images_of_a_given_number_come_again_each_epoch(tiny_run: RunConfig, tmp_path: Path) -> None:
+    config = replace(
+        tiny_run, data=replace(tiny_run.data, images=2), train=replace(tiny_run.train, steps=None, epochs=2.0)
+    )
+    train(config, tmp_path)
+    source = open_source(config.data, "train", endless=True)
+    expressions = sum(len(group) for index in range(2) for group in source.expression_groups(index))
+    assert lines(tmp_path)[-1]["expressions"] == 2 * expressions
+
+
+def test_a_network_learns_one_scene_by_heart(tiny_run: RunConfig, refer_folder: Path, tmp_path: Path) -> None:
+    model = replace(
+        tiny_run.model,
+        channels=32,
+        language=replace(tiny_run.model.language, word_channels=16, word_dropout=0.0),
+        decoder=replace(tiny_run.model.decoder, dropout=0.0),
+        mask=replace(tiny_run.model.mask, channels=16, upsamplings=2),
+    )
+    settings = replace(
+        tiny_run.train, batch_size=64, steps=80, learning_rate=1e-2, schedule="trapezoid", validate_images=1,
+        validate_every=100, save_every=100,
+    )  # fmt: skip
+    data = DataConfig(root=str(refer_folder), images=1, split="train")
+    train(replace(tiny_run, model=model, data=data, train=settings), tmp_path)
+    entries = lines(tmp_path)
+    # One guess for all expressions of the image cannot come near either figure.
+    assert entries[-1]["loss/total"] < 0.3 * entries[0]["loss/total"]
+    assert entries[-1]["val/mean_iou"] > 0.65
+
+
+def test_bfloat16_trains_too(tiny_run: RunConfig, tmp_path: Path) -> None:
+    train(replace(tiny_run, train=replace(tiny_run.train, precision="bfloat16", steps=2)), tmp_path)
+    assert all(math.isfinite(entry["loss/total"]) for entry in lines(tmp_path))
+    weights = load_file(tmp_path / "last" / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32, torch.int64}
+
+
+def test_frozen_weights_stay_as_they_are(tiny_run: RunConfig, tmp_path: Path) -> None:
+    vision = replace(tiny_run.model.vision, freeze=True)
+    for name, steps in (("one", 1), ("three", 3)):
+        config = replace(tiny_run, model=replace(tiny_run.model, vision=vision))
+        train(replace(config, train=replace(config.train, steps=steps)), tmp_path / name)
+    one, three = (load_file(tmp_path / name / "last" / "model.safetensors") for name in ("one", "three"))
+    frozen = {name for name in one if name.startswith("vision.backbone.")}
+    same = {name for name in one if torch.equal(one[name], three[name])}
+    assert frozen and frozen <= same
+    assert len(same - frozen) < len(one) / 4
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4}\n', '{"step": 1}\n{"step": 2}\n{"step": 3}\n'),
+        ('{"step": 1}\n{"step": 3}\n', '{"step": 1}\n{"step": 3}\n'),
+        ('{"step": 1}\n{"step": 2', '{"step": 1}\n'),
+        ('{"step": 4}\n', ""),
+        ("", ""),
+    ],
+)
+def test_lines_after_the_checkpoint_are_dropped(tmp_path: Path, content: str, kept: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(content)
+    drop_later_lines(path, 3)
+    assert path.read_text() == kept
+    path.unlink()
+    drop_later_lines(path, 3)
+    assert path.read_text() == ""
+
+
+def test_a_device_that_is_not_there_leaves_no_folder(tiny_run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'cuda:99'"):
+        train(replace(tiny_run, train=replace(tiny_run.train, device="cuda:99")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_saved_settings_are_plain_yaml(tiny_run: RunConfig, tmp_path: Path) -> None:
+    train(replace(tiny_run, train=replace(tiny_run.train, steps=1)), tmp_path)
+    plain = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert plain["model"]["vision"]["widths"] == [8, 16]
+    assert plain["train"]["steps"] == 1

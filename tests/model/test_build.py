@@ -1,0 +1,127 @@
+"""What each setting of ModelConfig builds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from m3att.config import ModelConfig
+from m3att.model.build import build_network
+from m3att.model.language.birnn import BiRNN
+from m3att.model.network import M3AttNet
+
+from .inputs import WORDS, ask, small_config, small_network
+
+
+@pytest.fixture(scope="module")
+def papers() -> M3AttNet:
+    """The network of the default settings, without memory for its weights."""
+    with torch.device("meta"):
+        return build_network(ModelConfig(), 416, 1000)
+
+
+def test_defaults_build_the_papers_sizes(papers: M3AttNet) -> None:
+    assert len(papers.vision.layers) == 2  # N_enc
+    assert len(papers.decoder.layers) == 3 and len(papers.decoder.interactions) == 2  # N_dec, IMI between
+    assert papers.language.channels == papers.vision.channels == papers.mask_decoder.channels == 256  # C
+    heads = {part.num_heads for part in papers.modules() if isinstance(part, nn.MultiheadAttention)}
+    assert heads == {8}
+    convolutions = [part for part in papers.mask_decoder.stack if isinstance(part, nn.Conv2d)]
+    assert [part.out_channels for part in convolutions] == [512, 512, 512, 1]
+    assert [part.kernel_size for part in convolutions] == [(1, 1)] * 4
+    assert convolutions[0].in_channels == 15  # N_t maps
+    assert papers.lfr is not None and len(papers.lfr.reconstruct) == 3
+    layer = papers.decoder.layers[0]
+    assert (layer.mutual.attention, layer.mutual.heads) == ("shared", 1)
+    assert papers.training
+
+
+def test_the_grid_covers_an_input_that_is_no_multiple_of_the_stride() -> None:
+    for size, side in ((32, 8), (33, 9), (30, 8)):
+        network = build_network(small_config(), size, WORDS)
+        assert network.vision.grid == network.mask_decoder.grid == (side, side)
+        assert network.decoder.layers[0].mutual.output.in_features == side * side
+        assert network(*ask(size=size).arguments).mask_logits_NHW.shape == (4, 2 * side, 2 * side)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+def test_one_imi_fewer_than_layers(layers: int) -> None:
+    for interaction, blocks in (("iterative", layers - 1), ("constant", layers - 1), ("none", 0)):
+        decoder = small_network(decoder={"layers": layers, "interaction": interaction}).decoder
+        assert (len(decoder.layers), len(decoder.interactions)) == (layers, blocks)
+        assert all(block.constant == (interaction == "constant") for block in decoder.interactions)
+
+
+def part(network: M3AttNet, name: str) -> Any:
+    found: Any = network
+    for piece in name.split("."):
+        found = found[int(piece)] if piece.isdigit() else getattr(found, piece)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "place"),
+    [
+        ("vision", "widths", (4, 12), "vision.backbone.channels=12"),
+        ("vision", "encoder_layers", 3, "vision.layers.2.norm_first=False"),
+        ("vision", "freeze", True, "vision.freeze=True"),
+        ("language", "word_channels", 5, "language.word_vectors.embedding_dim=5"),
+        ("language", "word_dropout", 0.25, "language.word_dropout=0.25"),
+        ("decoder", "attention", "independent", "decoder.layers.1.mutual.attention=independent"),
+        ("decoder", "attention", "lav", "decoder.layers.1.mutual.attention=lav"),
+        ("decoder", "attention", "val", "decoder.layers.1.mutual.attention=val"),
+        ("decoder", "mutual_heads", 4, "decoder.layers.1.mutual.heads=4"),
+        ("decoder", "projection_norm", False, "decoder.layers.1.mutual.vision_key.out_features=16"),
+        ("decoder", "heads", 4, "decoder.layers.1.self_attention.num_heads=4"),
+        ("decoder", "heads", 4, "decoder.layers.1.cross_attention.num_heads=4"),
+        ("decoder", "heads", 4, "vision.layers.0.self_attn.num_heads=4"),
+        ("decoder", "heads", 4, "mask_decoder.self_attention.num_heads=4"),
+        ("decoder", "feedforward", 3, "decoder.layers.1.feedforward.0.out_features=48"),
+        ("decoder", "feedforward", 3, "vision.layers.0.linear1.out_features=48"),
+        ("decoder", "dropout", 0.2, "decoder.layers.1.dropout.p=0.2"),
+        ("decoder", "dropout", 0.2, "vision.layers.0.dropout.p=0.2"),
+        ("decoder", "reconstruction", False, "lfr=None"),
+        ("decoder", "reconstruction_stop_gradient", True, "lfr.stop_gradient=True"),
+        ("mask", "kind", "decoder_only", "mask_decoder.kind=decoder_only"),
+        ("mask", "kind", "concatenate", "mask_decoder.kind=concatenate"),
+        ("mask", "channels", 10, "mask_decoder.stack.0.out_channels=10"),
+        ("mask", "kernel", 3, "mask_decoder.stack.0.kernel_size=(3, 3)"),
+        ("mask", "upsamplings", 3, "mask_decoder.stack.12.out_channels=1"),
+        ("mask", "narrowing", 2, "mask_decoder.stack.4.in_channels=8"),
+        ("mask", "maps_per_word", 4, "mask_decoder.maps_in=24"),
+    ],
+)
+def test_every_setting_reaches_its_part(section: str, field: str, value: Any, place: str) -> None:
+    config = small_config(**{section: {field: value}})
+    assert config != small_config()
+    name, expected = place.split("=")
+    assert str(part(build_network(config, 32, WORDS), name)) == expected
+
+
+def test_channels_words_and_the_cell_reach_their_parts() -> None:
+    network = build_network(replace(small_config(language={"rnn": "gru"}), channels=32, word_limit=9), 32, 50)
+    assert isinstance(network.language, BiRNN) and isinstance(network.language.rnn, nn.GRU)
+    assert network.language.word_vectors.num_embeddings == 50
+    assert network.decoder.layers[0].norm_out.normalized_shape == (32,)
+    assert network.mask_decoder.maps_in == 9
+
+
+def test_layers_share_no_weights() -> None:
+    network = small_network(decoder={"layers": 3})
+    weights = list(network.parameters())
+    assert len({weight.data_ptr() for weight in weights}) == len(weights)
+
+
+def test_the_same_seed_builds_the_same_weights() -> None:
+    made = []
+    for seed in (4, 4, 5):
+        torch.manual_seed(seed)
+        made.append(small_network().state_dict())
+    assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
+    assert not torch.equal(
+        made[0]["decoder.layers.0.mutual.output.weight"], made[2]["decoder.layers.0.mutual.output.weight"]
+    )

@@ -1,0 +1,90 @@
+"""What every vision backbone must keep, whatever it is; a new one joins by a line in BACKBONES."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from m3att.config import VisionConfig
+from m3att.model.build import VISION
+from m3att.model.vision.contract import VisionBackbone
+
+BACKBONES = {
+    "tiny": VisionConfig(encoder="tiny", widths=(4, 8, 12), blocks=(0, 1, 1)),
+}
+SIZES = [(32, 32), (64, 32), (33, 47), (8, 8)]
+
+
+@pytest.fixture(params=BACKBONES)
+def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
+    made = VISION[request.param](BACKBONES[request.param])
+    assert isinstance(made, VisionBackbone)
+    return made
+
+
+def test_every_backbone_is_held_to_the_contract() -> None:
+    assert set(BACKBONES) == set(VISION)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_grid_is_the_size_over_the_stride_rounded_up(backbone: VisionBackbone, size: tuple[int, int]) -> None:
+    features_BCHW = backbone.eval()(torch.randn(2, 3, *size))
+    rows, columns = (-(-side // backbone.stride) for side in size)
+    assert features_BCHW.shape == (2, backbone.channels, rows, columns)
+    assert features_BCHW.dtype == torch.float32
+    assert features_BCHW.isfinite().all()
+
+
+def test_an_images_features_do_not_hang_on_its_batch(backbone: VisionBackbone) -> None:
+    pixels_BCHW = torch.randn(3, 3, 32, 32)
+    backbone.eval()
+    together_BCHW = backbone(pixels_BCHW)
+    for number, alone_CHW in enumerate(pixels_BCHW):
+        torch.testing.assert_close(backbone(alone_CHW[None])[0], together_BCHW[number], rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_repeats_itself_and_changes_no_statistic(backbone: VisionBackbone) -> None:
+    pixels_BCHW = torch.randn(2, 3, 32, 32)
+    backbone.eval()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    assert torch.equal(backbone(pixels_BCHW), backbone(pixels_BCHW))
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+def test_the_place_of_things_is_kept(backbone: VisionBackbone) -> None:
+    """A patch changes the features where it is more than in the opposite corner, at the grid's own rows and columns."""
+    side = 8 * backbone.stride
+    pixels_BCHW = torch.randn(1, 3, side, side)
+    patched_BCHW = pixels_BCHW.clone()
+    patched_BCHW[:, :, : side // 4, -side // 4 :] += 3  # top right
+    backbone.eval().requires_grad_(False)
+    change_HW = (backbone(patched_BCHW) - backbone(pixels_BCHW)).abs().sum(dim=(0, 1))
+    corners = {"top right": change_HW[:2, -2:], "bottom left": change_HW[-2:, :2], "top left": change_HW[:2, :2],
+               "bottom right": change_HW[-2:, -2:]}  # fmt: skip
+    means = {name: float(corner.mean()) for name, corner in corners.items()}
+    assert max(means, key=means.__getitem__) == "top right"
+
+
+def test_every_weight_learns(backbone: VisionBackbone) -> None:
+    backbone.double().train()
+    features_BCHW = backbone(torch.randn(2, 3, 32, 32, dtype=torch.float64))
+    (features_BCHW * torch.randn_like(features_BCHW)).sum().backward()
+    dead = [name for name, weight in backbone.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert dead == []
+
+
+def test_the_layout_of_pixels_in_memory_does_not_matter(backbone: VisionBackbone) -> None:
+    pixels_BCHW = torch.randn(2, 3, 32, 32)
+    backbone.eval()
+    found_BCHW = backbone(pixels_BCHW.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found_BCHW, backbone(pixels_BCHW))
+
+
+def test_a_state_dict_makes_the_same_backbone_again(backbone: VisionBackbone, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params["backbone"]
+    with torch.no_grad():
+        backbone.train()(torch.randn(4, 3, 32, 32))  # moves BatchNorm's statistics
+    copy = VISION[name](BACKBONES[name])
+    copy.load_state_dict(backbone.state_dict())
+    pixels_BCHW = torch.randn(1, 3, 32, 32)
+    assert torch.equal(copy.eval()(pixels_BCHW), backbone.eval()(pixels_BCHW))

@@ -1,0 +1,110 @@
+"""Eq. 5 and its parts against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m3att.losses import Losses, dice_loss, mask_loss, mask_targets, total_loss
+
+ZERO = torch.zeros(1, 1, 2)
+LN3 = math.log(3)  # a logit of probability 3/4
+
+
+def test_cross_entropy_by_hand() -> None:
+    logits_NHW = torch.tensor([[[LN3, -LN3]], [[LN3, 0.0]]])  # probabilities 3/4, 1/4; 3/4, 1/2
+    targets_NHW = torch.tensor([[[1.0, 0.0]], [[0.0, 0.5]]])
+    # -ln 3/4 twice; -ln 1/4; and for a half-covered cell at probability 1/2 ln 2.
+    expected = (2 * math.log(4 / 3) + math.log(4) + math.log(2)) / 4
+    assert mask_loss(logits_NHW, targets_NHW).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("expressions", [1, 3])
+def test_sum_adds_up_a_masks_pixels_and_averages_expressions(expressions: int) -> None:
+    logits_NHW = torch.zeros(expressions, 4, 5)
+    targets_NHW = torch.ones(expressions, 4, 5)
+    assert mask_loss(logits_NHW, targets_NHW, "mean").item() == pytest.approx(math.log(2), rel=1e-6)
+    assert mask_loss(logits_NHW, targets_NHW, "sum").item() == pytest.approx(20 * math.log(2), rel=1e-6)
+
+
+def test_dice_by_hand() -> None:
+    logits_NHW = torch.tensor([[[LN3, -LN3]], [[0.0, 0.0]]])
+    targets_NHW = torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])
+    # Overlap 3/4, sizes 1 + 1: 1 - (2 * 3/4 + 1) / 3 = 1/6. No overlap, sizes 1 + 0: 1 - 1/2.
+    assert dice_loss(logits_NHW, targets_NHW).item() == pytest.approx((1 / 6 + 1 / 2) / 2, rel=1e-6)
+
+
+def test_dice_of_a_right_mask_is_zero_however_small_it_is() -> None:
+    targets_NHW = torch.zeros(2, 8, 8)
+    targets_NHW[0, 0, 0] = 1
+    targets_NHW[1, :4] = 1
+    assert dice_loss((targets_NHW - 0.5) * 200, targets_NHW).item() == pytest.approx(0, abs=1e-6)
+    missed = dice_loss(torch.full((2, 8, 8), -100.0), targets_NHW)
+    assert missed.item() == pytest.approx(1 - (1 / 2 + 1 / 33) / 2, rel=1e-6)
+
+
+def test_eq_5_weighs_its_parts() -> None:
+    reconstructed_NC, projected_NC = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
+    losses = total_loss(ZERO, reconstructed_NC, projected_NC, torch.ones(1, 1, 2))
+    assert losses.mask.item() == pytest.approx(math.log(2))
+    assert losses.reconstruction.item() == pytest.approx((1 + 4) / 2)  # mean squared error
+    assert losses.dice.item() == 0
+    assert losses.total.item() == pytest.approx(math.log(2) + 0.1 * 2.5)  # the paper's w_mask = 1, w_rec = 0.1
+    weighed = total_loss(ZERO, reconstructed_NC, projected_NC, torch.ones(1, 1, 2), 3.0, 0.5, 2.0, "sum")
+    dice = 1 - (2 * 1 + 1) / (3 + 1)  # probabilities 1/2 and 1/2 on a full mask of two cells
+    assert weighed.dice.item() == pytest.approx(dice)
+    assert weighed.mask.item() == pytest.approx(2 * math.log(2))
+    assert weighed.total.item() == pytest.approx(3 * 2 * math.log(2) + 0.5 * 2.5 + 2 * dice)
+
+
+def test_without_lfr_there_is_no_reconstruction_loss() -> None:
+    losses = total_loss(ZERO, None, None, torch.ones(1, 1, 2))
+    assert isinstance(losses, Losses)
+    assert losses.reconstruction.item() == 0
+    assert losses.total.item() == pytest.approx(math.log(2))
+
+
+def test_the_gradient_of_the_mean_is_probability_minus_target() -> None:
+    logits_NHW = torch.randn(2, 3, 4, requires_grad=True)
+    targets_NHW = torch.rand(2, 3, 4)
+    total_loss(logits_NHW, None, None, targets_NHW).total.backward()
+    torch.testing.assert_close(logits_NHW.grad, (logits_NHW.detach().sigmoid() - targets_NHW) / 24)
+
+
+def test_losses_are_in_float32_whatever_the_logits_are() -> None:
+    low = torch.randn(2, 3, 4).bfloat16()
+    losses = total_loss(low, low[:, 0], low[:, 1], torch.ones(2, 3, 4), dice_weight=1.0)
+    assert {value.dtype for value in vars(losses).values()} == {torch.float32}
+    assert losses.mask.item() == pytest.approx(mask_loss(low.float(), torch.ones(2, 3, 4)).item())
+
+
+def test_a_hopeless_logit_gives_no_infinity() -> None:
+    losses = total_loss(torch.full((1, 2, 2), -1e4), None, None, torch.ones(1, 2, 2), dice_weight=1.0)
+    assert losses.total.item() == pytest.approx(1e4 + 0.8)
+
+
+def test_a_target_is_the_share_of_its_cell_that_the_referent_covers() -> None:
+    masks_MHW = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    masks_MHW[0, :2, :2] = 255  # one whole cell
+    masks_MHW[1, 1, :3] = 255  # two pixels of one, one of the next
+    masks_MHW[1, 3, 3] = 51  # a fifth of a pixel of a fourth
+    targets_NHW = mask_targets(masks_MHW, torch.tensor([1, 0, 1]), (2, 2))
+    assert targets_NHW.dtype == torch.float32
+    assert targets_NHW[1].tolist() == [[1, 0], [0, 0]]
+    for row in (targets_NHW[0], targets_NHW[2]):
+        assert row.flatten().tolist() == pytest.approx([0.5, 0.25, 0, 0.05])
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
+def test_targets_stay_in_range_at_any_size(height: int, width: int, rows: int, columns: int, seed: int) -> None:
+    masks_MHW = torch.randint(0, 256, (1, height, width), generator=torch.Generator().manual_seed(seed)).byte()
+    targets_NHW = mask_targets(masks_MHW, torch.tensor([0]), (rows, columns))
+    assert targets_NHW.shape == (1, rows, columns)
+    assert targets_NHW.min() >= 0 and targets_NHW.max() <= 1
+    if height % rows == 0 and width % columns == 0:  # whole pixels a cell: nothing is lost or counted twice
+        assert targets_NHW.mean().item() == pytest.approx(masks_MHW.float().mean().item() / 255, abs=1e-5)
