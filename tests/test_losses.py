@@ -68,6 +68,17 @@ def test_without_lfr_there_is_no_reconstruction_loss() -> None:
     assert losses.total.item() == pytest.approx(math.log(2))
 
 
+def test_a_collapsed_target_has_no_spread() -> None:
+    projected_NC = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]])
+    masks = torch.zeros(3, 1, 2)
+    deviations = [math.sqrt(8 / 3), math.sqrt(8)]  # of 1, 3, 5 and of 0, 0, 6
+    losses = total_loss(masks, torch.zeros(3, 2), projected_NC, masks)
+    assert losses.target_spread.item() == pytest.approx(sum(deviations) / 2, rel=1e-6)
+    collapsed = total_loss(masks, torch.zeros(3, 2), projected_NC[:1].expand(3, -1), masks)
+    assert collapsed.target_spread.item() == 0
+    assert total_loss(masks, None, None, masks).target_spread.item() == 0
+
+
 def test_the_gradient_of_the_mean_is_probability_minus_target() -> None:
     logits_NHW = torch.randn(2, 3, 4, requires_grad=True)
     targets_NHW = torch.rand(2, 3, 4)

@@ -154,6 +154,10 @@ class TrainConfig:
     """Passes over the training split, where `steps` is not given."""
     steps: int | None = None
     """Optimiser steps; needed for data that is drawn on the fly."""
+    early_size: int | None = None
+    """Side of the input for the first `early_steps` steps; a smaller one learns words and kinds in less time."""
+    early_steps: int = 0
+    """Steps at `early_size`, before those at `input.size`."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam as the paper, or AdamW with decoupled weight decay."""
     learning_rate: float = 0.005

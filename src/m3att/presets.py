@@ -36,30 +36,37 @@ class Preset:
 
 
 def tiny_network() -> ModelConfig:
-    """The smallest network that has every part of the paper's: it trains on two cores within an hour or two."""
+    """The smallest network that has every part of the paper's: 1.9 M parameters at stride 8.
+
+    It departs from the paper's sizes, and in three points that measurements here decided: LFR's target is kept out of
+    the gradient (it collapsed to a constant within 1,000 steps otherwise), a word makes four maps, and the mask
+    decoder's convolutions are narrow 3x3 ones.
+    """
     return ModelConfig(
         channels=128,
         word_limit=24,
         vision=VisionConfig(encoder="tiny", widths=(24, 48, 96), blocks=(0, 1, 1)),
         language=LanguageConfig(encoder="birnn", rnn="lstm", word_channels=128),
-        decoder=DecoderConfig(layers=3, heads=4, feedforward=2),
-        mask=MaskDecoderConfig(channels=64, kernel=3, upsamplings=2, narrowing=4, maps_per_word=4),
+        decoder=DecoderConfig(layers=3, heads=4, feedforward=2, reconstruction_stop_gradient=True),
+        mask=MaskDecoderConfig(channels=32, kernel=3, upsamplings=2, narrowing=2, maps_per_word=4),
     )
 
 
 def shaperef_tiny() -> RunConfig:
-    """The tiny network on ShapeRef, drawn without end in all three variants."""
+    """The tiny network on ShapeRef, drawn without end: no scene repeats."""
     return RunConfig(
         model=tiny_network(),
         input=InputConfig(size=128, resize="stretch"),
-        data=DataConfig(dataset="shaperef,shaperef+,shaperefg", per_image=8),
+        data=DataConfig(dataset="shaperef,shaperef,shaperef+", per_image=8),
         train=TrainConfig(
-            batch_size=96,
-            steps=8000,
+            batch_size=48,
+            steps=16000,
+            early_size=96,
+            early_steps=9000,
             optimizer="adamw",
             learning_rate=1e-3,
             weight_decay=0.01,
-            schedule="cosine",
+            schedule="trapezoid",
             clip=1.0,
             dice_weight=1.0,
         ),
@@ -70,13 +77,11 @@ def shaperef_tiny() -> RunConfig:
 def refcoco_layout_tiny() -> RunConfig:
     """The same network on RefCOCO's sentences, over drawn layouts of the annotated boxes in place of the photos."""
     base = shaperef_tiny()
+    language = replace(base.model.language, word_minimum=2, word_dropout=0.05)
     return replace(
         base,
-        model=replace(
-            base.model, word_limit=15, language=replace(base.model.language, word_minimum=2, word_dropout=0.05)
-        ),
-        data=DataConfig(dataset="refcoco", split_by="unc", pixels="layout", per_image=8),
-        train=replace(base.train, steps=12000),
+        model=replace(base.model, word_limit=15, language=language),
+        data=DataConfig(dataset="refcoco", split_by="unc", pixels="layout", per_image=8, flip=True),
     )
 
 

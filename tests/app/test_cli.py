@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 import m3att
 from m3att.app import cli, commands, runs
@@ -158,6 +159,10 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate --model bundled --evaluate.threshold 2", "evaluate.threshold: 2.0 is out of range, give 0 to 1"),
         ("evaluate --model bundled --train.steps 2", "unknown option --train.steps"),
         ("evaluate --model bundled --workers -1", "--workers is 0 or more"),
+        ("evaluate --floor largest --gallery a.png", "--gallery shows what a model predicts, a floor has nothing"),
+        ("evaluate --model bundled --gallery a.jpg", "--gallery a.jpg: is written as PNG"),
+        ("evaluate --model bundled --gallery a.png --gallery-size 1", "--gallery-size is 2 or more"),
+        ("evaluate --model bundled --gallery-size 4", "--gallery-size without --gallery"),
         ("evaluate --model ./nowhere", "./nowhere: no such model"),
         ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
         ("evaluate --floor largest", "the largest-object floor needs a data set with annotations"),
@@ -318,6 +323,18 @@ def test_evaluate_takes_what_the_command_line_says(
     assert (found["threshold"], found["same_words"], found["images"]) == (0.6, True, 3)
     assert set(found["at"]) == {"0.35", "0.5", "0.6"}
     assert "blind" in out
+
+
+def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "gallery.png"
+    words = ["--model", str(small_run / "last"), "--data.images", "3", "--gallery", str(path), "--gallery-size", "4"]
+    assert main(["evaluate", *words]) == 0
+    assert list(path.parent.iterdir()) == [path]
+    out = capsys.readouterr().out
+    assert "overall IoU" in out
+    assert out.endswith(f"examples: {path}\n")
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
 
 
 def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def on_folder(config: RunConfig, root: Path, **changes: Any) -> RunConfig:
     )
 
 
-@pytest.mark.parametrize("kind", ["stream", "mixed stream", "epochs", "one sentence"])
+@pytest.mark.parametrize("kind", ["stream", "mixed stream", "epochs", "one sentence", "small at first"])
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(
     tiny_run: RunConfig, refer_folder: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -75,6 +75,9 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
         "stream": tiny_run,
         "mixed stream": replace(tiny_run, data=replace(tiny_run.data, dataset="shaperef,shaperefg")),
         "epochs": on_folder(tiny_run, refer_folder),
+        "small at first": on_folder(
+            replace(tiny_run, train=replace(tiny_run.train, early_size=16, early_steps=4)), refer_folder
+        ),
         "one sentence": on_folder(tiny_run, refer_folder, sentences="one", grouped=False),
     }[kind]
     whole, broken = tmp_path / "whole", tmp_path / "broken"

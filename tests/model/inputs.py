@@ -83,6 +83,16 @@ def small_network(**sections: dict[str, Any]) -> M3AttNet:
     return build_network(small_config(**sections), INPUT_SIZE, WORDS)
 
 
+def exact_network(**sections: dict[str, Any]) -> M3AttNet:
+    """A small network in float64, where what is zero shows as zero; its logits are steep, so that a change shows."""
+    network = small_network(**sections).double()
+    with torch.no_grad():
+        last = network.mask_decoder.stack[-1]
+        assert isinstance(last, nn.Conv2d)
+        last.weight.mul_(20)
+    return network
+
+
 @dataclass(frozen=True)
 class Question:
     """Images and expressions as M3AttNet takes them."""

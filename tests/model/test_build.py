@@ -91,7 +91,6 @@ def part(network: M3AttNet, name: str) -> Any:
         ("mask", "channels", 10, "mask_decoder.stack.0.out_channels=10"),
         ("mask", "kernel", 3, "mask_decoder.stack.0.kernel_size=(3, 3)"),
         ("mask", "upsamplings", 3, "mask_decoder.stack.12.out_channels=1"),
-        ("mask", "narrowing", 2, "mask_decoder.stack.4.in_channels=8"),
         ("mask", "maps_per_word", 4, "mask_decoder.maps_in=24"),
     ],
 )
@@ -108,6 +107,11 @@ def test_channels_words_and_the_cell_reach_their_parts() -> None:
     assert network.language.word_vectors.num_embeddings == 50
     assert network.decoder.layers[0].norm_out.normalized_shape == (32,)
     assert network.mask_decoder.maps_in == 9
+
+
+def test_the_stack_narrows_by_its_setting() -> None:
+    stack = small_network(mask={"channels": 12, "upsamplings": 2, "narrowing": 3}).mask_decoder.stack
+    assert [part.out_channels for part in stack if isinstance(part, nn.Conv2d)] == [12, 4, 1]
 
 
 def test_layers_share_no_weights() -> None:

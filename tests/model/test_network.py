@@ -1,4 +1,4 @@
-"""The whole network: what may not change its masks, what must reach its weights, and what is computed how often."""
+"""The whole network: what may not change its masks, and what is computed how often."""
 
 from __future__ import annotations
 
@@ -12,28 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from m3att.losses import total_loss
 from m3att.model.m3att import Attention
 from m3att.model.mask_decoder import MaskDecoderKind
 from m3att.model.network import M3AttNet
 from m3att.model.vision.encoder import VisionEncoder
 
-from .inputs import INPUT_SIZE, WORDS, Question, ask, small_config, small_network
+from .inputs import INPUT_SIZE, WORDS, Question, ask, exact_network, small_network
+from .literal import position_code
 
 ATTENTIONS: tuple[Attention, ...] = ("shared", "independent", "lav", "val")
-INTERACTIONS = ("iterative", "constant", "none")
 MASKS: tuple[MaskDecoderKind, ...] = ("dynamic", "decoder_only", "concatenate")
 few = settings(max_examples=12, deadline=None, derandomize=True)
-
-
-def exact(**sections: dict[str, Any]) -> M3AttNet:
-    """A small network in float64, where what is zero shows as zero; its logits are steep, so that a change shows."""
-    network = small_network(**sections).double()
-    with torch.no_grad():
-        last = network.mask_decoder.stack[-1]
-        assert isinstance(last, nn.Conv2d)
-        last.weight.mul_(20)
-    return network
 
 
 def logits_of(network: M3AttNet, question: Question) -> Tensor:
@@ -54,7 +43,7 @@ def network() -> M3AttNet:
     """An untrained network whose BatchNorm has seen a few batches; shared, so leave it as it is."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        network = exact()
+        network = exact_network()
         with torch.no_grad():
             for _ in range(20):
                 network(*ask().arguments)
@@ -65,7 +54,7 @@ def network() -> M3AttNet:
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_padding_changes_no_mask(attention: Attention, mask: MaskDecoderKind, training: bool) -> None:
-    network = exact(decoder={"attention": attention}, mask={"kind": mask}).train(training)
+    network = exact_network(decoder={"attention": attention}, mask={"kind": mask}).train(training)
     question = ask()
     expected_NHW = logits_of(network, question)
     for more in (1, 2, 5):  # with 5 a row is longer than the word limit
@@ -140,30 +129,10 @@ def test_a_mask_hangs_on_its_words_and_on_its_image(network: M3AttNet) -> None:
     assert different(logits_of(network, replace(question, word_ids_NL=swapped))[2], expected_NHW[2])
 
 
-def test_training_with_shared_images_is_training_with_copies_of_them() -> None:
-    """Grouping by image saves work and changes nothing: masks and gradients are those of one image an expression."""
-    shared = ask(images=2, image_index=(0, 1, 1, 0), lengths=(3, 1, 4, 2))
-    copies = replace(shared, pixels_BCHW=shared.pixels_BCHW[[0, 1, 1, 0]], image_index_N=torch.arange(4))
-    network = exact()
-    found = []
-    for question in (shared, copies):
-        network.zero_grad()
-        output = network(*question.arguments, reconstruct=True)
-        loss = output.mask_logits_NHW.sigmoid().square().mean() + output.reconstructed_NC.square().mean()
-        loss.backward()
-        gradients = {
-            name: weight.grad.clone() for name, weight in network.named_parameters() if weight.grad is not None
-        }
-        found.append((output.mask_logits_NHW.detach(), gradients))
-    same(found[0][0], found[1][0])
-    for name, gradient in found[0][1].items():
-        torch.testing.assert_close(gradient, found[1][1][name], rtol=1e-3, atol=1e-5, msg=name)
-
-
 @pytest.mark.parametrize("size", [(32, 32), (48, 48), (24, 40), (31, 45), (4, 8)])
 @pytest.mark.parametrize("mask", MASKS)
 def test_any_image_size_works(mask: MaskDecoderKind, size: tuple[int, int]) -> None:
-    network = exact(mask={"kind": mask}).eval()
+    network = exact_network(mask={"kind": mask}).eval()
     question = replace(ask(), pixels_BCHW=torch.randint(0, 256, (3, 3, *size), dtype=torch.uint8))
     logits_NHW = logits_of(network, question)
     assert logits_NHW.shape == (4, 2 * -(-size[0] // 4), 2 * -(-size[1] // 4))
@@ -208,6 +177,18 @@ def test_encoding_first_gives_the_same_masks(network: M3AttNet) -> None:
     assert torch.equal(output.mask_logits_NHW, logits_of(network, question))
 
 
+def test_words_get_their_positional_code_once_before_the_decoder(
+    monkeypatch: pytest.MonkeyPatch, network: M3AttNet
+) -> None:
+    question, seen = ask(), []
+    forward = network.decoder.forward
+    monkeypatch.setattr(network.decoder, "forward", lambda *given: seen.append(given[0]) or forward(*given))
+    network(*question.arguments)
+    words_NLC, _ = network.language(question.word_ids_NL, question.word_mask_NL)
+    code_LC = torch.tensor([position_code(place, 16) for place in range(4)])
+    torch.testing.assert_close((seen[0] - words_NLC).float(), code_LC.expand(4, -1, -1), atol=1e-5, rtol=0)
+
+
 def test_lfr_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, network: M3AttNet) -> None:
     question = ask()
     asked = network(*question.arguments, reconstruct=True)
@@ -226,7 +207,7 @@ def test_lfr_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, network: 
 
 
 def test_lfrs_weights_may_be_absent(network: M3AttNet) -> None:
-    without = exact(decoder={"reconstruction": False}).eval()
+    without = exact_network(decoder={"reconstruction": False}).eval()
     assert without.lfr is None
     weights = {name: value for name, value in network.state_dict().items() if not name.startswith("lfr.")}
     without.load_state_dict(weights)
@@ -236,7 +217,7 @@ def test_lfrs_weights_may_be_absent(network: M3AttNet) -> None:
 
 
 def test_a_state_dict_makes_the_same_network_again(network: M3AttNet) -> None:
-    copy = exact().eval()
+    copy = exact_network().eval()
     question = ask()
     assert different(logits_of(copy, question), logits_of(network, question))
     copy.load_state_dict(network.state_dict())
@@ -271,129 +252,3 @@ def test_bfloat16_is_near() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = logits_of(network, question)
     assert (found.float() - logits_of(network, question)).abs().max() < 0.1 * logits_of(network, question).abs().max()
-
-
-def step(network: M3AttNet, question: Question, reconstruct: bool = True) -> float:
-    """One backward pass of Eq. 5; returns the loss."""
-    output = network(*question.arguments, reconstruct=reconstruct)
-    targets_NHW = torch.rand_like(output.mask_logits_NHW).round()
-    losses = total_loss(output.mask_logits_NHW, output.reconstructed_NC, output.projected_NC, targets_NHW)
-    losses.total.backward()
-    return float(losses.total.detach())
-
-
-def dead_weights(network: M3AttNet) -> set[str]:
-    """Weights that learn nothing; in float64 rounding leaves less than 1e-14 where the true gradient is zero."""
-    return {
-        name
-        for name, weight in network.named_parameters()
-        if weight.requires_grad and (weight.grad is None or weight.grad.abs().max() < 1e-12)
-    }
-
-
-def blind_weights(
-    attention: Attention = "shared", interaction: str = "iterative", projection_norm: bool = True, layers: int = 2
-) -> set[str]:
-    """Weights that no loss can reach, all of them biases whose shift the next operation takes away again."""
-    mutual: list[str] = []
-    if attention == "val":
-        mutual.append("word_key.bias")  # one shift of a position's column; softmaxed over words (Eq. 2b)
-    if attention == "independent":
-        mutual.append("word_key_val.bias")  # the same
-    if attention in ("lav", "independent") and not projection_norm:
-        mutual.append("vision_key.bias")  # one shift of a word's row; softmaxed over positions (Eq. 2a)
-    blind = {f"decoder.layers.{layer}.mutual.{name}" for layer in range(layers) for name in mutual}
-    if interaction == "constant":  # IMI* hands F_dec to BN and to nothing else
-        blind |= {f"decoder.layers.{layer}.norm_out.bias" for layer in range(layers - 1)}
-    if projection_norm:  # F_enc goes into projections with BN and into nothing else
-        blind.add("vision.layers.0.norm2.bias")
-    return blind
-
-
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("interaction", INTERACTIONS)
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_every_weight_learns(attention: Attention, interaction: str, mask: MaskDecoderKind) -> None:
-    network = exact(decoder={"attention": attention, "interaction": interaction}, mask={"kind": mask})
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    assert 0 < step(network, ask()) < float("inf")
-    blind = blind_weights(attention, interaction)
-    assert dead_weights(network) == blind
-    optimizer.step()
-    assert {name for name, value in network.named_parameters() if value.equal(before[name])} <= blind
-    assert 0 < step(network, ask()) < float("inf")
-
-
-@pytest.mark.parametrize(
-    "sections",
-    [
-        *({"decoder": {"layers": layers}} for layers in (1, 2, 4)),
-        {"decoder": {"mutual_heads": 2}},
-        {"language": {"rnn": "gru", "word_dropout": 0.2}, "decoder": {"dropout": 0.1}},
-        {"vision": {"encoder_layers": 0}},
-        {"mask": {"kernel": 3, "narrowing": 4, "maps_per_word": 2, "upsamplings": 2}},
-    ],
-    ids=str,
-)
-def test_every_weight_learns_in_every_size(sections: dict[str, dict[str, Any]]) -> None:
-    network = exact(**sections)
-    assert 0 < step(network, ask()) < float("inf")
-    assert dead_weights(network) == (blind_weights() if network.vision.layers else set())
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_every_weight_learns_without_projection_norm(attention: Attention) -> None:
-    network = exact(decoder={"attention": attention, "projection_norm": False})
-    assert 0 < step(network, ask()) < float("inf")
-    assert dead_weights(network) == blind_weights(attention, projection_norm=False)
-
-
-SENTENCE = {"language.norm_sentence.weight", "language.norm_sentence.bias"}
-
-
-def test_without_lfr_only_the_sentence_vector_learns_nothing() -> None:
-    network = exact()
-    step(network, ask(), reconstruct=False)
-    dead = dead_weights(network) - blind_weights()
-    assert {name for name in dead if not name.startswith("lfr.")} == SENTENCE  # F'_t serves LFR alone
-
-
-def test_a_stopped_target_leaves_the_sentence_vector_alone() -> None:
-    network = exact(decoder={"reconstruction_stop_gradient": True})
-    step(network, ask())
-    assert dead_weights(network) - blind_weights() == {"lfr.project.weight", *SENTENCE}
-
-
-def test_a_frozen_backbone_stays_as_it_is() -> None:
-    network = exact(vision={"freeze": True})
-    assert not any(part.training for part in network.vision.backbone.modules())  # from the start
-    network.eval().train()
-    assert network.training and network.vision.projection.norm.training
-    assert not any(part.training for part in network.vision.backbone.modules())
-    before = {name: value.clone() for name, value in network.vision.backbone.state_dict().items()}
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
-    for _ in range(2):
-        step(network, ask())
-        optimizer.step()
-    after = network.vision.backbone.state_dict()
-    assert all(torch.equal(value, before[name]) for name, value in after.items())
-    assert dead_weights(network) == blind_weights()  # frozen weights ask for no gradient; all others got one
-    assert all(weight.grad is None for weight in network.vision.backbone.parameters())
-
-
-def test_a_backbone_that_is_not_frozen_learns_with_its_batchnorm_in_training_mode() -> None:
-    network = exact()
-    network.eval().train()
-    assert all(part.training for part in network.vision.backbone.modules())
-    before = {name: value.clone() for name, value in network.vision.backbone.state_dict().items()}
-    step(network, ask())
-    torch.optim.Adam(network.parameters(), lr=0.1).step()
-    assert not [n for n, value in network.vision.backbone.state_dict().items() if torch.equal(value, before[n])]
-
-
-def test_a_batch_of_one_expression_of_one_word_trains() -> None:
-    # What an epoch's last batch may be: there BN has nothing to take statistics of.
-    network = small_network(decoder={"layers": small_config().decoder.layers})
-    assert 0 < step(network, ask(images=1, image_index=(0,), lengths=(1,))) < float("inf")
-    assert all(value.isfinite().all() for value in network.state_dict().values())

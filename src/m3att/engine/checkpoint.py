@@ -80,6 +80,12 @@ def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    # Moments lie in memory as their weights do: the fused optimiser walks through both as they lie, without a look at
+    # strides, and would give each kernel the moments of others.
+    for weight, moments in optimizer.state.items():
+        for key, value in moments.items():
+            if value.ndim > 1:
+                moments[key] = torch.empty_like(weight).copy_(value)
     torch.set_rng_state(tensors["random"])
     return position
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -58,6 +59,8 @@ def evaluate(
     # A generator of its own keeps the loader from drawing on the one that dropout uses: scoring changes no training.
     chance = torch.Generator()
     loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers, generator=chance)
+    if workers:
+        cv2.setNumThreads(0)  # a reading process forked beside OpenCV's own threads would hang
     thresholds = sorted({*REPORTED_THRESHOLDS, config.threshold})
     counts = {threshold: MaskCounts() for threshold in thresholds}
     cut, training = 0, network.training

@@ -24,7 +24,7 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
                 (free if plain else decayed).append(weight)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.learning_rate)
+    return kind(groups, lr=config.learning_rate, fused=True)
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:

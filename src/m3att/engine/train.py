@@ -159,19 +159,21 @@ def batches(
 ) -> Iterator[tuple[Batch, tuple[int, int]]]:
     """The batches from a position to the last step, each with the (epoch, batch) that follows it."""
     settings, data = config.train, config.data
-    reader = BatchReader(source, tokenizer, config.input, data, training=True)
     step, epoch, start = position.step, position.epoch, position.batch
     while step < steps:
+        inputs, stop = config.input, steps
+        if settings.early_size is not None and step < settings.early_steps:
+            inputs, stop = replace(inputs, size=settings.early_size), min(steps, settings.early_steps)
         order: list[list[Group]] | EndlessOrder
         if len(source) >= ENDLESS:
             # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.
             start, length = step, ENDLESS
-            order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, steps, settings.seed)
+            order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, stop, settings.seed)
         else:
             whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
-            length, order = len(whole), whole[start : start + steps - step]
+            length, order = len(whole), whole[start : start + stop - step]
         loader: DataLoader[Batch] = DataLoader(
-            reader,
+            BatchReader(source, tokenizer, inputs, data, training=True),
             sampler=order,
             batch_size=None,
             num_workers=settings.workers,
@@ -182,8 +184,9 @@ def batches(
         )
         for number, batch in enumerate(loader, start=start + 1):
             step += 1
-            yield batch, (epoch, number) if number < length else (epoch + 1, 0)
-        epoch, start = epoch + 1, 0
+            following = (epoch, number) if number < length else (epoch + 1, 0)
+            yield batch, following
+        epoch, start = following
 
 
 def quiet_worker(_: int) -> None:
