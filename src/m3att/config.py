@@ -60,6 +60,8 @@ class DecoderConfig:
     """Width of feed-forward parts as a multiple of C."""
     interaction: Literal["iterative", "constant", "none"] = "iterative"
     """IMI between layers; `constant` is IMI* of Table II (each layer receives F_t); `none` removes it."""
+    injection: float = 0.1
+    """Where IMI's learnable weight w_ci starts."""
     reconstruction: bool = True
     """Language Feature Reconstruction (LFR), in training only."""
     reconstruction_stop_gradient: bool = False

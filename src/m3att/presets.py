@@ -47,7 +47,7 @@ def tiny_network() -> ModelConfig:
         word_limit=24,
         vision=VisionConfig(encoder="tiny", widths=(24, 48, 96), blocks=(0, 1, 1)),
         language=LanguageConfig(encoder="birnn", rnn="lstm", word_channels=128),
-        decoder=DecoderConfig(layers=3, heads=4, feedforward=2, reconstruction_stop_gradient=True),
+        decoder=DecoderConfig(layers=3, heads=4, feedforward=2, injection=0.0, reconstruction_stop_gradient=True),
         mask=MaskDecoderConfig(channels=32, kernel=3, upsamplings=2, narrowing=2, maps_per_word=4),
     )
 

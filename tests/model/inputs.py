@@ -51,8 +51,18 @@ def make_inputs(channels: int = 8, grid: tuple[int, int] = (2, 3), words: int = 
     )
 
 
+def woken(module: AnyModule) -> AnyModule:
+    """The module with no matrix at zero: residual branches start there, and would hide all that stands before them."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.ndim > 1 and not weight.any():
+                weight.normal_(std=0.2)
+    return module
+
+
 def settled(module: AnyModule) -> AnyModule:
-    """The module in float64 and evaluation mode, no scale, shift or statistic at its neutral start."""
+    """The module in float64 and evaluation mode, no scale, shift, statistic or matrix at its neutral start."""
+    woken(module)
     with torch.no_grad():
         for part in module.modules():
             if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)):
@@ -79,8 +89,8 @@ def small_config(**sections: dict[str, Any]) -> ModelConfig:
 
 
 def small_network(**sections: dict[str, Any]) -> M3AttNet:
-    """The network of `small_config`, in training mode."""
-    return build_network(small_config(**sections), INPUT_SIZE, WORDS)
+    """The network of `small_config`, in training mode, with its residual branches woken."""
+    return woken(build_network(small_config(**sections), INPUT_SIZE, WORDS))
 
 
 def exact_network(**sections: dict[str, Any]) -> M3AttNet:

@@ -139,3 +139,13 @@ def test_the_stack_does_what_its_parts_do() -> None:
     first_NLC = layers[0](*inputs.arguments)
     second_NLC, _ = interaction(first_NLC, inputs.words_NLC, inputs.word_mask_NL)
     assert torch.equal(found_NLC, layers[1](second_NLC, *inputs.arguments[1:]))
+
+
+def test_a_fresh_layer_hands_the_words_through() -> None:
+    layer, inputs = M3DecLayer(M3Att(CHANNELS, GRID), CHANNELS, heads=2), make_inputs(CHANNELS, GRID)
+    words_NLC = inputs.arguments[0].float()
+    rest = (inputs.word_mask_NL, inputs.vis_BPC.float(), inputs.grouping, inputs.grid)
+    normed_NLC = nn.functional.layer_norm(words_NLC, (CHANNELS,))
+    real = inputs.word_mask_NL
+    # Three norms in a row differ from one by their epsilons alone.
+    torch.testing.assert_close(layer(words_NLC, *rest)[real], normed_NLC[real], atol=1e-3, rtol=1e-3)

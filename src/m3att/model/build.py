@@ -65,7 +65,7 @@ def build_network(config: ModelConfig, input_size: int, words: int) -> M3AttNet:
         for _ in range(decoder.layers)
     ]
     interactions = (
-        [IMI(channels, constant=decoder.interaction == "constant") for _ in layers[1:]]
+        [IMI(channels, constant=decoder.interaction == "constant", injection=decoder.injection) for _ in layers[1:]]
         if decoder.interaction != "none"
         else []
     )

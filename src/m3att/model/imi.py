@@ -17,16 +17,17 @@ class IMI(nn.Module):
     Args:
         channels: C.
         constant: IMI* of Table II: F_i is the word feature F_t itself, the same for every layer.
+        injection: where w_ci starts.
     """
 
-    def __init__(self, channels: int, constant: bool = False) -> None:
+    def __init__(self, channels: int, constant: bool = False, injection: float = 0.1) -> None:
         super().__init__()
         self.constant = constant
         if not constant:
             self.transform = nn.Linear(channels, channels)
             self.query = nn.Linear(channels, channels)  # W_a
             self.value = nn.Linear(channels, channels)  # W'
-        self.injection = nn.Parameter(torch.tensor(0.1))  # w_ci
+        self.injection = nn.Parameter(torch.tensor(injection))  # w_ci
         self.norm = MaskedBatchNorm(channels)
 
     def forward(self, decoded_NLC: Tensor, language_NLC: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
