@@ -1,10 +1,11 @@
 """The photo path, proven by memorising: train on a few real photos, then score the same expressions.
 
-    python benchmarks/photos.py ROOT [--dataset refcoco] [--steps 1500] [--out runs/photos] [--json FILE]
+    python benchmarks/photos.py ROOT [--dataset refcoco] [--steps 600] [--out runs/photos] [--json FILE]
 
-ROOT is a REFER folder whose photos are at hand, all in split train. JPEGs are decoded, resized and rasterised from their
-polygons by the code that every training uses, and scored at their own resolution. What comes out says that the path from
-JPEG to mask is whole; it says nothing of photos that were not trained on. Run again with the same --out, it goes on.
+ROOT is a REFER folder whose photos are at hand, all in split train. JPEGs are decoded, resized and rasterised from
+their polygons by the code that every training uses, and scored at their own resolution. What comes out says that the
+path from JPEG to mask is whole; it says nothing of photos that were not trained on. Run again with the same --out, it
+goes on.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="REFER folder with photos")
     parser.add_argument("--dataset", default="refcoco")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--out", type=Path, default=Path("runs/photos"))
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--json", type=Path, default=None)

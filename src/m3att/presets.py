@@ -60,11 +60,11 @@ def shaperef_tiny() -> RunConfig:
         data=DataConfig(dataset="shaperef,shaperef,shaperef+", per_image=8),
         train=TrainConfig(
             batch_size=48,
-            steps=16000,
+            steps=10500,
             early_size=96,
-            early_steps=9000,
+            early_steps=6500,
             optimizer="adamw",
-            learning_rate=1e-3,
+            learning_rate=7e-4,
             weight_decay=0.01,
             schedule="trapezoid",
             clip=1.0,
@@ -82,6 +82,7 @@ def refcoco_layout_tiny() -> RunConfig:
         base,
         model=replace(base.model, word_limit=15, language=language),
         data=DataConfig(dataset="refcoco", split_by="unc", pixels="layout", per_image=8, flip=True),
+        train=replace(base.train, steps=6500, early_steps=4000),
     )
 
 
