@@ -92,6 +92,23 @@ def test_an_unknown_name_is_answered_with_what_there_is() -> None:
             load_model(name)
 
 
+def test_a_run_folder_names_its_models(folder: Path) -> None:
+    run = folder.parent
+    folder.rename(run / "last")
+    refused(run, f"its models are .*best and .*{run / 'last'}")
+
+
+def test_a_file_is_no_model_folder(folder: Path) -> None:
+    refused(folder / WEIGHTS, "is a file; give the folder")
+
+
+def test_weights_that_cannot_be_written_are_named(folder: Path) -> None:
+    model = load_model(folder)
+    (folder / "sub" / (WEIGHTS + ".part")).mkdir(parents=True)  # a folder stands where the file should be
+    with pytest.raises(ModelError, match=r"sub/model\.safetensors: cannot be written"):
+        save_model(folder / "sub", model.network, model.tokenizer, model.config)
+
+
 def test_files_are_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     replace_file(path, b"old")

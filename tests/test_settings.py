@@ -86,6 +86,9 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"model": {"vision": {"widths": [8]}}}, "model.vision: widths [8] and blocks [0, 1, 2]"),
         ({"model": {"mask": {"narrowing": 10}}}, "model.mask.channels: 512 cannot narrow 3 times by 10"),
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
+        ({"train": {"early_size": 0}}, "train.early_size: 0 is out of range, give 8 to 4096"),
+        ({"train": {"early_size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "early_size: 8 is"),
+        ({"train": {"early_steps": -1}}, "train.early_steps: -1 is out of range, give 0 or more"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:

@@ -191,6 +191,9 @@ class TrainConfig:
     """Processes that read and draw; 0 reads in the training process."""
     threads: int | None = None
     """CPU threads of the training process; none: PyTorch's choice."""
+    init: str | None = None
+    """Model to start from, by name, folder or Hub id, with its vocabulary; none: fresh weights and a vocabulary built
+    from the training split. The network must be the model's own but for what only training uses."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     log_every: int = 20

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +66,22 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
     text = json.dumps({"m3att": 1, "world": world, **config_to_dict(config)}, indent=1)
     replace_file(folder / CONFIG, text.encode())
     replace_file(folder / TOKENIZER, tokenizer.tokenizer.to_str(pretty=True).encode())
-    part = folder / (WEIGHTS + ".part")
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, part)
-    os.replace(part, folder / WEIGHTS)
+    replace_tensors(folder / WEIGHTS, network.state_dict())
+
+
+def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file as `replace_file` does.
+
+    Raises:
+        ModelError: where it cannot be written, as on a disk that is full.
+    """
+    part = path.with_name(path.name + ".part")
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        save_file(plain, part, metadata=metadata)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: cannot be written ({error})") from error
+    os.replace(part, path)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -90,6 +104,10 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
     folder = find_model(str(name))
     for part in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / part).is_file():
+            if (folder / "last" / CONFIG).is_file():
+                raise ModelError(
+                    f"{folder}: is the folder of a run; its models are {folder / 'best'} and {folder / 'last'}"
+                )
             raise ModelError(f"{folder}: has no {part}; a model folder holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -153,6 +171,8 @@ def find_model(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise ModelError(f"{name}: is a file; give the folder that holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
     looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if not looks_like_hub:
         names = ", ".join(bundled_models()) or "none"

@@ -41,14 +41,14 @@ RANGES: dict[str, tuple[float, float]] = {
         (
             "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "train.epochs", "train.learning_rate",
             "train.weight_decay", "train.warmup", "train.clip", "train.mask_weight", "train.reconstruction_weight",
-            "train.dice_weight", "train.workers", "train.seed",
+            "train.dice_weight", "train.workers", "train.seed", "train.early_steps",
         ),
         (0, ANY),
     ),
     **dict.fromkeys(
         ("model.language.word_dropout", "model.decoder.dropout", "evaluate.threshold"), (0, 1)
     ),
-    "input.size": (8, 4096),
+    **dict.fromkeys(("input.size", "train.early_size"), (8, 4096)),
 }  # fmt: skip
 
 
@@ -196,8 +196,9 @@ def check_fit(config: RunConfig) -> None:
                 f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; "
                 "give one of each a stage, widths of 1 or more"
             )
-        if config.input.size < 2 ** len(vision.widths):
-            raise ConfigError(f"input.size: {config.input.size} is too small for {len(vision.widths)} halvings")
+        for key, size in (("input.size", config.input.size), ("train.early_size", config.train.early_size)):
+            if size is not None and size < 2 ** len(vision.widths):
+                raise ConfigError(f"{key}: {size} is too small for {len(vision.widths)} halvings")
 
 
 def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Config:

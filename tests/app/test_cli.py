@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from PIL import Image
 
 import m3att
 from m3att.app import cli, commands, runs
@@ -24,71 +23,22 @@ from m3att.errors import DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_from_dict
 
-# A network that trains in a second: what it finds is worth nothing.
-SMALL = """
-model:
-  channels: 16
-  vision: {widths: [8, 8, 16], blocks: [0, 0, 0], encoder_layers: 1}
-  language: {word_channels: 8}
-  decoder: {layers: 1, heads: 2, feedforward: 1}
-  mask: {channels: 8, narrowing: 1, upsamplings: 1}
-input: {size: 32, resize: stretch}
-train: {steps: 4, batch_size: 8, workers: 0, threads: 1, log_every: 1, save_every: 1, validate_every: 4,
-        validate_images: 2}
-"""
 TRAIN = "train --preset shaperef-tiny --out run"
 # Each starts a process, so it must not be needed for what main() can show.
 PROCESS = [sys.executable, "-m", "m3att"]
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command line that must be refused; returns the one line that says why."""
-
-    def run(*words: str) -> str:
-        assert main(words) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("m3att: error: ")
-        assert err.count("\n") == 1
-        return err.removeprefix("m3att: error: ").rstrip("\n")
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def shaperef(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
-    assert main(["data", "shaperef", "--out", str(root), "--images", "train=4,val=3", "--size", "64"]) == 0
-    return root
-
-
-@pytest.fixture(scope="module")
-def small_config(shaperef: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("config") / "small.yaml"
-    # From disk: the vocabulary of scenes without end takes seconds to gather.
-    path.write_text(f"{SMALL}data: {{root: {shaperef}}}\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def small_run(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "small"
-    assert main(["train", "--config", str(small_config), "--out", str(out)]) == 0
-    return out
-
-
 def test_help_and_commands_import_no_torch() -> None:
     probe = (
-        "import sys, time; start = time.perf_counter(); import m3att.app.cli as cli; "
-        "code = cli.main(['--help']); seconds = time.perf_counter() - start; "
+        "import sys, time; start = time.process_time(); import m3att.app.cli as cli; "
+        "code = cli.main(['--help']); seconds = time.process_time() - start; "
         "cli.main(['train', '--preset', 'shaperef-tiny', '--print-config']); "
         "print('loaded', [name for name in ('torch', 'cv2', 'numpy') if name in sys.modules], code, seconds)"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     loaded, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
     assert loaded == "loaded [] 0"
-    assert float(seconds) < 1.0  # 0.15 on an idle machine
+    assert float(seconds) < 1.0  # of the processor; 0.15 here
 
 
 def test_a_refusal_is_one_line_of_a_process_too() -> None:
@@ -167,6 +117,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
         ("evaluate --floor largest", "the largest-object floor needs a data set with annotations"),
         ("predict a.png --out out", "an expression is missing; see m3att predict --help"),
+        ("predict a.png red/car --out out", "an expression is missing; 'red/car' was taken for an image: tell"),
         ("predict --out out", "an image is missing"),
         ("predict a.png words", "the following arguments are required: --out"),
         ("predict a.png words --out out --threshold x", "argument --threshold: invalid float value: 'x'"),
@@ -199,6 +150,15 @@ def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(cli.COMMANDS, "models", cli.Command(broken, ""))
     with pytest.raises(OSError, match="no file in this"):
         main(["models"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="has no device that is always full")
+def test_a_full_disk_is_answered_in_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*PROCESS, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("m3att: error: No space left on device")
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_error_from_a_reading_process_is_one_line() -> None:
@@ -293,56 +253,6 @@ def test_an_interrupted_run_says_how_to_go_on(small_config: Path, tmp_path: Path
     assert process.returncode == 130
     assert "Traceback" not in err
     assert err.endswith(f"m3att: interrupted; go on with: m3att train --out {out} --resume\n")
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], json_path: Path, *words: str) -> tuple[dict[str, Any], str]:
-    capsys.readouterr()
-    assert main(["evaluate", *words, "--json", str(json_path)]) == 0
-    found: dict[str, Any] = json.loads(json_path.read_text("utf-8"))
-    assert list(json_path.parent.iterdir()) == [json_path]  # written in one step, and no part of it stays
-    return found, capsys.readouterr().out
-
-
-def test_evaluate_a_model_on_drawn_scenes(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "new" / "scores.json"
-    found, out = evaluated(capsys, path, "--model", str(small_run / "last"), "--data.images", "3")
-    assert (found["dataset"], found["split"], found["pixels"], found["images"]) == ("shaperef", "val", "drawn", 3)
-    assert found["threshold"] == 0.35
-    assert set(found["precision"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
-    assert {"0.35", "0.5"} <= set(found["at"])
-    assert found["model"] == str(small_run / "last")
-    assert "overall IoU" in out
-    assert "by skill, at threshold 0.35:" in out
-
-
-def test_evaluate_takes_what_the_command_line_says(
-    small_run: Path, shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("--data.root", str(shaperef), "--evaluate.threshold", "0.6", "--data.same_words", "true")
-    found, out = evaluated(capsys, tmp_path / "a" / "scores.json", "--model", str(small_run / "last"), *words)
-    assert (found["threshold"], found["same_words"], found["images"]) == (0.6, True, 3)
-    assert set(found["at"]) == {"0.35", "0.5", "0.6"}
-    assert "blind" in out
-
-
-def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "new" / "gallery.png"
-    words = ["--model", str(small_run / "last"), "--data.images", "3", "--gallery", str(path), "--gallery-size", "4"]
-    assert main(["evaluate", *words]) == 0
-    assert list(path.parent.iterdir()) == [path]
-    out = capsys.readouterr().out
-    assert "overall IoU" in out
-    assert out.endswith(f"examples: {path}\n")
-    with Image.open(path) as picture:
-        assert (picture.format, picture.mode) == ("PNG", "RGB")
-
-
-def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "a" / "scores.json"
-    found, out = evaluated(capsys, path, "--floor", "largest", "--data.root", str(shaperef))
-    assert (found["floor"], found["model"], found["images"]) == ("largest", None, 3)
-    assert 0 <= found["mean_iou"] < 1
-    assert "\nany " in out
 
 
 def test_data_check_finds_a_sound_set_sound_and_a_broken_one_broken(

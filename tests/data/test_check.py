@@ -35,6 +35,7 @@ def test_faults_are_counted_and_named(write_folder: Any, tiny_content: Any) -> N
     refs[3]["ann_id"] = 99
     refs[4]["image_id"] = 100
     refs[0]["sentences"][0]["sent"] = " ".join(["word"] * 16)
+    refs[4]["sentences"][0]["sent"] = "?"
     refs.append({**refs[1], "ref_id": 9, "split": "minival"})
     instances["annotations"][0]["segmentation"] = [[1, 2, 3, 4]]
     instances["annotations"][1]["segmentation"] = []
@@ -45,6 +46,8 @@ def test_faults_are_counted_and_named(write_folder: Any, tiny_content: Any) -> N
     assert train.missing_images.first == ("COCO_train2014_000000000200.jpg",)
     assert train.missing_annotations.first == ("annotation 7", "annotation 6", "annotation 99")
     assert report.splits["val"].missing_annotations.first == ("annotation 8",)
+    assert report.splits["val"].wordless.first == (f"sentence {refs[4]['sentences'][0]['sent_id']}",)
+    assert train.wordless.count == 0
     assert (train.longest, train.over_limit) == (16, 1)
     assert report.unknown_splits == ("minival",)
     assert report.broken_segmentations.first == ("5", "6")

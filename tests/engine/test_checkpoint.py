@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from m3att import pretrained
 from m3att.config import RunConfig
-from m3att.engine import checkpoint
 from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
 from m3att.engine.optim import build_optimizer
 from m3att.errors import ModelError
@@ -120,9 +120,9 @@ def test_an_interruption_leaves_the_elder(
 
     with monkeypatch.context() as patch:
         if where == "in the middle":
-            patch.setattr(checkpoint, "save_file", half)
+            patch.setattr(pretrained, "save_file", half)
         else:
-            patch.setattr(checkpoint.os, "replace", never)
+            patch.setattr(pretrained.os, "replace", never)
         with pytest.raises((OSError, KeyboardInterrupt)):
             save_checkpoint(tmp_path, *trained, replace(POSITION, step=8))
     assert (tmp_path / CHECKPOINT).read_bytes() == elder

@@ -74,7 +74,7 @@ def test_tables_fit_a_terminal_of_80_columns(scores: dict[str, Any]) -> None:
 
 def report(**changes: Any) -> dict[str, Any]:
     none = Faults(0, ())
-    split = SplitReport(1200, 2000, 3, 40, 9, 0, Counts(1200, 2000), "agrees", Faults(7, ("a.jpg",)), none)
+    split = SplitReport(1200, 2000, 3, 40, 9, 0, Counts(1200, 2000), "agrees", Faults(7, ("a.jpg",)), none, none)
     values: dict[str, Any] = {
         "dataset": "refcoco", "split_by": "unc", "word_limit": 15, "pixels": "layout", "image_root": "/here",
         "splits": {"train": split}, "unknown_splits": (), "annotations": 4, "crowds": 0, "without_segmentation": 0,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import commands, runs
+from m3att.app import commands, runs, scoring
 from m3att.errors import ConfigError, M3AttError
 from m3att.settings import did_you_mean
 
 OK, TROUBLE, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+# Writing to an open file fails with these, and then the system names no file.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Command(NamedTuple):
@@ -33,7 +36,7 @@ COMMANDS: dict[str, Command] = {
     "data shaperef": Command(commands.data_shaperef, "draw the ShapeRef data set to disk"),
     "data check": Command(commands.data_check, "compare a data set on disk with what was published"),
     "train": Command(runs.train, "train a network, or go on with a run"),
-    "evaluate": Command(runs.evaluate, "score a model, or a floor, on a split"),
+    "evaluate": Command(scoring.evaluate, "score a model, or a floor, on a split"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]
@@ -65,14 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except M3AttError as error:
         return complain(one_line(error))
     except BrokenPipeError:
-        # What is still buffered has no reader; without this the interpreter complains about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_output()
         return PIPE_CLOSED
     except OSError as error:
-        # A disk that is full or a folder that is forbidden is the user's to mend; anything without a file is our bug.
-        if error.filename is None:
+        # A folder that is forbidden or a disk that is full is the user's to mend; the rest without a file is our bug.
+        if error.filename is not None:
+            return complain(f"{str(error.filename).removesuffix('.part')}: {error.strerror}")
+        if error.errno not in NO_ROOM:
             raise
-        return complain(f"{error.filename}: {error.strerror}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            forget_output()
+        return complain(f"{error.strerror}: make room, or name another place to write to")
     except KeyboardInterrupt as interruption:
         advice = f"; {interruption}" if str(interruption) else ""
         print(f"\nm3att: interrupted{advice}", file=sys.stderr)
@@ -102,6 +110,11 @@ def dispatch(words: Sequence[str]) -> int:
     if group:
         raise ConfigError(f"{words[0]} what? give {' or '.join(group)}")
     raise ConfigError(f"no command {words[0]!r}{did_you_mean(words[0], COMMANDS) or '; see m3att --help'}")
+
+
+def forget_output() -> None:
+    """Drop what is still buffered and cannot be written, or the interpreter would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str) -> int:

@@ -56,7 +56,8 @@ def predict(words: Sequence[str], prog: str) -> int:
     given = parser.parse_intermixed_args(list(words))
     images, expressions = (given.images, given.words) if given.images else split_words(given.words)
     if not images or not expressions:
-        parser.error(f"{'an expression' if images else 'an image'} is missing")
+        taken = f"; {images[-1]!r} was taken for an image: tell the images by --images" if len(images) > 1 else ""
+        parser.error(f"{'an expression' if images else 'an image'} is missing{taken}")
 
     from m3att.app.predict import run_predict
 

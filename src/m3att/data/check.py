@@ -44,6 +44,7 @@ class SplitReport:
         counts: whether those agree with what is here; ``absent`` where the file has nothing of this split.
         missing_images: images whose photo is not at hand.
         missing_annotations: referents whose annotation does not exist.
+        wordless: sentences that hold no word, which neither training nor scoring can read.
     """
 
     refs: int
@@ -56,6 +57,7 @@ class SplitReport:
     counts: Agreement
     missing_images: Faults
     missing_annotations: Faults
+    wordless: Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class DatasetReport:
             and not self.unknown_splits
             and not self.shared_images
             and self.repeated_ids.count == 0
-            and all(split.counts != "differs" and split.missing_annotations.count == 0 for split in splits)
+            and all(split.counts != "differs" for split in splits)
+            and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
             and (
                 self.pixels == "layout"
                 or (self.broken_segmentations.count == 0 and all(split.missing_images.count == 0 for split in splits))
@@ -184,11 +187,14 @@ def _check_split(
 ) -> SplitReport:
     lengths: list[int] = []
     words: set[str] = set()
+    wordless: list[str] = []
     for ref in refs:
         for sentence in ref["sentences"]:
             parts = re.findall(WORD, sentence_text(sentence).lower())
             lengths.append(len(parts))
             words.update(parts)
+            if not parts:
+                wordless.append(f"sentence {sentence['sent_id']}")
     published = published_counts(dataset, split_by, split)
     image_ids = sorted({ref["image_id"] for ref in refs})
     limit = word_limit(dataset)
@@ -205,6 +211,7 @@ def _check_split(
         missing_annotations=_faults(
             [f"annotation {ref['ann_id']}" for ref in refs if image_of.get(ref["ann_id"]) != ref["image_id"]]
         ),
+        wordless=_faults(wordless),
     )
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from m3att.errors import ModelError
 from m3att.model.network import M3AttNet
+from m3att.pretrained import replace_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -48,15 +47,15 @@ def save_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
         network: its weights.
         optimizer: its moments.
         position: where the training stands.
+
+    Raises:
+        ModelError: where it cannot be written.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["random"] = torch.get_rng_state()
-    part = folder / (CHECKPOINT + ".part")
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(contiguous, part, metadata={"position": json.dumps(vars(position))})
-    os.replace(part, folder / CHECKPOINT)
+    replace_tensors(folder / CHECKPOINT, tensors, {"position": json.dumps(vars(position))})
 
 
 def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Optimizer) -> Position:

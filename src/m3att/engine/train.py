@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import torch
-import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -29,8 +28,8 @@ from m3att.errors import ConfigError, ModelError
 from m3att.losses import Losses, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import choose_device, replace_file, save_model
-from m3att.settings import config_to_dict
+from m3att.pretrained import TOKENIZER, choose_device, find_model, load_model, replace_file, save_model
+from m3att.settings import config_to_yaml
 
 METRICS = "metrics.jsonl"
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
@@ -67,7 +66,10 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     source = open_source(config.data, "train", endless=True)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
     tokenizer = run_tokenizer(config, source, out, resume)
-    network = build_network(config.model, config.input.size, tokenizer.size).to(device)
+    network = build_network(config.model, config.input.size, tokenizer.size)
+    if settings.init is not None and not resume:
+        start_from(network, settings.init)
+    network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = build_optimizer(network, settings)
     position = load_checkpoint(out, network, optimizer) if resume else Position()
@@ -210,16 +212,33 @@ def count_steps(config: RunConfig, source: Source) -> int:
 
 
 def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) -> Tokenizer:
-    """The run's own tokenizer when it goes on, or one of the training split's words."""
+    """The run's own tokenizer when it goes on, that of the model it starts from, or one of the split's words."""
     if resume:
         return Tokenizer.from_file(out / "tokenizer.json", config.model.word_limit)
+    if config.train.init is not None:
+        return Tokenizer.from_file(find_model(config.train.init) / TOKENIZER, config.model.word_limit)
     return Tokenizer.from_texts(source.texts(), config.model.word_limit, config.model.language.word_minimum)
+
+
+def start_from(network: M3AttNet, name: str) -> None:
+    """Fill a fresh network with a model's weights; LFR's stay fresh where the model comes without them.
+
+    Raises:
+        ModelError: where there is no such model, or its network is another one.
+    """
+    weights = load_model(name).network.state_dict()
+    own = network.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    missing = [key for key in own if key not in fitting and not key.startswith("lfr.")]
+    if missing:
+        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
+    network.load_state_dict(fitting, strict=False)
 
 
 def start_folder(out: Path, config: RunConfig, tokenizer: Tokenizer) -> None:
     """Write what a run is resumed from; figures of an earlier run that saved no checkpoint are dropped."""
     out.mkdir(parents=True, exist_ok=True)
-    replace_file(out / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
+    replace_file(out / "config.yaml", config_to_yaml(config).encode())
     tokenizer.save(out / "tokenizer.json")
     (out / METRICS).unlink(missing_ok=True)
 

@@ -94,6 +94,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: the counts are not those that were published")
         if split["missing_annotations"]["count"]:
             found.append(f"{name}: referents without their annotation: {_some(split['missing_annotations'])}")
+        if split["wordless"]["count"]:
+            found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
         if split["missing_images"]["count"] and report["pixels"] == "photos":
             found.append(f"{name}: photos missing in {report['image_root']}: {_some(split['missing_images'])}")
     if report["pixels"] == "none":

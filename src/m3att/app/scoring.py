@@ -1,0 +1,172 @@
+"""`m3att evaluate`: a model, or a floor, scored on a split.
+
+PyTorch and all that stands on it are imported inside the functions, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from m3att.app.commands import progress_bar, show, write_json
+from m3att.config import DataConfig, EvaluateConfig, RunConfig
+from m3att.errors import ConfigError
+from m3att.settings import SettingsParser, add_settings, changed
+
+if TYPE_CHECKING:
+    import torch
+
+    from m3att.data.source import Source
+    from m3att.metrics import Scores
+    from m3att.pretrained import Pretrained
+
+GALLERY_SIZE = 12
+TRAINING_ONLY = ("data.sentences", "data.grouped", "data.per_image", "data.flip")
+
+
+def evaluate(words: Sequence[str], prog: str) -> int:
+    """`m3att evaluate`."""
+    parser = SettingsParser(
+        prog,
+        description="Score a model, or a floor, on a split: overall IoU, mean IoU, Pr@0.5 to 0.9, by skill too. "
+        "Data and protocol are those of the model's training where no option says otherwise.",
+        usage=f"{prog} --model MODEL | --floor largest [--data.root ROOT] [--data.split SPLIT] [OPTION ...]",
+    )
+    parser.add_argument("--model", type=str, help="a bundled model, a folder or a Hub id")
+    parser.add_argument("--floor", type=str, metavar="largest", help="score the largest object of each image instead")
+    parser.add_argument("--json", type=str, metavar="FILE", help="write the figures there too, as fractions in [0, 1]")
+    parser.add_argument("--gallery", type=str, metavar="FILE", help="draw right and wrong examples there, as PNG")
+    parser.add_argument(
+        "--gallery-size", type=int, default=GALLERY_SIZE, metavar="N", help="most examples, half of them right"
+    )
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read; 0 reads in this one")
+    parser.add_argument("--threads", type=int | None, help="CPU threads")
+    add_settings(parser, DataConfig, "data", skip=TRAINING_ONLY)
+    add_settings(parser, EvaluateConfig, "evaluate")
+    given = parser.parse_args(words, defaults=False).as_dict()
+    options: dict[str, Any] = {name: given[name] for name in ("data", "evaluate") if name in given}
+    changed(RunConfig(), options)  # what is wrong in itself is said before a model is loaded
+    if ("model" in given) == ("floor" in given):
+        parser.error("give either --model (`bundled` is the default one) or --floor largest")
+    if given.get("floor", "largest") != "largest":
+        parser.error(f"no floor {given['floor']!r}; there is largest")
+    if given.get("workers", 0) < 0 or (given.get("threads") or 1) < 1:
+        parser.error("--workers is 0 or more, --threads 1 or more")
+    check_gallery(given)
+
+    from m3att.report.tables import scores_heading, scores_table, skills_table
+
+    scored = None if "floor" in given else open_model(given, options)
+    scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
+    found = {**scores.to_dict(), "model": given.get("model")}
+    print(scores_heading(found))
+    show(scores_table(found))
+    skills = skills_table(found)
+    if skills is not None:
+        print("\nby skill:" if "floor" in found else f"\nby skill, at threshold {found['threshold']:g}:")
+        show(skills)
+    # Files last: should one not be written, the figures are out.
+    if "json" in given:
+        write_json(Path(given["json"]), found)
+    if scored is not None and "gallery" in given:
+        write_gallery(Path(given["gallery"]), given.get("gallery_size", GALLERY_SIZE), scored, scores)
+    return 0
+
+
+def check_gallery(given: Mapping[str, Any]) -> None:
+    """Refuse a gallery that cannot be drawn before hours of scoring.
+
+    Raises:
+        ConfigError: what is wrong with it.
+    """
+    if "gallery" not in given:
+        if "gallery_size" in given:
+            raise ConfigError("--gallery-size without --gallery: name the picture's file too")
+        return
+    if "floor" in given:
+        raise ConfigError("--gallery shows what a model predicts, a floor has nothing to show: give --model")
+    if Path(given["gallery"]).suffix.lower() != ".png":
+        raise ConfigError(f"--gallery {given['gallery']}: is written as PNG, so give a name that ends in .png")
+    if given.get("gallery_size", GALLERY_SIZE) < 2:
+        raise ConfigError("--gallery-size is 2 or more: one right example and one wrong")
+
+
+def write_gallery(path: Path, size: int, scored: ScoredModel, scores: Scores) -> None:
+    """Draw right and wrong examples to a file, in one step; its folder is made where it is missing."""
+    from m3att.pretrained import replace_file
+    from m3att.report.examples import examples_sheet
+
+    sheet = examples_sheet(scored.pretrained, scored.source, scored.config, scores, size, scored.device)
+    content = BytesIO()
+    sheet.save(content, "PNG", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, content.getvalue())
+    print(f"examples: {path}")
+
+
+class ScoredModel(NamedTuple):
+    """What `evaluate --model` scores: the model, on what, and how."""
+
+    pretrained: Pretrained
+    source: Source
+    config: RunConfig
+    device: torch.device
+
+
+def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredModel:
+    """The model that ``--model`` names and what it is scored on; what no option says comes from its training."""
+    import torch
+
+    from m3att.data.open import open_source
+    from m3att.pretrained import choose_device, load_model
+
+    if given.get("threads"):
+        torch.set_num_threads(given["threads"])
+    device = choose_device(given.get("device", "auto"))
+    pretrained = load_model(given["model"], device)
+    trained = pretrained.config.data
+    # The folder was the trainer's own, and so were the numbers of images.
+    data = replace(
+        DataConfig(),
+        **{name: getattr(trained, name) for name in ("dataset", "split_by", "split", "pixels", "same_words")},
+    )
+    # A mixture may name a data set twice to train more on it; nothing is scored twice.
+    data = replace(data, dataset=",".join(dict.fromkeys(name.strip() for name in data.dataset.split(","))))
+    if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
+        data = replace(data, split_by=None, split="val", pixels="auto")
+    config = changed(replace(pretrained.config, data=data), options)
+    return ScoredModel(pretrained, open_source(config.data, config.data.split), config, device)
+
+
+def score_model(scored: ScoredModel, workers: int) -> Scores:
+    """Score a model with a progress bar."""
+    from m3att.engine import evaluate as engine
+
+    pretrained, source, config, device = scored
+    with progress_bar("scoring") as progress:
+        return engine.evaluate(
+            pretrained.network,
+            pretrained.tokenizer,
+            source,
+            config.input,
+            config.evaluate,
+            config.data,
+            workers,
+            device,
+            progress,
+        )
+
+
+def score_floor(options: Mapping[str, Any]) -> Scores:
+    """Score the largest object of each image."""
+    from m3att.data.open import open_source
+    from m3att.engine.evaluate import evaluate_largest
+
+    config = changed(RunConfig(), options)
+    source = open_source(config.data, config.data.split)
+    with progress_bar("scoring") as progress:
+        return evaluate_largest(source, config.evaluate, config.data, progress)

@@ -1,0 +1,84 @@
+"""`m3att evaluate` for real: what it prints, what it writes, and what it takes from the model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from m3att.app.cli import main
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], json_path: Path, *words: str) -> tuple[dict[str, Any], str]:
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--json", str(json_path)]) == 0
+    found: dict[str, Any] = json.loads(json_path.read_text("utf-8"))
+    assert list(json_path.parent.iterdir()) == [json_path]  # written in one step, and no part of it stays
+    return found, capsys.readouterr().out
+
+
+def test_evaluate_a_model_on_drawn_scenes(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "scores.json"
+    found, out = evaluated(capsys, path, "--model", str(small_run / "last"), "--data.images", "3")
+    assert (found["dataset"], found["split"], found["pixels"], found["images"]) == ("shaperef", "val", "drawn", 3)
+    assert found["threshold"] == 0.35
+    assert set(found["precision"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
+    assert {"0.35", "0.5"} <= set(found["at"])
+    assert found["model"] == str(small_run / "last")
+    assert "overall IoU" in out
+    assert "by skill, at threshold 0.35:" in out
+
+
+def test_evaluate_takes_what_the_command_line_says(
+    small_run: Path, shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data.root", str(shaperef), "--evaluate.threshold", "0.6", "--data.same_words", "true")
+    found, out = evaluated(capsys, tmp_path / "a" / "scores.json", "--model", str(small_run / "last"), *words)
+    assert (found["threshold"], found["same_words"], found["images"]) == (0.6, True, 3)
+    assert set(found["at"]) == {"0.35", "0.5", "0.6"}
+    assert "blind" in out
+
+
+def test_a_mixture_of_training_is_scored_once(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(small_run / "last", model)
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    config["data"]["dataset"] = "shaperef, shaperef,shaperef+"
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found, _ = evaluated(capsys, tmp_path / "a" / "scores.json", "--model", str(model), "--data.images", "2")
+    assert (found["dataset"], found["images"]) == ("shaperef,shaperef+", 2)
+
+
+def test_figures_are_out_before_a_file_fails(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    path = small_run / "config.yaml" / "scores.json"  # below a file
+    assert main(["evaluate", "--model", str(small_run / "last"), "--data.images", "1", "--json", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert "overall IoU" in out
+    assert err.startswith("m3att: error: ") and err.count("\n") == 1
+
+
+def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "gallery.png"
+    words = ["--model", str(small_run / "last"), "--data.images", "3", "--gallery", str(path), "--gallery-size", "4"]
+    assert main(["evaluate", *words]) == 0
+    assert list(path.parent.iterdir()) == [path]
+    out = capsys.readouterr().out
+    assert "overall IoU" in out
+    assert out.endswith(f"examples: {path}\n")
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+
+
+def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a" / "scores.json"
+    found, out = evaluated(capsys, path, "--floor", "largest", "--data.root", str(shaperef))
+    assert (found["floor"], found["model"], found["images"]) == ("largest", None, 3)
+    assert 0 <= found["mean_iou"] < 1
+    assert "\nany " in out

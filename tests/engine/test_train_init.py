@@ -1,0 +1,31 @@
+"""Starting from the weights of another model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from m3att.config import RunConfig
+from m3att.engine.train import train
+from m3att.errors import ModelError
+
+
+def test_a_run_starts_where_its_model_ended(tiny_run: RunConfig, tmp_path: Path) -> None:
+    first = train(tiny_run, tmp_path / "first")
+    frozen = replace(tiny_run, train=replace(tiny_run.train, init=str(first), learning_rate=0.0, steps=1))
+    second = train(frozen, tmp_path / "second")
+    one, other = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    learned = [key for key in one if "running_" not in key and "num_batches" not in key]
+    assert all(torch.equal(one[key], other[key]) for key in learned)
+    assert (first / "tokenizer.json").read_bytes() == (second / "tokenizer.json").read_bytes()
+
+
+def test_another_network_is_refused(tiny_run: RunConfig, tmp_path: Path) -> None:
+    first = train(tiny_run, tmp_path / "first")
+    wider = replace(tiny_run, model=replace(tiny_run.model, channels=2 * tiny_run.model.channels))
+    with pytest.raises(ModelError, match="another one than this run's"):
+        train(replace(wider, train=replace(wider.train, init=str(first))), tmp_path / "second")
