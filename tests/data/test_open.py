@@ -60,7 +60,7 @@ def test_a_mixture_holds_every_image_once_and_takes_turns(lengths: list[int]) ->
 
 
 def test_a_mixture_without_end_takes_turns_and_shows_no_image_twice() -> None:
-    mixed = open_source(DataConfig(dataset="shaperef, shaperef+,shaperefg"), "train", endless=True)
+    mixed = open_source(DataConfig(dataset="shaperef, shaperef+,shaperefg"), "train", training=True)
     assert isinstance(mixed, MixedSource) and len(mixed) == ENDLESS
     assert [mixed.place(index)[1] for index in range(6)] == list(range(6))
     variants = [mixed.place(index)[0].variant for index in range(6)]  # type: ignore[attr-defined]
@@ -74,9 +74,9 @@ def test_a_mixture_without_end_takes_turns_and_shows_no_image_twice() -> None:
 def test_how_many_images_are_drawn() -> None:
     assert len(open_source(DataConfig(), "val")) == DRAWN_IMAGES
     assert len(open_source(DataConfig(images=7), "val")) == 7
-    assert len(open_source(DataConfig(), "train", endless=True)) == ENDLESS
+    assert len(open_source(DataConfig(), "train", training=True)) == ENDLESS
     # A number of images means those and no others, in training too.
-    assert len(open_source(DataConfig(images=7), "train", endless=True)) == 7
+    assert len(open_source(DataConfig(images=7), "train", training=True)) == 7
 
 
 def test_the_seed_reaches_the_scenes() -> None:
@@ -87,10 +87,10 @@ def test_the_seed_reaches_the_scenes() -> None:
 
 def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
     write_refer(tmp_path, "shaperef", {"train": 3, "val": 2}, size=64)
-    source = open_source(DataConfig(root=str(tmp_path)), "val", endless=True)
+    source = open_source(DataConfig(root=str(tmp_path)), "val", training=True)
     assert isinstance(source, ReferSource)
     assert (len(source), source.split_by, pixel_source(source)) == (2, "unc", "drawn")
-    mixed = open_source(DataConfig(root=str(tmp_path), dataset="shaperef,shaperef"), "train")
+    mixed = open_source(DataConfig(root=str(tmp_path), dataset="shaperef,shaperef"), "train", training=True)
     assert (len(mixed), pixel_source(mixed)) == (6, "drawn")
 
 

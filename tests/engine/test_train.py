@@ -256,7 +256,7 @@ def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path)
 @pytest.mark.parametrize(("grouped", "images"), [(True, 2), (False, 8)])
 def test_ungrouped_drawn_images_carry_one_expression_each(tiny_run: RunConfig, grouped: bool, images: int) -> None:
     config = replace(tiny_run, data=replace(tiny_run.data, grouped=grouped))
-    source = open_source(config.data, "train", endless=True)
+    source = open_source(config.data, "train", training=True)
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
     for batch, _ in batches(config, source, tokenizer, Position(), 2):
         assert len(batch.pixels_BCHW) == images
@@ -268,7 +268,7 @@ def test_drawn_images_of_a_given_number_come_again_each_epoch(tiny_run: RunConfi
         tiny_run, data=replace(tiny_run.data, images=2), train=replace(tiny_run.train, steps=None, epochs=2.0)
     )
     train(config, tmp_path)
-    source = open_source(config.data, "train", endless=True)
+    source = open_source(config.data, "train", training=True)
     expressions = sum(len(group) for index in range(2) for group in source.expression_groups(index))
     assert lines(tmp_path)[-1]["expressions"] == 2 * expressions
 

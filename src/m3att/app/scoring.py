@@ -134,8 +134,6 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
         DataConfig(),
         **{name: getattr(trained, name) for name in ("dataset", "split_by", "split", "pixels", "same_words")},
     )
-    # A mixture may name a data set twice to train more on it; nothing is scored twice.
-    data = replace(data, dataset=",".join(dict.fromkeys(name.strip() for name in data.dataset.split(","))))
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
         data = replace(data, split_by=None, split="val", pixels="auto")
     config = changed(replace(pretrained.config, data=data), options)

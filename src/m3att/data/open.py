@@ -56,35 +56,37 @@ class MixedSource:
         return source.read(within, expressions)
 
     def texts(self) -> Iterator[str]:
-        """See Source."""
-        for source in self.sources:
+        """See Source; a source that stands here twice is read once."""
+        for source in dict.fromkeys(self.sources):
             yield from source.texts()
 
 
-def open_source(data: DataConfig, split: str, endless: bool = False) -> Source:
+def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
     """The images of one split.
 
     Args:
         data: root, data set(s), split maker, pixels.
         split: train, val, testA, ...
-        endless: draw ShapeRef without end, for training; only without a root and a number of images.
+        training: draw ShapeRef without end where there is neither a root nor a number of images, and let a mixture
+            that names a data set twice give it twice the weight; what is scored is scored once.
 
     Raises:
         DataError: where the data are missing or broken, or the split is not legal.
         ConfigError: where a data set that cannot be drawn has no root.
     """
-    sources: list[Source] = []
-    for name in (part.strip() for part in data.dataset.split(",")):
-        if data.root is not None:
-            sources.append(ReferSource(data.root, name, data.split_by or default_split_by(name), split, data.pixels))
-        elif name in VARIANTS:
-            images = data.images or (ENDLESS if endless else DRAWN_IMAGES)
-            sources.append(ShapeRefSource(name, split, images, data.seed))
-        else:
-            raise ConfigError(
-                f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn"
-            )
+    names = [name.strip() for name in data.dataset.split(",")]
+    opened = {name: open_one(data, name, split, training) for name in dict.fromkeys(names)}
+    sources = [opened[name] for name in names] if training else list(opened.values())
     return sources[0] if len(sources) == 1 else MixedSource(sources)
+
+
+def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
+    """One data set of a mixture; see open_source."""
+    if data.root is not None:
+        return ReferSource(data.root, name, data.split_by or default_split_by(name), split, data.pixels)
+    if name in VARIANTS:
+        return ShapeRefSource(name, split, data.images or (ENDLESS if training else DRAWN_IMAGES), data.seed)
+    raise ConfigError(f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn")
 
 
 def pixel_source(source: Source) -> str:

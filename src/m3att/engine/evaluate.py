@@ -124,7 +124,7 @@ def about(source: Source, data: DataConfig, config: EvaluateConfig, batches: lis
     """Facts that a report needs beside the figures."""
     split_by = source.split_by if isinstance(source, ReferSource) else data.split_by
     return {
-        "dataset": data.dataset,
+        "dataset": ",".join(dict.fromkeys(name.strip() for name in data.dataset.split(","))),
         "split_by": split_by,
         "split": data.split,
         "protocol": config.protocol,

@@ -63,7 +63,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
-    source = open_source(config.data, "train", endless=True)
+    source = open_source(config.data, "train", training=True)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
     tokenizer = run_tokenizer(config, source, out, resume)
     network = build_network(config.model, config.input.size, tokenizer.size)
