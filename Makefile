@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 DEMO_IMAGE := examples/scene.jpg
-DEMO_EXPRESSIONS := "the person in red" "the leftmost tree" "the cup that is not blue"
+DEMO_EXPRESSIONS := "the brown thing" "the leftmost box" "the pink one"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -14,7 +14,7 @@ from m3att import Segmenter
 from m3att.overlay import draw_overlay
 from m3att.report.gallery import contact_sheet
 
-EXPRESSIONS = ("the person in green", "the star that isn't green", "the rightmost thing", "the ring")
+EXPRESSIONS = ("the brown thing", "the leftmost box", "the pink one")
 IMAGE = Path(__file__).parents[1] / "examples" / "scene.jpg"
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     panels = [(Image.open(IMAGE), "the image")]
     panels += [(draw_overlay(found.image, found.mask), found.expression) for found in scene.segment(EXPRESSIONS)]
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(panels, columns=5, width=300).save(given.out)
+    contact_sheet(panels, columns=4, width=300).save(given.out)
     print(given.out)
 
 

@@ -33,6 +33,7 @@ def memorising(root: str, dataset: str, steps: int, threads: int | None) -> RunC
         data=DataConfig(root=root, dataset=dataset, split="train", pixels="photos", per_image=8),
         train=replace(
             base.train,
+            learning_rate=7e-4,
             batch_size=24,
             steps=steps,
             early_size=128,

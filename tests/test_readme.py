@@ -1,0 +1,64 @@
+"""The README by running it: its Python, its demo, its bundled models, its links."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from m3att.app.cli import main
+from m3att.config import DataConfig
+from m3att.data.open import open_source
+from m3att.engine.evaluate import evaluate
+from m3att.pretrained import BUNDLED, bundled_models, load_model
+
+MOST_BYTES = 16_000_000
+
+
+def test_the_python_of_the_readme_runs(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(repository / "examples")
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    exec(compile(block[1], "README.md", "exec"), {})
+    pictures = list(tmp_path.glob("*.png"))
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert Image.open(picture).width >= 280
+
+
+def test_the_demo_segments_the_bundled_example(repository: Path, tmp_path: Path) -> None:
+    variables = dict(re.findall(r"^(DEMO_\w+) := (.*)$", (repository / "Makefile").read_text("utf-8"), re.MULTILINE))
+    expressions = shlex.split(variables["DEMO_EXPRESSIONS"])
+    image = repository / variables["DEMO_IMAGE"]
+    assert main(["predict", str(image), *expressions, "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "predictions.json").read_text(encoding="utf-8"))["images"][0]["predictions"]
+    assert [entry["expression"] for entry in found] == expressions
+    assert all(entry["area"] > 0 and (tmp_path / entry["overlay"]).is_file() for entry in found)
+
+
+def test_bundled_models_are_small_and_of_no_one_machine() -> None:
+    assert set(bundled_models()) == {"refcoco-layout-tiny", "shaperef-tiny"}
+    for name in bundled_models():
+        assert sum(file.stat().st_size for file in (BUNDLED / name).iterdir()) < MOST_BYTES
+        model = load_model(name)
+        assert model.world and model.config.data.root is None
+
+
+@pytest.mark.parametrize(("name", "least"), [("shaperef-tiny", 0.35)])
+def test_the_default_model_still_understands_its_world(name: str, least: float) -> None:
+    model = load_model(name)
+    data = DataConfig(dataset="shaperef", images=12)
+    source = open_source(data, "val")
+    scores = evaluate(model.network, model.tokenizer, source, model.config.input, model.config.evaluate, data)
+    assert scores.mean_iou > least
+
+
+def test_links_of_readme_and_docs_lead_somewhere(repository: Path) -> None:
+    for page in (repository / "README.md", *(repository / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
