@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Several workers share the cores: one thread each, said before torch or OpenCV are loaded.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+# One thread, said before torch or OpenCV are loaded and inherited by the processes that tests start: tensors as small as
+# the tests' are slower on two threads, and many times slower where another process uses the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 @pytest.fixture(scope="session")
