@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# One thread, said before torch or OpenCV are loaded and inherited by the processes that tests start: tensors as small as
-# the tests' are slower on two threads, and many times slower where another process uses the cores.
+# One thread, said before torch or OpenCV are loaded and inherited by the processes that tests start: tensors this small
+# are slower on two threads, and many times slower where another process uses the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
