@@ -17,6 +17,7 @@ from m3att.settings import (
     SettingsParser,
     add_settings,
     changed,
+    check_fit,
     config_from_dict,
     config_from_file,
     config_to_dict,
@@ -174,3 +175,9 @@ def test_ranges_speak_of_fields_that_exist() -> None:
 def test_yaml_is_readable() -> None:
     assert yaml.safe_load(config_to_yaml(OTHER))["train"]["learning_rate"] == 1e-5
     assert config_to_yaml(OTHER).startswith("model:\n  channels: 256\n")
+
+
+@pytest.mark.parametrize("train", [{"early_size": 96}, {"early_steps": 10}], ids=str)
+def test_half_of_an_early_phase_is_refused(train: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="give both, or neither"):
+        check_fit(config_from_dict({"train": train}))

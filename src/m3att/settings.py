@@ -199,6 +199,8 @@ def check_fit(config: RunConfig) -> None:
         for key, size in (("input.size", config.input.size), ("train.early_size", config.train.early_size)):
             if size is not None and size < 2 ** len(vision.widths):
                 raise ConfigError(f"{key}: {size} is too small for {len(vision.widths)} halvings")
+    if (config.train.early_size is None) != (config.train.early_steps == 0):
+        raise ConfigError("train.early_size and train.early_steps: give both, or neither")
 
 
 def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Config:
