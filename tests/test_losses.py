@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3att.losses import Losses, dice_loss, mask_loss, mask_targets, total_loss
+from m3att.losses import Losses, category_loss, dice_loss, mask_loss, mask_targets, total_loss
 
 ZERO = torch.zeros(1, 1, 2)
 LN3 = math.log(3)  # a logit of probability 3/4
@@ -119,3 +119,25 @@ def test_targets_stay_in_range_at_any_size(height: int, width: int, rows: int, c
     assert targets_NHW.min() >= 0 and targets_NHW.max() <= 1
     if height % rows == 0 and width % columns == 0:  # whole pixels a cell: nothing is lost or counted twice
         assert targets_NHW.mean().item() == pytest.approx(masks_MHW.float().mean().item() / 255, abs=1e-5)
+
+
+def test_category_loss_by_hand() -> None:
+    # Two cells of two pixels: half nothing and half category 1; half category 1 and half unknown.
+    categories_BHW = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
+    category_logits_BPK = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])  # probabilities 3/4, 1/4; 1/2, 1/2
+    expected = (0.5 * math.log(4 / 3) + 0.5 * math.log(4) + 0.5 * math.log(2)) / 1.5
+    assert category_loss(category_logits_BPK, categories_BHW, (1, 2)).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_is_unknown_teaches_nothing() -> None:
+    category_logits_BPK = torch.randn(2, 4, 3, requires_grad=True)
+    loss = category_loss(category_logits_BPK, torch.full((2, 8, 8), 255, dtype=torch.uint8), (2, 2))
+    assert loss.item() == 0
+    loss.backward()
+    assert category_logits_BPK.grad is not None and not category_logits_BPK.grad.any()
+
+
+def test_the_category_loss_is_weighed_into_the_total() -> None:
+    with_category = total_loss(ZERO, None, None, ZERO, category=torch.tensor(3.0), category_weight=0.5)
+    assert with_category.category.item() == 3
+    assert with_category.total.item() == pytest.approx(total_loss(ZERO, None, None, ZERO).total.item() + 1.5)

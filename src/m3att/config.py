@@ -179,6 +179,9 @@ class TrainConfig:
     """w_rec of Eq. 5."""
     dice_weight: float = 0.0
     """Weight of an added Dice loss; the paper has none."""
+    category_weight: float = 0.0
+    """Weight of an added loss that has F_enc tell the category of the object in each cell, as the data set annotates
+    it: for a backbone that learns from nothing, where the paper's comes pretrained."""
     mask_reduction: Literal["mean", "sum"] = "mean"
     """Binary cross-entropy over a mask's pixels: their mean, or their sum as VLT has it."""
     precision: Literal["float32", "bfloat16"] = "float32"

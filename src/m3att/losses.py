@@ -18,6 +18,7 @@ class Losses:
         mask: L_mask.
         dice: the Dice loss.
         reconstruction: L_rec.
+        category: the category loss.
         total: the weighted sum.
         target_spread: deviation of F_proj over the batch, averaged over channels. LFR's target is trained too and can
             collapse to a constant, which makes L_rec small and worthless: then this falls to zero.
@@ -26,6 +27,7 @@ class Losses:
     mask: Tensor
     dice: Tensor
     reconstruction: Tensor
+    category: Tensor
     total: Tensor
     target_spread: Tensor
 
@@ -61,6 +63,26 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
     return (1 - (2 * overlap_N + 1) / (total_N + 1)).mean()
 
 
+def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Cross-entropy of each cell's category, averaged over cells; a cell on a rim is to be told by its shares.
+
+    Pixels of unknown category do not count.
+
+    Args:
+        category_logits_BPK: class 0 is nothing.
+        categories_BHW: uint8 map of the whole input; 255 is unknown.
+        grid: (H, W), H * W = P.
+    """
+    classes = category_logits_BPK.shape[2]
+    # Unknown becomes one class more, which is cut off; what is left of a cell's shares is its weight.
+    labels_BHW = categories_BHW.long().clamp(max=classes)
+    known_BKHW = F.one_hot(labels_BHW, classes + 1).permute(0, 3, 1, 2)[:, :classes]
+    shares_BKHW = F.adaptive_avg_pool2d(known_BKHW.float(), grid)
+    shares_BPK = shares_BKHW.flatten(2).transpose(1, 2)
+    loss = -(shares_BPK * category_logits_BPK.float().log_softmax(dim=2)).sum()
+    return loss / shares_BPK.sum().clamp(min=1)
+
+
 def total_loss(
     mask_logits_NHW: Tensor,
     reconstructed_NC: Tensor | None,
@@ -70,8 +92,10 @@ def total_loss(
     reconstruction_weight: float = 0.1,
     dice_weight: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
+    category: Tensor | None = None,
+    category_weight: float = 0.0,
 ) -> Losses:
-    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the Dice where its weight is not zero.
+    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the Dice and the category loss where they are given.
 
     Args:
         mask_logits_NHW: the network's logits.
@@ -82,6 +106,8 @@ def total_loss(
         reconstruction_weight: w_rec.
         dice_weight: weight of the Dice loss.
         reduction: of `mask_loss`.
+        category: of `category_loss`, where there is one.
+        category_weight: its weight.
 
     Returns:
         All parts, unweighted, and the weighted total.
@@ -95,4 +121,6 @@ def total_loss(
         reconstruction = F.mse_loss(reconstructed_NC.float(), projected_NC.float())
         target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
     total = mask_weight * mask + dice_weight * dice + reconstruction_weight * reconstruction
-    return Losses(mask, dice, reconstruction, total, target_spread)
+    if category is not None:
+        total = total + category_weight * category
+    return Losses(mask, dice, reconstruction, zero if category is None else category, total, target_spread)

@@ -26,6 +26,7 @@ from m3att.settings import config_from_dict, config_to_dict
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "shaperef-tiny"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
     text = json.dumps({"m3att": 1, "world": world, **config_to_dict(config)}, indent=1)
     replace_file(folder / CONFIG, text.encode())
     replace_file(folder / TOKENIZER, tokenizer.tokenizer.to_str(pretty=True).encode())
-    replace_tensors(folder / WEIGHTS, network.state_dict())
+    # The category head belongs to a training's data set, not to the model.
+    weights = {name: value for name, value in network.state_dict().items() if not name.startswith("category_head.")}
+    replace_tensors(folder / WEIGHTS, weights)
 
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -41,7 +41,7 @@ RANGES: dict[str, tuple[float, float]] = {
         (
             "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "train.epochs", "train.learning_rate",
             "train.weight_decay", "train.warmup", "train.clip", "train.mask_weight", "train.reconstruction_weight",
-            "train.dice_weight", "train.workers", "train.seed", "train.early_steps",
+            "train.dice_weight", "train.category_weight", "train.workers", "train.seed", "train.early_steps",
         ),
         (0, ANY),
     ),

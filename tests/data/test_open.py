@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from m3att.config import DataConfig
 from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, pixel_source
@@ -26,6 +27,7 @@ class NumberedSource:
 
     def __init__(self, name: int, length: int) -> None:
         self.name, self.length = name, length
+        self.category_names = ("thing", f"only {name}")
 
     def __len__(self) -> int:
         return self.length
@@ -39,6 +41,9 @@ class NumberedSource:
         masks_MHW = np.zeros((1, 2, 2), dtype=bool)
         texts = (f"{self.name} {index}",) * len(chosen)
         return Sample(image_HWC, masks_MHW, (0,) * len(chosen), texts, chosen, index, ((),) * len(chosen))
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        return np.array([[0, 1], [2, 255]], dtype=np.uint8)
 
     def texts(self) -> list[str]:  # type: ignore[override]
         return [str(self.name)]
@@ -57,6 +62,13 @@ def test_a_mixture_holds_every_image_once_and_takes_turns(lengths: list[int]) ->
     for index, (name, _) in enumerate(places):
         assert mixed.expression_groups(index) == (((0,), (1, 2)) if name else ((0,),))
     assert list(mixed.texts()) == [str(name) for name in range(len(lengths))]
+
+
+def test_a_mixture_numbers_the_categories_of_its_parts_as_one() -> None:
+    mixed = MixedSource([NumberedSource(name, 1) for name in (7, 8)])  # type: ignore[arg-type]
+    assert mixed.category_names == ("thing", "only 7", "only 8")
+    assert mixed.read_categories(0).tolist() == [[0, 1], [2, 255]]
+    assert mixed.read_categories(1).tolist() == [[0, 1], [3, 255]]
 
 
 def test_a_mixture_without_end_takes_turns_and_shows_no_image_twice() -> None:

@@ -24,6 +24,7 @@ from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import CHECKPOINT, Position
 from m3att.engine.train import batches, count_steps, drop_later_lines, train
 from m3att.errors import ConfigError, ModelError
+from m3att.model.build import build_network
 from m3att.pretrained import load_model
 from m3att.settings import config_from_file, config_to_yaml
 
@@ -343,3 +344,30 @@ def test_the_saved_settings_are_plain_yaml(tiny_run: RunConfig, tmp_path: Path) 
     plain = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert plain["model"]["vision"]["widths"] == [8, 16]
     assert plain["train"]["steps"] == 1
+
+
+def test_the_category_loss_trains_its_head_resumes_and_stays_out_of_the_model(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    run = replace(tiny_run, train=replace(tiny_run.train, category_weight=0.5))
+    whole = train(run, tmp_path / "whole")
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert all(line["loss/category"] > 0 for line in lines)
+    expected = lines[0]["loss/mask"] + lines[0]["loss/dice"] + 0.1 * lines[0]["loss/reconstruction"]
+    assert lines[0]["loss/total"] == pytest.approx(expected + 0.5 * lines[0]["loss/category"], rel=1e-5)
+    assert not any(key.startswith("category_head.") for key in load_file(whole / "model.safetensors"))
+    again = replace(run, train=replace(run.train, init=str(whole), steps=1))
+    train(again, tmp_path / "again")
+
+
+def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) -> None:
+    network = build_network(tiny_run.model, 32, 10, categories=5)
+    pixels_BCHW = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    words_NL = torch.ones(2, 3, dtype=torch.long)
+    output = network(pixels_BCHW, torch.tensor([0, 1]), words_NL, words_NL.bool(), reconstruct=True)
+    assert output.category_logits_BPK is not None and output.category_logits_BPK.shape == (2, 64, 5)
+    output.category_logits_BPK.sum().backward()
+    taught = {name.split(".")[0] for name, weight in network.named_parameters() if weight.grad is not None}
+    assert taught == {"vision", "category_head"}
+    plain = network(pixels_BCHW, torch.tensor([0, 1]), words_NL, words_NL.bool())
+    assert plain.category_logits_BPK is None

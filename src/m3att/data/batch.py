@@ -52,6 +52,7 @@ class Batch:
         samples: what the batch was made of, for comparison at the images' own size; empty in training.
         resizes: where each image lies in its square.
         cut: expressions longer than the word limit.
+        categories_BHW: uint8 map of categories at the input size, where the samples have one; see Source.
     """
 
     pixels_BCHW: Tensor
@@ -63,6 +64,7 @@ class Batch:
     samples: tuple[Sample, ...]
     resizes: tuple[Resize, ...]
     cut: int
+    categories_BHW: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
@@ -74,6 +76,7 @@ class Batch:
             word_mask_NL=self.word_mask_NL.to(device, non_blocking=True),
             masks_MHW=self.masks_MHW.to(device, non_blocking=True),
             mask_index_N=self.mask_index_N.to(device, non_blocking=True),
+            categories_BHW=None if self.categories_BHW is None else self.categories_BHW.to(device, non_blocking=True),
         )
 
 
@@ -97,6 +100,11 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         mask_index += [len(masks) + row for row in sample.mask_index_N]
         image_index += [number] * len(sample.expressions)
         masks += [resize.mask(mask_HW) for mask_HW in sample.masks_MHW]
+    categories = [
+        resize.categories(sample.categories_HW)
+        for resize, sample in zip(resizes, samples, strict=True)
+        if sample.categories_HW is not None
+    ]
     words = tokenizer([text for sample in samples for text in sample.expressions])
     return Batch(
         torch.stack(pixels),
@@ -108,6 +116,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         tuple(samples) if keep_samples else (),
         resizes,
         words.cut,
+        torch.from_numpy(np.stack(categories)) if categories else None,
     )
 
 
@@ -120,12 +129,20 @@ class BatchReader(Dataset[Batch]):
         inputs: the network's input.
         data: mirroring and blindness.
         training: whether mirroring applies and originals are dropped.
+        categories: read the maps of categories too.
     """
 
     def __init__(
-        self, source: Source, tokenizer: Tokenizer, inputs: InputConfig, data: DataConfig, training: bool
+        self,
+        source: Source,
+        tokenizer: Tokenizer,
+        inputs: InputConfig,
+        data: DataConfig,
+        training: bool,
+        categories: bool = False,
     ) -> None:
         self.source, self.tokenizer, self.inputs, self.data, self.training = source, tokenizer, inputs, data, training
+        self.categories = categories
 
     def __getitem__(self, groups: Sequence[Group]) -> Batch:
         return make_batch([self.sample(group) for group in groups], self.tokenizer, self.inputs, not self.training)
@@ -138,6 +155,8 @@ class BatchReader(Dataset[Batch]):
             chosen = choose_positions(self.source.expression_groups(group.image), self.data.sentences, chance)
             positions = tuple(sorted(chosen[: group.limit]))
         sample = self.source.read(group.image, positions)
+        if self.categories:
+            sample = replace(sample, categories_HW=self.source.read_categories(group.image))
         if self.training and self.data.flip and chance.random() < 0.5:
             sample = mirror(sample)
         if self.data.same_words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m3att.config import DataConfig
 from m3att.data.refer import ReferSource
@@ -55,13 +56,27 @@ class MixedSource:
         source, within = self.place(index)
         return source.read(within, expressions)
 
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """Those of all sources, each once."""
+        return tuple(dict.fromkeys(name for source in self.sources for name in source.category_names))
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        """See Source."""
+        source, within = self.place(index)
+        names = self.category_names
+        renumbered = np.arange(256, dtype=np.uint8)  # 0, nothing, and 255, unknown, are the same in all
+        for number, name in enumerate(source.category_names, start=1):
+            renumbered[number] = names.index(name) + 1
+        return renumbered[source.read_categories(within)]
+
     def texts(self) -> Iterator[str]:
         """See Source; a source that stands here twice is read once."""
         for source in dict.fromkeys(self.sources):
             yield from source.texts()
 
 
-def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
+def open_source(data: DataConfig, split: str, training: bool = False, categories: bool = False) -> Source:
     """The images of one split.
 
     Args:
@@ -69,21 +84,23 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
         split: train, val, testA, ...
         training: draw ShapeRef without end where there is neither a root nor a number of images, and let a mixture
             that names a data set twice give it twice the weight; what is scored is scored once.
+        categories: the maps of categories will be read too, which takes the outlines of all annotated objects.
 
     Raises:
         DataError: where the data are missing or broken, or the split is not legal.
         ConfigError: where a data set that cannot be drawn has no root.
     """
     names = [name.strip() for name in data.dataset.split(",")]
-    opened = {name: open_one(data, name, split, training) for name in dict.fromkeys(names)}
+    opened = {name: open_one(data, name, split, training, categories) for name in dict.fromkeys(names)}
     sources = [opened[name] for name in names] if training else list(opened.values())
     return sources[0] if len(sources) == 1 else MixedSource(sources)
 
 
-def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
+def open_one(data: DataConfig, name: str, split: str, training: bool, categories: bool) -> Source:
     """One data set of a mixture; see open_source."""
     if data.root is not None:
-        return ReferSource(data.root, name, data.split_by or default_split_by(name), split, data.pixels)
+        split_by = data.split_by or default_split_by(name)
+        return ReferSource(data.root, name, split_by, split, data.pixels, every_object=categories)
     if name in VARIANTS:
         return ShapeRefSource(name, split, data.images or (ENDLESS if training else DRAWN_IMAGES), data.seed)
     raise ConfigError(f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn")

@@ -20,6 +20,7 @@ from m3att.data.sample import Sample
 from m3att.data.splits import require_legal
 from m3att.errors import DataError
 
+UNKNOWN = 255  # in a map of categories
 Pixels = Literal["auto", "photos", "layout"]
 
 
@@ -45,6 +46,7 @@ class ReferSource:
         split: ``train``, ``val``, ...
         pixels: ``photos``, ``layout``, or ``auto`` for photos where they are at hand and else the layout.
         image_root: folder of the images, where it is not the one of the REFER layout.
+        every_object: keep the outlines of objects that no expression names too, for `read_categories` of photos.
 
     Raises:
         DataError: where the split is not legal, a file is missing or broken, or neither photos nor boxes are there.
@@ -58,10 +60,12 @@ class ReferSource:
         split: str,
         pixels: Pixels = "auto",
         image_root: Path | str | None = None,
+        every_object: bool = False,
     ) -> None:
         require_legal(dataset, split_by, split)
         self.root, self.dataset, self.split_by, self.split = Path(root), dataset, split_by, split
         self.image_root = Path(image_root) if image_root is not None else image_folder(self.root, dataset)
+        self._every_object = every_object
         with collector_paused():
             self._load(pixels)
 
@@ -122,6 +126,30 @@ class ReferSource:
         largest_HW: NDArray[np.bool_] = masks_AHW[int(np.argmax(masks_AHW.sum(axis=(1, 2))))]
         return largest_HW
 
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """The names in instances.json, in the order of their ids."""
+        return tuple(self.categories[id_] for id_ in sorted(self.categories))
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        """See Source; crowd regions and objects of no outline are unknown."""
+        annotations = self._table.of_image(index)
+        numbers = {id_: number for number, id_ in enumerate(sorted(self.categories), start=1)}
+        labels = [UNKNOWN if one.is_crowd else numbers.get(one.category_id, UNKNOWN) for one in annotations]
+        if self.pixels == "layout":
+            height, width = (int(side) for side in self._sizes[index])
+            _, owner_HW = paint_layout(height, width, annotations, self.categories)
+            return np.array([*labels, 0], dtype=np.uint8)[owner_HW]  # the background's owner is -1
+        height, width = read_image(self.image_path(index)).shape[:2]
+        categories_HW = np.zeros((height, width), dtype=np.uint8)
+        first = self._table.rows_of_image(index).start
+        largest_first = sorted(range(len(labels)), key=lambda number: -float(self._table.areas[first + number]))
+        for number in largest_first:  # outlines overlap at their rims, and what is small lies in front more often
+            segmentation = self._segmentations.get(first + number)
+            if segmentation is not None:
+                categories_HW[decode_segmentation(segmentation, height, width)] = labels[number]
+        return categories_HW
+
     def image_path(self, index: int) -> Path:
         """Where the photo of image ``index`` lies, or would lie."""
         return self.image_root / self._file_names[index]
@@ -133,6 +161,8 @@ class ReferSource:
         if not refs:
             raise DataError(f"{folder}: refs({self.split_by}).p has no referent of split {self.split!r}")
         instances = read_instances(folder / "instances.json")
+        if len(instances["categories"]) >= UNKNOWN:
+            raise DataError(f"{folder}: instances.json has {len(instances['categories'])} categories; 254 are possible")
         self.categories: dict[int, str] = {entry["id"]: str(entry.get("name")) for entry in instances["categories"]}
         self._index_images(refs, instances)
         self._index_expressions(refs)
@@ -206,6 +236,8 @@ class ReferSource:
             rows = list(self._table.rows_of_image(index))
             singles = [row for row in rows if not self._table.crowd[row]] or rows
             kept.add(max(singles, key=lambda row: float(self._table.areas[row])))
+        if self._every_object:
+            kept = set(range(len(self._table.ids)))
         row_of = {int(self._table.ids[row]): row for row in kept}
         return {
             row_of[entry["id"]]: entry.get("segmentation")

@@ -24,6 +24,7 @@ class Sample:
         expression_ids: the N sentence ids of the data set.
         image_id: the image's id in the data set.
         skills: for each expression the tags that reports are split by; empty tuples where a data set has none.
+        categories_HW: uint8, what stands where, as `Source.read_categories` gives it; None where it was not asked for.
 
     Raises:
         DataError: where the shapes or lengths do not agree.
@@ -36,6 +37,7 @@ class Sample:
     expression_ids: tuple[int, ...]
     image_id: int
     skills: tuple[tuple[str, ...], ...]
+    categories_HW: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.expressions)

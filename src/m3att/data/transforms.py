@@ -62,6 +62,15 @@ class Resize:
         """A mask in the square, as coverage in [0, 255]."""
         return self.place(mask_HW.astype(np.uint8) * 255, 0)
 
+    def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image."""
+        top, left, height, width = self.content
+        square = np.zeros((self.size, self.size), dtype=np.uint8)
+        square[top : top + height, left : left + width] = cv2.resize(
+            categories_HW, (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        return square
+
     def invert(self, maps_NHW: Tensor) -> Tensor:
         """Maps over the square, of any stride, back on the image's own pixels: (N, height, width) float32."""
         top, left, height, width = self.content
@@ -103,6 +112,7 @@ def mirror(sample: Sample) -> Sample:
         sample,
         image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),
         masks_MHW=np.ascontiguousarray(sample.masks_MHW[:, :, ::-1]),
+        categories_HW=None if sample.categories_HW is None else np.ascontiguousarray(sample.categories_HW[:, ::-1]),
         expressions=tuple(MIRRORED_WORD.sub(mirrored_word, text) for text in sample.expressions),
     )
 

@@ -25,10 +25,10 @@ from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import build_optimizer, learning_rate_at
 from m3att.errors import ConfigError, ModelError
-from m3att.losses import Losses, mask_targets, total_loss
+from m3att.losses import Losses, category_loss, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import TOKENIZER, choose_device, find_model, load_model, replace_file, save_model
+from m3att.pretrained import TOKENIZER, TRAINING_ONLY, choose_device, find_model, load_model, replace_file, save_model
 from m3att.settings import config_to_yaml
 
 METRICS = "metrics.jsonl"
@@ -63,10 +63,11 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
-    source = open_source(config.data, "train", training=True)
+    source = open_source(config.data, "train", training=True, categories=settings.category_weight > 0)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
     tokenizer = run_tokenizer(config, source, out, resume)
-    network = build_network(config.model, config.input.size, tokenizer.size)
+    categories = len(source.category_names) + 1 if settings.category_weight > 0 else 0
+    network = build_network(config.model, config.input.size, tokenizer.size, categories)
     if settings.init is not None and not resume:
         start_from(network, settings.init)
     network.to(device)
@@ -137,6 +138,10 @@ def train_step(
             batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, reconstruct=True
         )
     size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
+    category = None
+    if output.category_logits_BPK is not None and batch.categories_BHW is not None:
+        side = math.isqrt(output.category_logits_BPK.shape[1])  # the input is a square, and so is its grid
+        category = category_loss(output.category_logits_BPK, batch.categories_BHW, (side, side))
     losses = total_loss(
         output.mask_logits_NHW,
         output.reconstructed_NC,
@@ -146,6 +151,8 @@ def train_step(
         settings.reconstruction_weight,
         settings.dice_weight,
         settings.mask_reduction,
+        category,
+        settings.category_weight,
     )
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -175,7 +182,7 @@ def batches(
             whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
             length, order = len(whole), whole[start : start + stop - step]
         loader: DataLoader[Batch] = DataLoader(
-            BatchReader(source, tokenizer, inputs, data, training=True),
+            BatchReader(source, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),
             sampler=order,
             batch_size=None,
             num_workers=settings.workers,
@@ -221,7 +228,7 @@ def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) ->
 
 
 def start_from(network: M3AttNet, name: str) -> None:
-    """Fill a fresh network with a model's weights; LFR's stay fresh where the model comes without them.
+    """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
 
     Raises:
         ModelError: where there is no such model, or its network is another one.
@@ -229,7 +236,7 @@ def start_from(network: M3AttNet, name: str) -> None:
     weights = load_model(name).network.state_dict()
     own = network.state_dict()
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    missing = [key for key in own if key not in fitting and not key.startswith("lfr.")]
+    missing = [key for key in own if key not in fitting and not key.startswith(TRAINING_ONLY)]
     if missing:
         raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
     network.load_state_dict(fitting, strict=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.model.imi import IMI
 from m3att.model.language.birnn import BiRNN
@@ -30,13 +32,14 @@ VISION = {"tiny": build_tiny}
 LANGUAGE = {"birnn": build_birnn}
 
 
-def build_network(config: ModelConfig, input_size: int, words: int) -> M3AttNet:
+def build_network(config: ModelConfig, input_size: int, words: int, categories: int = 0) -> M3AttNet:
     """The network with fresh weights.
 
     Args:
         config: what to build.
         input_size: side of the square input in pixels; fixes the trained grid.
         words: size of the tokenizer's vocabulary.
+        categories: classes of the category head, where the training has a category loss.
 
     Returns:
         The network, in training mode, on the CPU.
@@ -84,4 +87,5 @@ def build_network(config: ModelConfig, input_size: int, words: int) -> M3AttNet:
     )
     lfr = LFR(channels, decoder.reconstruction_stop_gradient) if decoder.reconstruction else None
     language = LANGUAGE[config.language.encoder](config.language, channels, words)
-    return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr)
+    category_head = nn.Linear(channels, categories) if categories else None
+    return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr, category_head)

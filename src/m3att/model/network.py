@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +41,13 @@ class ModelOutput:
         mask_logits_NHW: at the network's own mask stride.
         reconstructed_NC: F_rec of LFR, where it was asked for.
         projected_NC: F_proj of LFR, where it was asked for.
+        category_logits_BPK: what the category head reads off F_enc, where it was asked for; class 0 is nothing.
     """
 
     mask_logits_NHW: Tensor
     reconstructed_NC: Tensor | None = None
     projected_NC: Tensor | None = None
+    category_logits_BPK: Tensor | None = None
 
 
 class M3AttNet(nn.Module):
@@ -59,6 +61,7 @@ class M3AttNet(nn.Module):
         decoder: M3Dec with its IMI blocks.
         mask_decoder: makes mask logits of F_dec and F_enc.
         lfr: LFR, or None for a network without it; its weights are not needed for inference.
+        category_head: reads each cell's category off F_enc, for the category loss; not needed for inference either.
     """
 
     pixel_mean: Tensor
@@ -71,11 +74,13 @@ class M3AttNet(nn.Module):
         decoder: M3Dec,
         mask_decoder: MaskDecoder,
         lfr: LFR | None = None,
+        category_head: nn.Linear | None = None,
     ) -> None:
         super().__init__()
         self.vision, self.language, self.decoder, self.mask_decoder, self.lfr = (
             vision, language, decoder, mask_decoder, lfr
         )  # fmt: skip
+        self.category_head = category_head
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
 
@@ -128,5 +133,9 @@ class M3AttNet(nn.Module):
         word_mask_NL: Tensor,
         reconstruct: bool = False,
     ) -> ModelOutput:
-        """Both halves; see `encode` and `segment`."""
-        return self.segment(self.encode(pixels_BCHW), image_index_N, word_ids_NL, word_mask_NL, reconstruct)
+        """Both halves; see `encode` and `segment`. What only training needs comes with `reconstruct`."""
+        images = self.encode(pixels_BCHW)
+        output = self.segment(images, image_index_N, word_ids_NL, word_mask_NL, reconstruct)
+        if self.category_head is None or not reconstruct:
+            return output
+        return replace(output, category_logits_BPK=self.category_head(images.vis_BPC))

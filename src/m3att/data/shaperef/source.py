@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m3att.data.sample import Sample
 from m3att.data.shaperef.expressions import describe
 from m3att.data.shaperef.scene import Scene, compose
-from m3att.data.shaperef.world import HELD_OUT, SPLITS, VARIANTS, Description, SceneFacts
+from m3att.data.shaperef.world import HELD_OUT, KINDS, SPLITS, VARIANTS, Description, SceneFacts
 from m3att.errors import DataError
 
 # Room for ids: a split has fewer images, an image fewer objects and expressions, than this.
@@ -109,6 +110,18 @@ class ShapeRefSource:
             image_id=image_id,
             skills=tuple(description.skills for description in chosen),
         )
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """The kinds of things."""
+        return KINDS
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        """See Source."""
+        scene = self.described(index)[0]
+        kinds_O = np.array([KINDS.index(thing.kind) + 1 for thing in scene.facts.objects], dtype=np.uint8)
+        categories_HW: NDArray[np.uint8] = (scene.masks_OHW * kinds_O[:, None, None]).max(axis=0)
+        return categories_HW
 
     def texts(self) -> Iterator[str]:
         """The expressions of the first 2000 scenes: enough to build a vocabulary from."""
