@@ -20,6 +20,12 @@ def repository() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Annotations that tests read are cached where nobody's own cache lies."""
+    os.environ["M3ATT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_folder(repository: Path) -> Path:
     """Real data that may not be committed: $M3ATT_SHARED, or the folder ``shared`` beside the repository."""

@@ -14,9 +14,13 @@ import pytest
 import torch
 import yaml
 
+from m3att.ablations import TABLES
+from m3att.app.cli import COMMANDS as COMMAND_LINE
 from m3att.config import DecoderConfig, MaskDecoderConfig, ModelConfig, RunConfig, VisionConfig
+from m3att.data.splits import require_legal
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
+from m3att.presets import MEASURE, PAPER_ROWS, PRESETS
 from m3att.settings import config_from_dict, config_to_dict, flatten, nest, settings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -28,6 +32,8 @@ TESTS = [code for code in CODE if "::" in code]
 FILES = [code for code in CODE if re.fullmatch(r"[\w/.]+\.(py|md)", code)]
 KNOWN = settings_of(RunConfig)
 SETTINGS = [code for code in CODE if re.fullmatch(r"(model|input|data|train|evaluate)\.[\w.]+(=\S+)?", code)]
+NAMES = [code for code in CODE if code in PRESETS]
+COMMANDS = [code for code in CODE if code.startswith("m3att ")]
 # A small network of the same parts, so that a row builds in a moment.
 SMALL = RunConfig(
     model=ModelConfig(
@@ -82,8 +88,9 @@ def names_of_tests(path: str) -> frozenset[str]:
 
 
 def test_all_code_on_the_page_is_of_a_kind_that_is_checked() -> None:
-    free = {">", ">=", "fuse"}
-    assert {code for code in CODE if code not in [*SYMBOLS, *TESTS, *FILES, *SETTINGS]} == free
+    free = {">", ">=", "fuse", "-recommended", "darknet53.conv.74"}
+    checked = [*SYMBOLS, *TESTS, *FILES, *SETTINGS, *NAMES, *COMMANDS]
+    assert {code for code in CODE if code not in checked} == free
     assert len(SYMBOLS) > 20 and len(TESTS) > 50 and len(SETTINGS) > 30
 
 
@@ -114,6 +121,11 @@ def test_every_setting_exists(setting: str) -> None:
     assert setting.partition("=")[0] in KNOWN
 
 
+def test_commands_are_the_command_lines_own() -> None:
+    assert COMMANDS == ["m3att ablate", "m3att ablate --table open"]
+    assert "open" in TABLES and "ablate" in COMMAND_LINE
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)", PAGE):
         assert target.startswith("https://") or (REPOSITORY / "docs" / target).exists(), target
@@ -133,6 +145,7 @@ def test_every_row_names_a_test(section: str) -> None:
         ("Equations", ["Eq. 1", "Eq. 2a", "Eq. 2b", "F_mul", "Eq. 3", "Eq. 4", "Eq. 5"]),
         ("Figures", ["Fig. 2", "Fig. 3(a)", "Fig. 3(b)", "Fig. 3(c)", "Fig. 4", "Fig. 5", "Fig. 6"]),
         ("Table rows", ["Table I", "Table II", "Table III", "Sec. IV-B"]),
+        ("Tables IV and V", ["Table IV", "Table V"]),
     ],
 )
 def test_nothing_numbered_is_left_out(section: str, named: list[str]) -> None:
@@ -146,6 +159,55 @@ def test_stated_numbers_are_the_defaults() -> None:
     for values in stated:
         assert values == {key: defaults[key] for key in values}
     assert sum(map(len, stated)) > 15
+
+
+def test_switches_of_open_points_stand_with_their_defaults() -> None:
+    defaults = flatten(config_to_dict(RunConfig()))
+    cells = [row[2] for row in rows_of("What the paper leaves open")]
+    for cell in cells:
+        switches = [code for code in re.findall(r"`([^`]+)`", cell) if code in KNOWN or "=" in code]
+        values = values_in(cell)
+        assert len(values) == len(switches), cell  # each with its value
+        assert values == {key: defaults[key] for key in values}
+    named = {key for cell in cells for key in values_in(cell)}
+    # What is measured both ways is an open point.
+    assert {key for row in TABLES["open"].rows for key in row.changes} <= named
+
+
+@pytest.mark.parametrize("row", rows_of("Tables IV and V"), ids=lambda row: str(row[0]))
+def test_a_row_of_the_papers_networks_is_its_preset(row: list[str]) -> None:
+    label, name, settings, paper = row
+    config = PRESETS[name.strip("`")].config
+    found = flatten(config_to_dict(config))
+    values = values_in(settings)
+    assert len(values) > 1
+    assert values == {key: found[key] for key in values}
+    if label.startswith("Table IV"):
+        data_set, _, backbone = name.strip("`").partition("-darknet53" if "CNN" in label else "-swin-b")
+        assert not backbone
+        figures = {split: float(value) for split, value in (pair.split() for pair in paper.split(", "))}
+        expected = PAPER_ROWS[data_set]
+        kind = "darknet53" if "CNN" in label else "swin-b"
+        assert figures[expected.split] == pytest.approx(100 * expected.iou[kind])
+        assert (expected.dataset, expected.split_by) == (values["data.dataset"], values["data.split_by"])
+        for split in figures:
+            require_legal(expected.dataset, expected.split_by, split)
+        assert MEASURE[kind] == ("mean IoU" if "CNN" in label else "overall IoU")
+
+
+def test_every_network_of_the_paper_has_its_row() -> None:
+    rows = [(row[0].split(",")[0], row[1].strip("`")) for row in rows_of("Tables IV and V")]
+    assert len(set(rows)) == len(rows)
+    expected = {("Table IV", f"{name}-{backbone}") for name in PAPER_ROWS for backbone in MEASURE}
+    assert set(rows) == {*expected, ("Table V", "refcoco-darknet53")}
+
+
+def test_table_v_has_the_figures_that_the_ablations_repeat() -> None:
+    (precisions,) = [row[-1] for row in rows_of("Tables IV and V") if row[0] == "Table V, Ours"]
+    (ours,) = [row[-1] for row in rows_of("Table rows") if row[0] == "Table III, ours"]
+    values = re.findall(r"Pr@\S+ ([\d.]+)", precisions)
+    assert [values[0], values[-1]] == ours.split(", ")[1:]
+    assert sorted(values, reverse=True) == values and len(values) == 5
 
 
 def row_name(row: list[str]) -> str:

@@ -89,6 +89,12 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
         ({"train": {"early_size": 0}}, "train.early_size: 0 is out of range, give 8 to 4096"),
         ({"train": {"early_size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "early_size: 8 is"),
+        ({"model": {"vision": {"weights": "x"}}}, "weights: there are none for the tiny backbone, so not x"),
+        ({"model": {"vision": {"architecture": "swin-b"}}}, "swin-b is of the encoder huggingface, not of tiny"),
+        ({"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}}, "x is of the encoder huggingface"),
+        ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: bert-base is of the"),
+        ({"model": {"vision": {"encoder": "huggingface"}}}, "model.vision: the encoder huggingface needs weights, an"),
+        ({"model": {"language": {"encoder": "huggingface"}}}, "model.language: the encoder huggingface needs weights"),
         ({"train": {"early_steps": -1}}, "train.early_steps: -1 is out of range, give 0 or more"),
     ],
 )
@@ -181,3 +187,20 @@ def test_yaml_is_readable() -> None:
 def test_half_of_an_early_phase_is_refused(train: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="give both, or neither"):
         check_fit(config_from_dict({"train": train}))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"vision": {"encoder": "darknet53", "weights": "darknet53.conv.74", "freeze": True, "early_fusion": True}},
+        {"vision": {"encoder": "huggingface", "weights": "owner/name"}},
+        {"vision": {"encoder": "huggingface", "architecture": "swin-b", "weights": "owner/name", "early_fusion": True}},
+        {"language": {"encoder": "huggingface", "architecture": "bert-base", "freeze": True}, "mask_padding": False},
+        {"language": {"weights": "glove.txt", "freeze": True}},
+        {"vision": {"early_fusion": True}, "mask_padding": False},
+    ],
+    ids=str,
+)
+def test_what_fits_is_taken(model: dict[str, Any]) -> None:
+    config = config_from_dict({"model": model})
+    assert config_from_dict(config_to_dict(config)) == config

@@ -14,14 +14,23 @@ from typing import Literal
 class VisionConfig:
     """The vision half: a backbone and the transformer encoder over its features."""
 
-    encoder: Literal["tiny"] = "tiny"
-    """Backbone: `tiny` is a small residual conv net trained from scratch."""
+    encoder: Literal["tiny", "darknet53", "huggingface"] = "tiny"
+    """Backbone: `tiny` is a small residual conv net trained from scratch, `darknet53` that of YOLOv3, `huggingface` any
+    backbone that transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
+    weights: str | None = None
+    """Pretrained weights of the backbone, a path or a Hub id; none: fresh ones."""
+    architecture: str | None = None
+    """`huggingface`: a known architecture by name (`swin-b` ...), built without any file; none: what `weights` says."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Channels of the tiny backbone's stages; each stage halves the grid, so three stages give stride 8."""
     blocks: tuple[int, ...] = (0, 1, 2)
     """Residual blocks in each stage of the tiny backbone."""
     freeze: bool = False
     """Keep the backbone's weights fixed and its BatchNorm in evaluation mode."""
+    early_fusion: bool = False
+    """Multiply the sentence into the backbone's coarsest features before its scales are merged, as VLT does; costs the
+    once-only encoding: only the backbone's trunk still runs once an image, the merge and the transformer encoder run
+    once an expression."""
     encoder_layers: int = 2
     """Layers of the transformer encoder that makes F_enc."""
 
@@ -30,8 +39,17 @@ class VisionConfig:
 class LanguageConfig:
     """The language half: word features F_t and the sentence feature F'_t."""
 
-    encoder: Literal["birnn"] = "birnn"
-    """`birnn` is a bidirectional recurrent net over word vectors."""
+    encoder: Literal["birnn", "huggingface"] = "birnn"
+    """`birnn` is a bidirectional recurrent net over word vectors, `huggingface` any BERT-like text encoder of
+    transformers."""
+    weights: str | None = None
+    """`birnn`: word vectors in GloVe's text format (a path); `huggingface`: the encoder's folder or Hub id; none:
+    fresh ones."""
+    architecture: str | None = None
+    """`huggingface`: a known architecture by name (`bert-base` ...), built without any file; none: what `weights`
+    says."""
+    freeze: bool = False
+    """Keep pretrained word vectors, or the whole pretrained encoder, fixed."""
     rnn: Literal["lstm", "gru"] = "lstm"
     """Recurrent cell: the paper's text says LSTM, its Table IV GRU."""
     word_channels: int = 128
@@ -94,6 +112,9 @@ class ModelConfig:
 
     channels: int = 256
     """C, the width of encoder and decoder."""
+    mask_padding: bool = True
+    """Keep padding out of every softmax, mean and statistic; off: fill each expression up to `word_limit` and treat the
+    filling as words, as VLT does."""
     word_limit: int = 15
     """Words of an expression that are read; the paper has 15 for RefCOCO and RefCOCO+, 20 for RefCOCOg."""
     vision: VisionConfig = field(default_factory=VisionConfig)
@@ -121,9 +142,11 @@ class DataConfig:
     """Which images and expressions."""
 
     root: str | None = None
-    """Folder of the data set in the REFER layout; none: ShapeRef is drawn on the fly and nothing repeats."""
+    """Folder of the data set in the REFER layout, or file or folder of your own (`jsonl`, `coco`, `hf`); none: ShapeRef
+    is drawn on the fly and nothing repeats."""
     dataset: str = "shaperef"
-    """refcoco, refcoco+, refcocog, refclef, shaperef, shaperef+, shaperefg; several joined by a comma are mixed."""
+    """refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef, shaperef+, shaperefg, or your own: jsonl,
+    coco, hf; several joined by a comma are mixed."""
     split_by: str | None = None
     """unc, google, umd or berkeley; none: the data set's usual one."""
     split: str = "val"
@@ -142,6 +165,9 @@ class DataConfig:
     """Mirror training images half of the time and swap left and right in their expressions."""
     same_words: bool = False
     """Replace every expression by one and the same word: the floor of a network that is blind to language."""
+    fault_limit: int = 10
+    """Images, masks and expressions that may turn out unreadable: each is named, counted and left out; with one more
+    the run stops."""
     seed: int = 0
     """Seed of the drawn ShapeRef scenes."""
 
@@ -164,11 +190,15 @@ class TrainConfig:
     """Adam as the paper, or AdamW with decoupled weight decay."""
     learning_rate: float = 0.005
     """Highest learning rate."""
+    pretrained_rate: float = 1.0
+    """Learning rate of encoders that `weights` filled, as a share of `learning_rate`; not of word vectors."""
     weight_decay: float = 0.0
     """Weight decay, never on norms, biases and word vectors."""
     schedule: Literal["step", "cosine", "trapezoid", "constant"] = "step"
     """`step` divides by 10 at 80 and 90 per cent (epochs 40 and 45 of 50); `cosine` falls to zero; `trapezoid` stays
-    constant and falls to zero in a line over the last 30 per cent, so that a run can be lengthened while it is flat."""
+    constant and falls to zero in a line at the end (`fall`), so that a run can be lengthened while it is flat."""
+    fall: float = 0.3
+    """Share of the steps over which a trapezoid falls."""
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
@@ -214,9 +244,11 @@ class EvaluateConfig:
     """The protocol by which masks become figures."""
 
     threshold: float = 0.35
-    """Probability over which a pixel belongs to the mask; reports give 0.35 and 0.5 both."""
-    protocol: Literal["original", "resized"] = "original"
-    """Compare at the image's own resolution, or at the network's (LAVT, ReLA)."""
+    """Probability over which a pixel belongs to the mask, in use and under protocol `original`, whose reports give
+    0.35 and 0.5 too; every other protocol has a threshold of its own."""
+    protocol: Literal["original", "lavt", "vlt", "mcn", "cris", "cris-val", "refer", "rela", "all"] = "original"
+    """Whose rules turn masks into figures: `original` compares the masks that one gets at the image's own resolution,
+    the others do as the public evaluator of that name; `all` puts them side by side."""
     batch_size: int = 64
     """Expressions at once."""
 

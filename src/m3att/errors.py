@@ -23,3 +23,7 @@ class ExpressionError(M3AttError):
 
 class ModelError(M3AttError):
     """A model folder or checkpoint that is missing, incomplete or foreign."""
+
+
+class DivergedError(ModelError):
+    """A training whose loss or gradient stopped being a number."""

@@ -1,126 +1,248 @@
-"""The field's figures, from whole-number counts, so that no order, batch or shard can change them.
+"""The field's figures, from whole-number counts, so that no order, batch or shard can change a bit of them.
 
 Overall IoU divides the summed intersections by the summed unions; mean IoU averages each expression's IoU. Papers mix
-the two up; every report here gives both.
+the two up; every report here gives both. On gRefCOCO the first is called cIoU, the second gIoU.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-PRECISION_AT = (0.5, 0.6, 0.7, 0.8, 0.9)
+from m3att.data.faults import Fault
+from m3att.protocols import Protocol
+
+
+class Expression(NamedTuple):
+    """What figures need to know of one scored expression, whatever the protocol.
+
+    Args:
+        image: number of its image in the source.
+        skills: tags that reports are split by.
+        first: whether it is its referent's first sentence.
+        has_target: whether it means anything; False where the true mask is empty at the image's own size.
+    """
+
+    image: int
+    skills: tuple[str, ...] = ()
+    first: bool = True
+    has_target: bool = True
+
+
+def whole_numbers() -> array[int]:
+    """An empty column of counts."""
+    return array("q")
 
 
 @dataclass
 class MaskCounts:
-    """Intersection and union of each scored expression, in pixels, with its skills.
+    """Pixels of each scored expression, under one protocol, in the order of the expressions.
 
-    Counts of shards are joined with `extend`; the figures are functions of the joined counts alone.
+    Args:
+        intersections: that prediction and truth share.
+        unions: that either has.
+        predicted: that the prediction has.
     """
 
-    intersections: list[int] = field(default_factory=list)
-    unions: list[int] = field(default_factory=list)
-    skills: list[tuple[str, ...]] = field(default_factory=list)
+    intersections: array[int] = field(default_factory=whole_numbers)
+    unions: array[int] = field(default_factory=whole_numbers)
+    predicted: array[int] = field(default_factory=whole_numbers)
 
-    def add(self, intersection: int, union: int, skills: tuple[str, ...] = ()) -> None:
-        """Count one expression."""
+    def add(self, intersection: int, predicted: int, truth: int, least_pixels: int = 1) -> None:
+        """Count one expression by the areas of both masks; a prediction of fewer than ``least_pixels`` is emptied."""
+        if predicted < least_pixels:
+            intersection = predicted = 0
         self.intersections.append(intersection)
-        self.unions.append(union)
-        self.skills.append(skills)
+        self.unions.append(predicted + truth - intersection)
+        self.predicted.append(predicted)
 
     def extend(self, other: MaskCounts) -> None:
-        """Join the counts of another shard."""
-        self.intersections += other.intersections
-        self.unions += other.unions
-        self.skills += other.skills
+        """Join the counts of expressions that come after these."""
+        self.intersections.extend(other.intersections)
+        self.unions.extend(other.unions)
+        self.predicted.extend(other.predicted)
 
     def __len__(self) -> int:
         return len(self.unions)
 
-    def iou_N(self) -> NDArray[np.float64]:
-        """IoU of each expression; 0 where prediction and truth are both empty, as in the field's evaluators."""
-        unions = np.array(self.unions, dtype=np.float64)
-        return np.divide(self.intersections, unions, out=np.zeros(len(unions)), where=unions > 0)
-
-    def figures(self) -> dict[str, Any]:
-        """overall_iou, mean_iou, precision and expressions, in [0, 1]; all zero where nothing was counted."""
-        iou_N = self.iou_N()
-        total = sum(self.unions)
-        return {
-            "overall_iou": sum(self.intersections) / total if total else 0.0,
-            # Summed without rounding on the way, so that the order of the expressions cannot show.
-            "mean_iou": math.fsum(iou_N) / len(iou_N) if len(iou_N) else 0.0,
-            "precision": {str(at): precision_at(iou_N, at) for at in PRECISION_AT},
-            "expressions": len(iou_N),
-        }
-
-    def by_skill(self) -> dict[str, dict[str, Any]]:
-        """The figures of the expressions that carry each skill."""
-        names = sorted({name for skills in self.skills for name in skills})
-        return {
-            name: self.subset(i for i, skills in enumerate(self.skills) if name in skills).figures() for name in names
-        }
-
-    def subset(self, positions: Iterable[int]) -> MaskCounts:
-        """The counts of some expressions."""
-        chosen = list(positions)
-        return MaskCounts(
-            [self.intersections[at] for at in chosen],
-            [self.unions[at] for at in chosen],
-            [self.skills[at] for at in chosen],
+    def iou_N(self, protocol: Protocol, expressions: Sequence[Expression]) -> NDArray[np.float64]:
+        """IoU of each expression as the protocol divides it; where both masks are empty, what it says of that."""
+        intersection_N = np.asarray(self.intersections, dtype=np.float64)
+        union_N = np.asarray(self.unions, dtype=np.float64)
+        more_intersection, more_union = protocol.added
+        # A target that fell between the pixels of a smaller frame was there: only silence about nothing is right.
+        empty_N = np.array([0.0 if expression.has_target else protocol.empty_iou for expression in expressions])
+        ratio_N = np.divide(
+            intersection_N + more_intersection,
+            union_N + more_union,
+            out=np.zeros(len(union_N)),
+            where=union_N > 0,
         )
+        return np.where(union_N > 0, ratio_N, empty_N.reshape(union_N.shape))
+
+    def subset(self, positions: Sequence[int]) -> MaskCounts:
+        """The counts of some expressions."""
+        columns = (self.intersections, self.unions, self.predicted)
+        return MaskCounts(*(array("q", [column[at] for at in positions]) for column in columns))
 
 
-def precision_at(iou_N: NDArray[np.float64], threshold: float) -> float:
-    """Share of expressions whose IoU is higher than the threshold (Sec. IV: "higher than X"); 0 of none."""
-    return float((iou_N > threshold).mean()) if len(iou_N) else 0.0
+def figures(protocol: Protocol, counts: MaskCounts, expressions: Sequence[Expression]) -> dict[str, Any]:
+    """The figures of one protocol.
+
+    Args:
+        protocol: says which expressions count and how.
+        counts: made under it.
+        expressions: one for each entry of the counts.
+
+    Returns:
+        overall_iou, mean_iou, precision and expressions, shares in [0, 1]; all zero where nothing was counted. Where
+        some expressions mean nothing, also how many, no_target_expressions, the share of them that was answered by an
+        empty mask, no_target_accuracy (N-acc.), and the share of the others that was not, target_accuracy (T-acc.).
+    """
+    if protocol.sentences == "first":
+        positions = [at for at, expression in enumerate(expressions) if expression.first]
+        counts, expressions = counts.subset(positions), [expressions[at] for at in positions]
+    iou_N = counts.iou_N(protocol, expressions)
+    target_N = np.array([expression.has_target for expression in expressions], dtype=bool)
+    ranked_N = iou_N[target_N] if protocol.precision_of == "targets" else iou_N
+    total = sum(counts.unions)
+    found: dict[str, Any] = {
+        "overall_iou": sum(counts.intersections) / total if total else 0.0,
+        # Summed without rounding on the way, so that the order of the expressions cannot show.
+        "mean_iou": math.fsum(iou_N) / len(iou_N) if len(iou_N) else 0.0,
+        "precision": {f"{at:.1f}": precision_at(ranked_N, at, protocol.at_least) for at in protocol.precision_at},
+        "expressions": len(iou_N),
+    }
+    if not target_N.all():
+        something_N = np.asarray(counts.predicted) > 0
+        found |= {
+            "no_target_expressions": int(np.count_nonzero(~target_N)),
+            "no_target_accuracy": share(~something_N[~target_N]),
+            "target_accuracy": share(something_N[target_N]),
+        }
+    return found
+
+
+def precision_at(iou_N: NDArray[np.float64], threshold: float, at_least: bool = False) -> float:
+    """Share of expressions whose IoU is higher than the threshold (Sec. IV: "higher than X"), or at least that."""
+    return share(iou_N >= threshold if at_least else iou_N > threshold)
+
+
+def share(true_N: NDArray[np.bool_]) -> float:
+    """How many are true, over how many there are; 0 of none."""
+    return int(np.count_nonzero(true_N)) / len(true_N) if len(true_N) else 0.0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one evaluation found, at every threshold that was counted.
+    """What one evaluation found.
 
     Args:
-        counts: counts at each threshold on the mask's probability.
-        threshold: the one that the headline figures are taken at.
-        about: facts for the report: dataset, split, protocol, pixels, images ...
+        counts: under every protocol that was counted; `original` may stand there at several thresholds.
+        headline: the protocol whose figures lead.
+        beside: those that reports put side by side.
+        expressions: those that were scored, in the order of all counts.
+        about: facts for the report: dataset, split, pixels ...
+        cut: expressions that were cut at the word limit.
+        left_out: what could not be read, and is in no figure.
     """
 
-    counts: Mapping[float, MaskCounts]
-    threshold: float
+    counts: dict[Protocol, MaskCounts]
+    headline: Protocol
+    beside: tuple[Protocol, ...]
+    expressions: list[Expression]
     about: Mapping[str, Any]
+    cut: int = 0
+    left_out: tuple[Fault, ...] = ()
 
     @property
     def mean_iou(self) -> float:
-        """Mean IoU at the headline threshold, in [0, 1]; 0 where nothing was counted."""
-        return float(self.counts[self.threshold].figures()["mean_iou"])
+        """Mean IoU of the headline, in [0, 1]; 0 where nothing was counted."""
+        return float(self.figures()["mean_iou"])
+
+    @property
+    def shown(self) -> Protocol:
+        """Ours, at the threshold of the settings, by which the masks that one gets are made: always beside the rest."""
+        return next(protocol for protocol in self.beside if protocol.name == "original")
+
+    def iou_N(self, protocol: Protocol) -> NDArray[np.float64]:
+        """IoU of each expression under one protocol."""
+        return self.counts[protocol].iou_N(protocol, self.expressions)
+
+    def figures(self, protocol: Protocol | None = None) -> dict[str, Any]:
+        """The figures of one protocol, or of the headline; see `figures`."""
+        protocol = protocol or self.headline
+        return figures(protocol, self.counts[protocol], self.expressions)
+
+    def by_skill(self) -> dict[str, dict[str, Any]]:
+        """The headline's figures of the expressions that carry each skill."""
+        counts, found = self.counts[self.headline], {}
+        for name, positions in self._skills().items():
+            carrying = [self.expressions[at] for at in positions]
+            found[name] = figures(self.headline, counts.subset(positions), carrying)
+        return found
+
+    def merge(self, other: Scores) -> Scores:
+        """The scores of both shards: the same, to the bit, as of one evaluation of all that they scored.
+
+        Raises:
+            ValueError: where the shards were not scored alike.
+        """
+        alike = (self.headline, self.beside, dict(self.about), set(self.counts))
+        if alike != (other.headline, other.beside, dict(other.about), set(other.counts)):
+            raise ValueError("only shards of one evaluation can be merged: these differ in protocols or data")
+        counts = {protocol: MaskCounts() for protocol in self.counts}
+        for part in (self, other):
+            for protocol, counted in part.counts.items():
+                counts[protocol].extend(counted)
+        expressions = [*self.expressions, *other.expressions]
+        cut, left_out = self.cut + other.cut, self.left_out + other.left_out
+        return Scores(counts, self.headline, self.beside, expressions, self.about, cut, left_out)
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures at the headline threshold, by skill, and at every threshold; fractions in [0, 1]."""
-        headline = self.counts[self.threshold]
+        """The headline's figures, by skill too; `at` each threshold of `original`; and of all `protocols` beside it."""
+        original = {counted.threshold: counted for counted in self.counts if counted.name == "original"}
         return {
-            **headline.figures(),
+            **self.figures(),
             **self.about,
-            "threshold": self.threshold,
-            "by_skill": headline.by_skill(),
-            "at": {str(threshold): counts.figures() for threshold, counts in sorted(self.counts.items())},
+            "images": len({expression.image for expression in self.expressions}),
+            "cut_expressions": self.cut,
+            "left_out": {
+                "expressions": sum(fault.expressions for fault in self.left_out),
+                "reasons": list(dict.fromkeys(fault.reason for fault in self.left_out)),
+            },
+            "protocol": self.headline.name,
+            "threshold": self.headline.threshold,
+            "by_skill": self.by_skill(),
+            "at": {str(threshold): self.figures(original[threshold]) for threshold in sorted(original)},
+            "protocols": {
+                protocol.name: {
+                    **self.figures(protocol),
+                    "threshold": protocol.threshold,
+                    "headline": protocol.headline,
+                }
+                for protocol in self.beside
+            },
         }
 
+    def _skills(self) -> dict[str, list[int]]:
+        positions: dict[str, list[int]] = {}
+        for at, expression in enumerate(self.expressions):
+            for name in expression.skills:
+                positions.setdefault(name, []).append(at)
+        return dict(sorted(positions.items()))
 
-def count_masks(
-    predicted_NHW: NDArray[np.bool_],
-    truth_NHW: NDArray[np.bool_],
-    skills: Sequence[tuple[str, ...]],
-    counts: MaskCounts,
-) -> None:
-    """Add N predicted masks against their truths to the counts."""
-    intersection_N = np.count_nonzero(predicted_NHW & truth_NHW, axis=(1, 2))
-    union_N = np.count_nonzero(predicted_NHW | truth_NHW, axis=(1, 2))
-    for intersection, union, tags in zip(intersection_N.tolist(), union_N.tolist(), skills, strict=True):
-        counts.add(intersection, union, tags)
+
+def count_masks(predicted_NHW: NDArray[np.bool_], truth_NHW: NDArray[np.bool_], least_pixels: int = 1) -> MaskCounts:
+    """The counts of N predicted masks against their truths, all of one size."""
+    counts = MaskCounts()
+    areas = (np.count_nonzero(masks, axis=(1, 2)) for masks in (predicted_NHW & truth_NHW, predicted_NHW, truth_NHW))
+    for intersection, predicted, truth in zip(*(area_N.tolist() for area_N in areas), strict=True):
+        counts.add(intersection, predicted, truth, least_pixels)
+    return counts

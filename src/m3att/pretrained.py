@@ -1,5 +1,7 @@
 """A trained model as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``.
 
+A model with encoders of the library transformers has their architectures too, as ``vision.json`` and ``language.json``,
+so that neither their pretrained files nor the network are needed again.
 Bundled models come with the package; others are a folder of one's own or a Hub id.
 """
 
@@ -10,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,12 +23,14 @@ from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.errors import ConfigError, ModelError
 from m3att.model.build import build_network
+from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
 from m3att.settings import config_from_dict, config_to_dict
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "shaperef-tiny"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
 TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
 
 
@@ -67,9 +72,40 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
     text = json.dumps({"m3att": 1, "world": world, **config_to_dict(config)}, indent=1)
     replace_file(folder / CONFIG, text.encode())
     replace_file(folder / TOKENIZER, tokenizer.tokenizer.to_str(pretty=True).encode())
+    write_architectures(folder, network)
     # The category head belongs to a training's data set, not to the model.
     weights = {name: value for name, value in network.state_dict().items() if not name.startswith("category_head.")}
     replace_tensors(folder / WEIGHTS, weights)
+
+
+def write_architectures(folder: Path, network: M3AttNet) -> None:
+    """Write what settings alone do not say of a network's encoders; files of an elder network go."""
+    for half, found in (("vision", network.vision.backbone.architecture), ("language", network.language.architecture)):
+        path = folder / ARCHITECTURES[half]
+        if found is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace_file(path, json.dumps(dict(found), indent=1).encode())
+
+
+def read_architectures(folder: Path) -> Architectures:
+    """What `write_architectures` wrote; nothing where it wrote nothing.
+
+    Raises:
+        ModelError: where a file is broken.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for half, name in ARCHITECTURES.items():
+        path = folder / name
+        if path.is_file():
+            try:
+                values = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ModelError(f"{path}: not the architecture of an encoder ({error})") from error
+            if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
+                raise ModelError(f"{path}: not the architecture of an encoder")
+            found[half] = values
+    return Architectures(found.get("vision"), found.get("language"))
 
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -121,9 +157,31 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
     except (ValueError, ConfigError) as error:
         raise ModelError(f"{folder / CONFIG}: {error}") from error
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
-    network = build_network(config.model, config.input.size, tokenizer.size)
+    network = build_saved(folder, config, tokenizer)
     load_weights(network, folder / WEIGHTS)
     return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name))
+
+
+def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttNet:
+    """The network of a model folder, with fresh weights.
+
+    Raises:
+        ConfigError: where the library transformers is needed and not installed.
+        ModelError: where an architecture is missing or broken.
+    """
+    architectures = read_architectures(folder)
+    for half, encoder, found in (
+        ("vision", config.model.vision.encoder, architectures.vision),
+        ("language", config.model.language.encoder, architectures.language),
+    ):
+        if encoder == "huggingface":
+            require_transformers()
+            if found is None:
+                raise ModelError(f"{folder}: has no {ARCHITECTURES[half]}, the architecture of its {half} encoder")
+    try:
+        return build_network(config.model, config.input.size, tokenizer.size, architectures=architectures)
+    except ConfigError as error:
+        raise ModelError(f"{folder}: {error}") from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -184,7 +242,7 @@ def find_model(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER]))
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values()]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error

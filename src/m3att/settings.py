@@ -19,7 +19,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentParser
 
-from m3att.config import RunConfig
+from m3att.config import LanguageConfig, ModelConfig, RunConfig, VisionConfig
 from m3att.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -39,15 +39,17 @@ RANGES: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(
         (
-            "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "train.epochs", "train.learning_rate",
-            "train.weight_decay", "train.warmup", "train.clip", "train.mask_weight", "train.reconstruction_weight",
-            "train.dice_weight", "train.category_weight", "train.workers", "train.seed", "train.early_steps",
+            "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "data.fault_limit",
+            "train.epochs", "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
+            "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
+            "train.pretrained_rate", "train.workers", "train.seed", "train.early_steps",
         ),
         (0, ANY),
     ),
     **dict.fromkeys(
         ("model.language.word_dropout", "model.decoder.dropout", "evaluate.threshold"), (0, 1)
     ),
+    "train.fall": (1e-6, 1),
     **dict.fromkeys(("input.size", "train.early_size"), (8, 4096)),
 }  # fmt: skip
 
@@ -199,8 +201,31 @@ def check_fit(config: RunConfig) -> None:
         for key, size in (("input.size", config.input.size), ("train.early_size", config.train.early_size)):
             if size is not None and size < 2 ** len(vision.widths):
                 raise ConfigError(f"{key}: {size} is too small for {len(vision.widths)} halvings")
+    check_encoders(model)
     if (config.train.early_size is None) != (config.train.early_steps == 0):
         raise ConfigError("train.early_size and train.early_steps: give both, or neither")
+
+
+def check_encoders(model: ModelConfig) -> None:
+    """Refuse what only another encoder has, and an encoder of transformers that nothing names.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    if model.vision.encoder == "tiny" and model.vision.weights is not None:
+        raise ConfigError(
+            f"model.vision.weights: there are none for the tiny backbone, so not {model.vision.weights}; "
+            "set model.vision.encoder to darknet53 or huggingface, or the weights to null"
+        )
+    halves: dict[str, VisionConfig | LanguageConfig] = {"vision": model.vision, "language": model.language}
+    for half, encoder in halves.items():
+        if encoder.encoder != "huggingface" and encoder.architecture is not None:
+            raise ConfigError(
+                f"model.{half}.architecture: {encoder.architecture} is of the encoder huggingface, "
+                f"not of {encoder.encoder}; set one to fit the other, or the architecture to null"
+            )
+        if encoder.encoder == "huggingface" and encoder.architecture is None and encoder.weights is None:
+            raise ConfigError(f"model.{half}: the encoder huggingface needs weights, an architecture or both")
 
 
 def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Config:

@@ -45,7 +45,7 @@ def test_a_refusal_is_one_line_of_a_process_too() -> None:
     done = subprocess.run([*PROCESS, "train", "--preset", "none", "--out", "x"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"m3att: error: no preset 'none'; there are {', '.join(PRESETS)}\n"
+    assert done.stderr == "m3att: error: no preset 'none'; m3att presets lists them\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
@@ -92,10 +92,10 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
     [
         ("trian", "no command 'trian', did you mean train?"),
         ("xyz", "no command 'xyz'; see m3att --help"),
-        ("data", "data what? give data shaperef or data check"),
-        ("data chek", "data what? give data shaperef or data check"),
+        ("data", "data what? give data shaperef or data check or data convert or data mix"),
+        ("data chek", "data what? give data shaperef or data check or data convert or data mix"),
         ("train", "--out is missing"),
-        ("train --out run", "what to train? give --preset (shaperef-tiny, "),
+        ("train --out run", "what to train? give --preset NAME (`m3att presets` lists them) or --config FILE"),
         (f"{TRAIN} --train.stepps 3", "unknown option --train.stepps, did you mean --train.steps?"),
         (f"{TRAIN} --train.steps x", "train.steps: 'x' does not fit, give a whole number or null"),
         (f"{TRAIN} --train.steps 0", "train.steps: 0 is out of range, give 1 or more"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from m3att.app.cli import main
+from m3att.protocols import PROTOCOLS
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], json_path: Path, *words: str) -> tuple[dict[str, Any], str]:
@@ -82,3 +84,35 @@ def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pyt
     assert (found["floor"], found["model"], found["images"]) == ("largest", None, 3)
     assert 0 <= found["mean_iou"] < 1
     assert "\nany " in out
+    assert set(found["protocols"]) == {"original"}
+
+
+def test_all_protocols_stand_side_by_side(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    words = ["--model", str(small_run / "last"), "--data.images", "2"]
+    found, out = evaluated(capsys, tmp_path / "a" / "scores.json", *words, "--protocol", "all")
+    assert list(found["protocols"]) == list(PROTOCOLS)
+    assert found["protocol"] == "original"
+    assert found["protocols"]["original"]["mean_iou"] == found["mean_iou"] == found["at"]["0.35"]["mean_iou"]
+    for name in PROTOCOLS:
+        assert f"\n{name} " in out
+    assert "\n* what the protocol's papers lead with" in out
+
+    found, out = evaluated(capsys, tmp_path / "b" / "scores.json", *words, "--evaluate.protocol", "lavt")
+    assert (found["protocol"], found["threshold"], list(found["protocols"])) == ("lavt", 0.5, ["original", "lavt"])
+    assert "protocol: lavt" in out
+
+    said = refused("evaluate", *words, "--protocol", "lavt", "--evaluate.threshold", "0.4")
+    assert said.startswith("evaluate.threshold: protocol lavt has its own, 0.5;")
+    said = refused("evaluate", *words, "--protocol", "resized")
+    assert "resized" in said and "lavt" in said
+
+
+def test_a_floor_under_all_protocols(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--floor", "largest", "--data.root", str(shaperef), "--protocol", "all")
+    found, _ = evaluated(capsys, tmp_path / "a" / "scores.json", *words)
+    figures = found["protocols"]
+    assert list(figures) == list(PROTOCOLS)
+    assert figures["original"]["overall_iou"] == figures["vlt"]["overall_iou"] == figures["refer"]["overall_iou"]
+    assert figures["lavt"]["mean_iou"] == pytest.approx(figures["original"]["mean_iou"], abs=0.05)

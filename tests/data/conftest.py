@@ -89,3 +89,20 @@ def write_folder(tmp_path: Path, tiny_content: Content) -> WriteFolder:
         return tmp_path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def thin_boxes(refer_boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A twentieth of the photos of `refer_boxes`, entry by entry as it is: all of it takes tests too long."""
+    root = tmp_path_factory.mktemp("thin-boxes")
+    for dataset in ("refcoco", "refcoco+"):
+        refs = pickle.loads((refer_boxes / dataset / "refs(unc).p").read_bytes())
+        instances = json.loads((refer_boxes / dataset / "instances.json").read_bytes())
+        chosen = {entry["id"] for entry in instances["images"] if entry["id"] % 20 == 0}
+        instances["images"] = [entry for entry in instances["images"] if entry["id"] in chosen]
+        instances["annotations"] = [entry for entry in instances["annotations"] if entry["image_id"] in chosen]
+        (root / dataset).mkdir()
+        kept = [ref for ref in refs if ref["image_id"] in chosen]
+        (root / dataset / "refs(unc).p").write_bytes(pickle.dumps(kept, protocol=2))
+        (root / dataset / "instances.json").write_text(json.dumps(instances))
+    return root

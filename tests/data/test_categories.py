@@ -19,7 +19,7 @@ from m3att.data.transforms import Resize
 def test_drawn_and_read_from_disk_are_the_same(tmp_path: Path) -> None:
     drawn = ShapeRefSource("shaperef", "train", 4, seed=3, size=96)
     write_refer(tmp_path, "shaperef", {"train": 4}, seed=3, size=96)
-    read = ReferSource(tmp_path, "shaperef", "unc", "train", every_object=True)
+    read = ReferSource(tmp_path, "shaperef", "unc", "train")
     assert set(read.category_names) == set(drawn.category_names) == set(KINDS)
     for index in range(4):
         one, other = drawn.read_categories(index), read.read_categories(index)
@@ -39,7 +39,7 @@ def test_each_pixel_of_a_drawing_holds_the_kind_that_is_seen_there() -> None:
 
 
 def test_photos_of_the_tiny_folder(write_folder) -> None:  # type: ignore[no-untyped-def]
-    source = ReferSource(write_folder(photos=True), "refcoco", "unc", "train", every_object=True)
+    source = ReferSource(write_folder(photos=True), "refcoco", "unc", "train")
     assert source.category_names == ("person", "car", "dog")
     categories_HW = source.read_categories(0)
     assert categories_HW[20, 20] == 1 and categories_HW[20, 50] == 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from m3att.data.check import check_dataset
-from m3att.data.splits import Counts
+from m3att.data.splits import SPLITS, Counts
 from m3att.errors import DataError
 
 
@@ -19,7 +19,7 @@ def test_tiny_folder(write_folder: Any) -> None:
     assert (train.refs, train.sentences, train.images) == (4, 5, 2)
     assert train.words == len({"left", "person", "the", "man", "car", "on", "right", "beside", "dog"})
     assert (train.longest, train.over_limit) == (4, 0)
-    assert (train.published, train.counts) == (Counts(42404, 120624), "differs")
+    assert (train.published, train.counts) == (Counts(42404, 120624, 16994), "differs")
     assert report.splits["testA"].counts == "absent"
     assert (report.pixels, report.annotations, report.crowds) == ("photos", 5, 1)
     assert (report.broken_segmentations.count, report.without_segmentation) == (0, 0)
@@ -75,3 +75,37 @@ def test_real_boxes_agree_with_the_published_counts(refer_boxes: Path) -> None:
         assert report.shared_images == {}
         assert report.is_sound
     assert (report.annotations, report.crowds) == (182274, 1588)
+
+
+def test_words_are_counted(write_folder: Any, tiny_content: Any) -> None:
+    refs, _ = tiny_content
+    refs[0]["sentences"][0]["sent"] = " ".join(["word"] * 16)
+    refs[1]["sentences"][0]["sent"] = " ".join(["word"] * 21)
+    train = check_dataset(write_folder(tiny_content), "refcoco", "unc").splits["train"]
+    assert train.lengths == {"50": 4, "90": 21, "95": 21, "99": 21, "100": 21}
+    assert train.over == {"15": 2, "20": 1}
+    assert train.over_limit == 2
+    assert train.words == len({"word", "the", "man", "car", "on", "right", "person", "beside"})
+
+
+def test_google_shares_images_by_design(write_folder: Any, tiny_content: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs, _ = tiny_content
+    refs[2]["split"] = "val"  # of an image of train
+    folder = write_folder(tiny_content, photos=True) / "refcoco"
+    (folder / "refs(unc).p").rename(folder / "refs(google).p")
+    monkeypatch.setitem(SPLITS, ("refcoco", "google"), dict.fromkeys(("train", "val", "test"), Counts()))
+    report = check_dataset(folder.parent, "refcoco", "google")
+    assert report.shared_images == {"train/val": 1}
+    assert report.shared_by_design and report.is_sound
+    (folder / "refs(google).p").rename(folder / "refs(unc).p")
+    monkeypatch.setitem(SPLITS, ("refcoco", "unc"), dict.fromkeys(("train", "val"), Counts()))
+    assert not check_dataset(folder.parent, "refcoco", "unc").is_sound
+
+
+def test_images_that_the_annotations_lack_are_named(write_folder: Any, tiny_content: Any) -> None:
+    tiny_content[1]["images"].pop(1)
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.splits["train"].missing_images.first[-1] == "image 200"
+    assert report.splits["train"].images == 2
+    assert report.without_image == 1
+    assert not report.is_sound

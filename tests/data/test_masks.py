@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
@@ -94,6 +96,21 @@ def test_what_encloses_nothing_is_an_error(segmentation: Any) -> None:
 def test_polygon_beyond_the_image_is_cut_at_its_edge() -> None:
     mask = decode_segmentation([[-50, -50, 100, -50, 100, 100, -50, 100]], 8, 10)
     assert mask.all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.lists(
+        st.lists(st.floats(-10, 50, width=32), min_size=6, max_size=14).filter(lambda p: len(p) % 2 == 0),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_drawing_the_columns_that_are_reached_is_drawing_all(height: int, width: int, polygons: Any) -> None:
+    code = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    assert np.array_equal(decode_segmentation(polygons, height, width), coco_mask.decode(code))
 
 
 def test_is_polygon() -> None:

@@ -9,12 +9,28 @@ from m3att.errors import DataError
 
 
 def test_published_counts_are_those_of_the_paper_notes() -> None:
-    assert published_counts("refcoco", "unc", "train") == Counts(42404, 120624)
-    assert published_counts("refcoco+", "unc", "testB") == Counts(1798, 4889)
-    assert published_counts("refcocog", "umd", "val") == Counts(2573, None)
+    assert published_counts("refcoco", "unc", "train") == Counts(42404, 120624, 16994)
+    assert published_counts("refcoco+", "unc", "testB") == Counts(1798, 4889, 750)
+    assert published_counts("refcocog", "umd", "val") == Counts(2573, 4896, 1300)
     assert published_counts("shaperef", "unc", "val") == Counts(None, None)
-    for dataset, total in (("refcoco", 142210), ("refcoco+", 141564)):  # as the data sets' paper gives them
-        assert sum(counts.sentences or 0 for counts in SPLITS[dataset, "unc"].values()) == total
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split_by", "sentences", "images"),
+    [
+        ("refcoco", "unc", 142210, 19994),  # as the data sets' papers give them
+        ("refcoco+", "unc", 141564, 19992),
+        ("refcocog", "umd", 95010, 25799),
+        ("refcocog", "google", 95010, None),
+        ("grefcoco", "unc", 259859, None),
+        ("phrasecut", "official", 345486, 77262),
+    ],
+)
+def test_splits_add_up_to_the_whole(dataset: str, split_by: str, sentences: int, images: int | None) -> None:
+    counts = SPLITS[dataset, split_by].values()
+    assert sum(split.sentences or 0 for split in counts) == sentences
+    if images is not None:
+        assert sum(split.images or 0 for split in counts) == images
 
 
 def test_legal_combinations_pass() -> None:

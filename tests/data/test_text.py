@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models
 
-from m3att.data.text import PADDING, UNKNOWN, Tokenizer, word_tokenizer
+from m3att.data.text import END, PADDING, START, UNKNOWN, Tokenizer, word_tokenizer
 from m3att.errors import ExpressionError, ModelError
 
 TEXTS = ["the red cat", "the red dog", "the man's dog isn't red", "the café"]
@@ -42,6 +42,20 @@ def test_the_vocabulary_is_ordered_by_frequency_and_then_by_letters(tokenizer: T
 
 def test_the_order_of_the_texts_does_not_change_the_vocabulary(tokenizer: Tokenizer) -> None:
     assert words_of(Tokenizer.from_texts(reversed(TEXTS), 6)) == words_of(tokenizer)
+
+
+def test_a_framed_vocabulary_has_a_start_and_an_end_that_no_expression_can_say(tmp_path: Path) -> None:
+    Tokenizer.from_texts(TEXTS, 6, framed=True).save(tmp_path / "tokenizer.json")
+    framed = Tokenizer.from_file(tmp_path / "tokenizer.json", 6)
+    assert words_of(framed)[:5] == [PADDING, UNKNOWN, START, END, "the"]
+    assert framed.frame == (2, 3)
+    assert framed(["the [CLS] dog [SEP]"]).word_ids_NL.tolist() == [[4, 1, 6, 1]]
+    assert framed.count_words("the red dog") == 3 and framed.unknown_words("the wug") == ("wug",)
+
+
+def test_a_tokenizer_without_marks_says_so(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ModelError, match="puts 0 marks around an expression"):
+        _ = tokenizer.frame
 
 
 def test_rare_words_stay_out() -> None:
@@ -144,7 +158,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_of_another_project_is_refused(tmp_path: Path) -> None:
-    foreign = FastTokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1}, unk_token="<unk>"))
+    foreign = FastTokenizer(models.WordLevel({"PAD": 0, "UNK": 1}, unk_token="UNK"))
     foreign.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ModelError, match=r"no \[PAD\] or no \[UNK\]"):
         Tokenizer.from_file(tmp_path / "tokenizer.json", 6)

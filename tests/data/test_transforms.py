@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from m3att.data.sample import Sample
-from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, to_pixels
+from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, shrink_mask, to_pixels
 
 Mode = Literal["letterbox", "stretch"]
 SIDES = st.integers(1, 700)
@@ -73,6 +74,23 @@ def test_coverage_of_a_shrunken_mask_is_the_share_of_each_cell() -> None:
     mask_HW[:, :3] = True
     placed_HW = Resize(8, 8, 4, "stretch").mask(mask_HW)
     assert placed_HW.tolist() == [[255, 128, 0, 0]] * 4
+
+
+@QUICK
+@given(SIDES, SIDES, SIDES, SIDES, RECTANGLES, st.booleans())
+def test_a_shrunken_mask_is_what_inter_area_gives(
+    height: int, width: int, one: int, other: int, box: tuple[int, int, int, int] | None, ragged: bool
+) -> None:
+    mask_HW = np.zeros((height, width), dtype=np.bool_)
+    if box is not None:
+        mask_HW[box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = True
+    if ragged:
+        mask_HW &= np.random.default_rng(one).random((height, width)) < 0.6
+    smaller = min(one, height), min(other, width)
+    found_HW = shrink_mask(mask_HW, *smaller)
+    expected_HW = cv2.resize(mask_HW.astype(np.uint8) * 255, smaller[::-1], interpolation=cv2.INTER_AREA)
+    assert found_HW.shape == smaller
+    assert np.abs(found_HW.astype(int) - expected_HW.reshape(smaller).astype(int)).max() <= 1
 
 
 @QUICK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,9 +21,10 @@ from m3att.data.sample import Sample
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.errors import ConfigError
-from m3att.metrics import Scores
+from m3att.metrics import MaskCounts, Scores
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet, ModelOutput
+from m3att.protocols import ORIGINAL, PROTOCOLS
 
 TOKENIZER = Tokenizer.from_texts(["seen flat never object"], word_limit=4)
 SEEN, FLAT, NEVER = (TOKENIZER.tokenizer.token_to_id(word) for word in ("seen", "flat", "never"))
@@ -83,6 +85,19 @@ def area(height: int, width: int, rows: slice, columns: slice) -> NDArray[np.boo
 
 
 EVERY = slice(None)
+AT_HALF = replace(ORIGINAL, threshold=0.5)
+
+
+class TwoReferents(PaintedSource):
+    """Each image's expressions name one thing and another in turns."""
+
+    def expression_groups(self, index: int) -> tuple[tuple[int, ...], ...]:
+        count = len(self.images[index][2])
+        return tuple(range(0, count, 2)), tuple(range(1, count, 2))
+
+
+def areas(counts: MaskCounts) -> tuple[list[int], list[int]]:
+    return counts.intersections.tolist(), counts.unions.tolist()
 
 
 def score(
@@ -99,43 +114,94 @@ def score(
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("protocol", ["original", "resized"])
+@pytest.mark.parametrize("protocol", [*PROTOCOLS])
 def test_an_iou_worked_out_by_hand(stride: int, protocol: str) -> None:
     """Red above, truth on the left: a quarter of the image is both, three quarters are either."""
     source = PaintedSource([(area(16, 16, slice(8), EVERY), area(16, 16, EVERY, slice(8)), ("seen",))])
     found = score(source, network=SeesRed(stride).eval(), protocol=protocol).to_dict()
-    assert found["mean_iou"] == found["overall_iou"] == 1 / 3
+    if protocol == "rela":  # 32 pixels in the input of 8 x 8 are fewer than 50
+        assert found["mean_iou"] == 0
+    elif protocol == "refer" or (stride == 2 and protocol not in ("original", "lavt")):
+        # Half way to no, a probability of one is still over 0.35, and a mask still touches: a ninth row of 16. CRIS may
+        # lose a corner to the zeros beyond the square.
+        assert found["overall_iou"] == pytest.approx(9 * 8 / (9 * 16 + 7 * 8), abs=0.004)
+    else:
+        assert found["mean_iou"] == pytest.approx(1 / 3, abs=1e-8)  # CRIS adds a millionth to the union
+        assert found["overall_iou"] == 1 / 3
     assert found["protocol"] == protocol
 
 
-def test_the_protocols_differ_in_what_surrounds_a_letterboxed_image() -> None:
+def test_the_grey_around_a_letterboxed_image_is_not_compared() -> None:
     """The left half of a wide image is red and true; grey is over 100 too, but no pixel of the image."""
     left_HW = area(8, 16, EVERY, slice(8))
-    source = PaintedSource([(left_HW, left_HW, ("seen",))])
-    counts = score(source, LETTERBOX).counts[0.5]
-    assert (counts.intersections, counts.unions) == ([64], [64])
-    counts = score(source, LETTERBOX, protocol="resized").counts[0.5]
-    # 4 x 8 cells hold the image, half of them red; the other 4 x 8 are grey.
-    assert (counts.intersections, counts.unions) == ([16], [16 + 32])
+    counts = score(PaintedSource([(left_HW, left_HW, ("seen",))]), LETTERBOX, protocol="all").counts
+    assert areas(counts[AT_HALF]) == ([64], [64])
+    assert areas(counts[PROTOCOLS["vlt"]]) == ([64], [64])
+    assert areas(counts[PROTOCOLS["lavt"]]) == ([32], [32])  # the image stretched over the square of eight
+    assert areas(counts[PROTOCOLS["rela"]]) == ([0], [32])  # the same, but 32 pixels are fewer than 50
 
 
-def test_large_and_small_images_weigh_by_pixels_at_their_own_size_and_alike_when_resized() -> None:
+def test_large_and_small_images_weigh_by_pixels_at_their_own_size_and_alike_in_the_input() -> None:
     everywhere = area(32, 32, EVERY, EVERY)
     small = area(8, 8, EVERY, EVERY)
-    source = PaintedSource([(everywhere, everywhere, ("seen",)), (small, small, ("never",))])
-    original = score(source).to_dict()
-    assert (original["overall_iou"], original["mean_iou"]) == (1024 / (1024 + 64), 0.5)
-    resized = score(source, protocol="resized").to_dict()
-    assert (resized["overall_iou"], resized["mean_iou"]) == (0.5, 0.5)
+    found = score(PaintedSource([(everywhere, everywhere, ("seen",)), (small, small, ("never",))]), protocol="all")
+    figures = found.to_dict()["protocols"]
+    for name in ("original", "vlt", "mcn", "refer"):
+        assert (figures[name]["overall_iou"], figures[name]["mean_iou"]) == (1024 / (1024 + 64), pytest.approx(0.5))
+    for name in ("lavt", "rela"):
+        assert (figures[name]["overall_iou"], figures[name]["mean_iou"]) == (0.5, 0.5)
 
 
 def test_a_probability_belongs_to_the_mask_only_over_the_threshold() -> None:
     everywhere = area(8, 8, EVERY, EVERY)
-    scores = score(PaintedSource([(everywhere, everywhere, ("flat",))]))  # a probability of 0.5 exactly
-    assert scores.counts[0.5].iou_N().tolist() == [0.0]
-    assert scores.counts[0.35].iou_N().tolist() == [1.0]
-    assert scores.mean_iou == 0.0
-    assert sorted(score(PaintedSource([(everywhere, everywhere, ("flat",))]), threshold=0.7).counts) == [0.35, 0.5, 0.7]
+    source = PaintedSource([(everywhere, everywhere, ("flat",))])  # a probability of 0.5 exactly
+    found = score(source, protocol="all").to_dict()
+    assert {at: part["mean_iou"] for at, part in found["at"].items()} == {"0.35": 1.0, "0.5": 0.0}
+    assert found["mean_iou"] == 0.0
+    over = {name for name, part in found["protocols"].items() if part["mean_iou"] > 0.5}
+    assert over == {"vlt", "mcn", "cris", "cris-val"}  # at 0.35; arg max takes the first of two that are alike
+    assert sorted(score(source, threshold=0.7).to_dict()["at"]) == ["0.35", "0.5", "0.7"]
+
+
+def test_all_protocols_in_one_pass_are_those_of_one_by_one() -> None:
+    network = SeesRed(2).eval()
+    together = score(PaintedSource(MANY), LETTERBOX, network=network, protocol="all", threshold=0.35).to_dict()
+    assert sum(network.images) == len(MANY)  # the network saw each image once for all of them
+    assert list(together["protocols"]) == list(PROTOCOLS)
+    assert together["protocol"] == "original"
+    for name, figures in together["protocols"].items():
+        alone = score(PaintedSource(MANY), LETTERBOX, network=SeesRed(2).eval(), protocol=name, threshold=0.35)
+        assert alone.to_dict()["protocols"][name] == figures
+        assert alone.figures().items() <= figures.items()
+    json.dumps(together)
+
+
+def test_the_first_sentence_of_each_referent_is_the_source_s() -> None:
+    """Positions 0, 2, ... are of one referent, 1, 3, ... of the other: the first two of an image come first."""
+    everywhere = area(8, 8, EVERY, EVERY)
+    source = TwoReferents([(everywhere, everywhere, ("seen", "never", "never", "never", "seen"))] * 2)
+    for batch_size in (1, 3, 64):
+        found = score(source, protocol="all", batch_size=batch_size).to_dict()["protocols"]
+        assert (found["cris"]["expressions"], found["cris"]["overall_iou"]) == (10, 4 / 10)
+        assert (found["cris-val"]["expressions"], found["cris-val"]["overall_iou"]) == (4, 2 / 4)
+
+
+def test_expressions_that_mean_nothing() -> None:
+    everywhere, nowhere = area(8, 8, EVERY, EVERY), area(8, 8, slice(0), EVERY)
+    corner = area(8, 8, slice(2), slice(2))  # four pixels: to ReLA an empty mask, to us an answer
+    source = PaintedSource(
+        [(everywhere, nowhere, ("never", "seen")), (corner, nowhere, ("seen",)), (everywhere, everywhere, ("seen",))]
+    )
+    found = score(source, protocol="all").to_dict()["protocols"]
+    assert {name: part["no_target_expressions"] for name, part in found.items()} == {
+        name: 2 if name == "cris-val" else 3 for name in PROTOCOLS
+    }
+    assert found["original"]["no_target_accuracy"] == 1 / 3
+    assert found["rela"]["no_target_accuracy"] == 2 / 3
+    assert found["rela"]["mean_iou"] == 3 / 4 and found["rela"]["overall_iou"] == 64 / (64 + 64)
+    assert found["original"]["mean_iou"] == 2 / 4 and found["original"]["overall_iou"] == 64 / (64 + 4 + 64)
+    assert found["lavt"]["mean_iou"] == 1 / 4
+    assert found["original"]["target_accuracy"] == found["rela"]["target_accuracy"] == 1.0
 
 
 WORDS = ("seen", "never", "seen long", "flat")
@@ -186,13 +252,13 @@ def test_what_a_report_needs_stands_beside_the_figures() -> None:
     everywhere = area(8, 8, EVERY, EVERY)
     found = evaluate(
         cast(M3AttNet, SeesRed().eval()), TOKENIZER, PaintedSource([(everywhere, everywhere, texts)] * 5), STRETCH,
-        EvaluateConfig(batch_size=2, protocol="resized"), DataConfig(images=3, split="testA"),
+        EvaluateConfig(batch_size=2, protocol="lavt"), DataConfig(images=3, split="testA"),
         progress=lambda *step: done.append(step),
     ).to_dict()  # fmt: skip
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert (found["images"], found["expressions"], found["cut_expressions"]) == (3, 6, 3)
     assert (found["split"], found["protocol"], found["threshold"], found["same_words"]) == (
-        "testA", "resized", 0.35, False
+        "testA", "lavt", 0.5, False
     )  # fmt: skip
     json.dumps(found)
 
@@ -226,7 +292,7 @@ def test_the_largest_object_by_hand(refer_folder: Path) -> None:
     """Worked out of instances.json and the refs' annotations alone."""
     data = DataConfig(root=str(refer_folder))
     source = open_source(data, "val")
-    found = evaluate_largest(source, EvaluateConfig(), data).to_dict()
+    found = evaluate_largest(source, InputConfig(), EvaluateConfig(), data).to_dict()
     instances = json.loads((refer_folder / "shaperef" / "instances.json").read_text())
     of_image: dict[int, list[NDArray[np.bool_]]] = {}
     for entry in instances["annotations"]:
@@ -245,10 +311,10 @@ def test_the_largest_object_by_hand(refer_folder: Path) -> None:
     assert 0 < found["mean_iou"] < 1
     assert (found["floor"], found["images"], found["expressions"]) == ("largest", 4, len(ious))
     assert found["at"]["0.35"] == found["at"]["0.5"]  # a mask has no threshold
-    assert evaluate_largest(source, EvaluateConfig(), DataConfig(images=2)).to_dict()["images"] == 2
+    assert evaluate_largest(source, InputConfig(), EvaluateConfig(), DataConfig(images=2)).to_dict()["images"] == 2
 
 
 def test_the_largest_object_needs_annotations() -> None:
     data = DataConfig(images=1)
-    with pytest.raises(ConfigError, match=r"needs a data set with annotations: give --data\.root"):
-        evaluate_largest(open_source(data, "val"), EvaluateConfig(), data)
+    with pytest.raises(ConfigError, match=r"needs a data set with annotations of all objects: give --data\.root"):
+        evaluate_largest(open_source(data, "val"), InputConfig(), EvaluateConfig(), data)

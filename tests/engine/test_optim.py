@@ -60,6 +60,13 @@ def test_trapezoid_is_flat_and_then_a_line() -> None:
     assert falls == pytest.approx([0.005 / 300] * 299)
 
 
+def test_how_long_a_trapezoid_falls_is_a_setting() -> None:
+    found = rates(1000, replace(CONFIG, schedule="trapezoid", fall=0.5))
+    assert found[400:501] == pytest.approx([CONFIG.learning_rate] * 101)
+    assert found[750] == pytest.approx(CONFIG.learning_rate / 2)
+    assert found[999] == pytest.approx(CONFIG.learning_rate / 500)
+
+
 def test_a_trapezoid_s_flat_part_does_not_know_the_length() -> None:
     config = replace(CONFIG, schedule="trapezoid", warmup=5)
     assert rates(100, config)[:70] == rates(1000, config)[:70]
@@ -104,6 +111,22 @@ def test_frozen_weights_are_left_out() -> None:
     network[0].requires_grad_(False)
     decayed, free = build_optimizer(network, CONFIG).param_groups
     assert [tuple(weight.shape) for weight in decayed["params"] + free["params"]] == [(1, 3), (1,)]
+
+
+def test_pretrained_parts_learn_at_their_share_of_the_rate() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    config = replace(CONFIG, pretrained_rate=0.1, weight_decay=0.2)
+    groups = build_optimizer(network, config, [network[0]]).param_groups
+    found = [(group["share"], group["weight_decay"], [tuple(w.shape) for w in group["params"]]) for group in groups]
+    assert found == [(1, 0.2, [(1, 3)]), (1, 0, [(1,)]), (0.1, 0.2, [(3, 2)]), (0.1, 0, [(3,)])]
+    assert [group["lr"] for group in groups] == pytest.approx([0.005, 0.005, 0.0005, 0.0005])
+
+
+def test_a_frozen_pretrained_part_makes_no_group() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    network[0].requires_grad_(False)
+    groups = build_optimizer(network, replace(CONFIG, pretrained_rate=0.1), [network[0]]).param_groups
+    assert [group["share"] for group in groups] == [1, 1]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])

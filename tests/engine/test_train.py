@@ -22,6 +22,7 @@ from m3att.config import DataConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import CHECKPOINT, Position
+from m3att.engine.faults import RunFaults
 from m3att.engine.train import batches, count_steps, drop_later_lines, train
 from m3att.errors import ConfigError, ModelError
 from m3att.model.build import build_network
@@ -235,18 +236,18 @@ def test_epochs_are_counted_in_batches(tiny_run: RunConfig, refer_folder: Path) 
     assert count_steps(replace(config, train=replace(config.train, steps=7)), source) == 7
 
 
-def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path) -> None:
+def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path, tmp_path: Path) -> None:
     config = on_folder(tiny_run, refer_folder)
     source = open_source(config.data, "train")
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
     an_epoch = count_steps(replace(config, train=replace(config.train, epochs=1.0)), source)
     steps = 2 * an_epoch + 1
-    whole = list(batches(config, source, tokenizer, Position(), steps))
+    whole = list(batches(config, source, tokenizer, Position(), steps, RunFaults(tmp_path, 0)))
     followers = [(epoch, batch) for epoch in range(3) for batch in range(an_epoch)][1 : steps + 1]
     assert [following for _, following in whole] == followers
     for start in range(1, steps):
         epoch, batch = followers[start - 1]
-        rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps))
+        rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps, RunFaults(tmp_path, 0)))
         assert [following for _, following in rest] == followers[start:]
         assert all(
             torch.equal(one.word_ids_NL, other.word_ids_NL) and torch.equal(one.pixels_BCHW, other.pixels_BCHW)
@@ -255,11 +256,13 @@ def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path)
 
 
 @pytest.mark.parametrize(("grouped", "images"), [(True, 2), (False, 8)])
-def test_ungrouped_drawn_images_carry_one_expression_each(tiny_run: RunConfig, grouped: bool, images: int) -> None:
+def test_ungrouped_drawn_images_carry_one_expression_each(
+    tiny_run: RunConfig, tmp_path: Path, grouped: bool, images: int
+) -> None:
     config = replace(tiny_run, data=replace(tiny_run.data, grouped=grouped))
     source = open_source(config.data, "train", training=True)
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
-    for batch, _ in batches(config, source, tokenizer, Position(), 2):
+    for batch, _ in batches(config, source, tokenizer, Position(), 2, RunFaults(tmp_path, 0)):
         assert len(batch.pixels_BCHW) == images
         assert grouped or batch.image_index_N.tolist() == list(range(8))
 

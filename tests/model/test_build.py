@@ -69,6 +69,7 @@ def part(network: M3AttNet, name: str) -> Any:
         ("vision", "widths", (4, 12), "vision.backbone.channels=12"),
         ("vision", "encoder_layers", 3, "vision.layers.2.norm_first=False"),
         ("vision", "freeze", True, "vision.freeze=True"),
+        ("vision", "early_fusion", True, "vision.fusion.norm.num_features=8"),
         ("language", "word_channels", 5, "language.word_vectors.embedding_dim=5"),
         ("language", "word_dropout", 0.25, "language.word_dropout=0.25"),
         ("decoder", "attention", "independent", "decoder.layers.1.mutual.attention=independent"),
@@ -107,6 +108,12 @@ def test_channels_words_and_the_cell_reach_their_parts() -> None:
     assert network.language.word_vectors.num_embeddings == 50
     assert network.decoder.layers[0].norm_out.normalized_shape == (32,)
     assert network.mask_decoder.maps_in == 9
+
+
+def test_padding_is_nothing_unless_it_is_to_be_words() -> None:
+    assert small_network().filled_words is None and small_network().vision.fusion is None
+    config = replace(small_config(), word_limit=9, mask_padding=False)
+    assert build_network(config, 32, WORDS).filled_words == 9
 
 
 def test_the_stack_narrows_by_its_setting() -> None:

@@ -18,7 +18,7 @@ from m3att.data.sample import Sample
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate
 from m3att.errors import ConfigError
-from m3att.metrics import MaskCounts, Scores
+from m3att.metrics import Scores
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.pretrained import Pretrained, load_model
 from m3att.report import examples
@@ -118,9 +118,15 @@ def test_a_real_network_and_the_loaded_model_agree(tiny_model_folder: Path) -> N
     places = choose_examples(source, config, scores, 12)[1].places
     assert places and max(place.image for place in places) < 6
     for place, sample, mask_HW in predict_places(model, source, config, places):
-        counts = MaskCounts()
-        counts.add(np.count_nonzero(mask_HW & sample.masks_MHW[0]), np.count_nonzero(mask_HW | sample.masks_MHW[0]))
-        assert counts.iou_N()[0] == pytest.approx(place.iou, abs=0.02)  # a batch of another size rounds otherwise
+        iou = np.count_nonzero(mask_HW & sample.masks_MHW[0]) / np.count_nonzero(mask_HW | sample.masks_MHW[0])
+        assert iou == pytest.approx(place.iou, abs=0.02)  # a batch of another size rounds otherwise
+
+
+def test_under_another_protocol_the_shown_masks_have_the_shown_iou() -> None:
+    config = replace(CONFIG, evaluate=replace(CONFIG.evaluate, protocol="rela"))
+    scores = score(MIXED, config)
+    assert scores.headline.name == "rela"
+    assert choose_examples(MIXED, config, scores, 9) == choose_examples(MIXED, CONFIG, score(MIXED), 9)
 
 
 def test_the_same_scores_give_the_same_sheet_whatever_the_batch_size() -> None:

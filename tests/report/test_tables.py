@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,20 @@ from rich.table import Table
 
 from m3att.data.check import DatasetReport, Faults, SplitReport
 from m3att.data.splits import Counts
-from m3att.metrics import MaskCounts, Scores
-from m3att.report.tables import faults_of, plain_table, scores_heading, scores_table, skills_table, splits_table
+from m3att.metrics import Expression, MaskCounts, Scores
+from m3att.protocols import ORIGINAL, PROTOCOLS
+from m3att.report.tables import (
+    faults_of,
+    plain_table,
+    protocols_table,
+    scores_heading,
+    scores_table,
+    skills_table,
+    splits_table,
+)
 
 ABOUT = {
-    "dataset": "refcoco", "split_by": "unc", "split": "val", "protocol": "original", "pixels": "layout", "images": 2,
-    "same_words": False, "mixed": False,
+    "dataset": "refcoco", "split_by": "unc", "split": "val", "pixels": "layout", "same_words": False, "mixed": False,
 }  # fmt: skip
 
 
@@ -27,13 +36,23 @@ def lines(table: Table | None) -> list[list[str]]:
     return [line.split() for line in capture.get().splitlines()]
 
 
+ORIGINAL_AT_HALF = replace(ORIGINAL, threshold=0.5)
+EXPRESSIONS = [Expression(0, ("kind",)), Expression(1, ("kind", "size"))]
+
+
+def scores_of(expressions: list[Expression], *areas: tuple[int, int, int]) -> dict[str, Any]:
+    """Of intersection, prediction and truth in pixels, the same under every protocol but for one pixel less at 0.5."""
+    counts = {protocol: MaskCounts() for protocol in (*PROTOCOLS.values(), ORIGINAL_AT_HALF)}
+    for protocol, counted in counts.items():
+        for intersection, predicted, truth in areas:
+            less = int(protocol == ORIGINAL_AT_HALF)
+            counted.add(intersection - less, predicted - less, truth, protocol.least_pixels)
+    return Scores(counts, ORIGINAL, tuple(PROTOCOLS.values()), expressions, ABOUT).to_dict()
+
+
 @pytest.fixture
 def scores() -> dict[str, Any]:
-    loose, strict = MaskCounts(), MaskCounts()
-    for intersection, union, skills in ((9, 10, ("kind",)), (3, 6, ("kind", "size"))):
-        loose.add(intersection, union, skills)
-        strict.add(intersection - 1, union, skills)
-    return Scores({0.35: loose, 0.5: strict}, 0.35, ABOUT).to_dict()
+    return scores_of(EXPRESSIONS, (9, 9, 10), (3, 3, 6))
 
 
 def test_every_threshold_has_its_row(scores: dict[str, Any]) -> None:
@@ -46,6 +65,25 @@ def test_every_threshold_has_its_row(scores: dict[str, Any]) -> None:
 def test_a_floor_knows_no_threshold(scores: dict[str, Any]) -> None:
     _, only = lines(scores_table({**scores, "floor": "largest"}))
     assert only[0] == "any"
+
+
+def test_protocols_stand_side_by_side_with_the_leading_figure_starred(scores: dict[str, Any]) -> None:
+    head, *rows = lines(protocols_table(scores))
+    assert " ".join(head) == "protocol overall IoU mean IoU Pr@0.5 Pr@0.6 Pr@0.7 Pr@0.8 Pr@0.9"
+    cells = {row[0]: row[1:] for row in rows}
+    assert list(cells) == list(PROTOCOLS)
+    assert cells["original"] == ["75.0", "70.0*", "50.0", "50.0", "50.0", "50.0", "0.0"]
+    assert cells["lavt"] == ["75.0*", "70.0", "100.0", "50.0", "50.0", "50.0", "50.0"]
+    assert cells["rela"] == ["0.0*", "0.0", "-", "-", "0.0", "0.0", "0.0"]  # nine pixels are no answer
+
+
+def test_where_nothing_is_meant_the_accuracies_stand_there() -> None:
+    found = scores_of([*EXPRESSIONS, Expression(1, has_target=False)], (90, 90, 100), (50, 60, 90), (0, 30, 0))
+    head, *rows = lines(protocols_table(found))
+    assert " ".join(head) == "protocol overall IoU mean IoU N-acc. T-acc. Pr@0.7 Pr@0.8 Pr@0.9"
+    assert {row[0]: row[3:5] for row in rows}["rela"] == ["100.0", "100.0"]
+    assert {row[0]: row[3:5] for row in rows}["original"] == ["0.0", "100.0"]
+    assert Console(width=80).measure(protocols_table(found)).maximum <= 80
 
 
 def test_skills_have_their_rows(scores: dict[str, Any]) -> None:
@@ -67,7 +105,7 @@ def test_the_heading_says_what_was_scored(scores: dict[str, Any]) -> None:
 
 def test_tables_fit_a_terminal_of_80_columns(scores: dict[str, Any]) -> None:
     console = Console(width=80, color_system=None)
-    for table in (scores_table(scores), skills_table(scores)):
+    for table in (scores_table(scores), skills_table(scores), protocols_table(scores)):
         assert table is not None
         assert console.measure(table).maximum <= 80
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import commands, runs, scoring
+from m3att.app import ablate, bench, commands, datasets, runs, scoring
 from m3att.errors import ConfigError, M3AttError
 from m3att.settings import did_you_mean
 
@@ -35,8 +35,13 @@ COMMANDS: dict[str, Command] = {
     "models": Command(commands.models, "list the models that come with the package"),
     "data shaperef": Command(commands.data_shaperef, "draw the ShapeRef data set to disk"),
     "data check": Command(commands.data_check, "compare a data set on disk with what was published"),
+    "data convert": Command(datasets.data_convert, "between the REFER layout, COCO json and JSON Lines"),
+    "data mix": Command(datasets.data_mix, "the union of data sets, without any photo that one is scored on"),
     "train": Command(runs.train, "train a network, or go on with a run"),
+    "presets": Command(runs.presets, "list the presets of train"),
     "evaluate": Command(scoring.evaluate, "score a model, or a floor, on a split"),
+    "ablate": Command(ablate.ablate, "train the rows of the paper's ablation tables and write the tables"),
+    "bench data": Command(bench.bench_data, "measure how fast data are opened and read here"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]

@@ -161,18 +161,22 @@ def images_per_split(text: str) -> dict[str, int]:
 
 def data_check(words: Sequence[str], prog: str) -> int:
     """`m3att data check`: exit code 1 where the data set has a fault."""
-    parser = CommandParser(prog, "Read a data set in the REFER layout and compare it with what was published.")
-    parser.add_argument("root", type=Path, help="folder that holds DATASET/ and images/")
-    parser.add_argument("--dataset", required=True, help="refcoco, refcoco+, refcocog, refclef, shaperef ...")
+    parser = CommandParser(prog, "Compare a published data set with what was published, and find its faults.")
+    parser.add_argument("root", type=Path, help="folder that holds the data set; docs/datasets.md lists the layouts")
+    known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..."
+    parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
+    parser.add_argument("--image-root", type=Path, help="folder of the photos (default: looked for)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args(words)
 
     from m3att.data.check import check_dataset
     from m3att.data.splits import default_split_by
+    from m3att.report.datasets import remarks_of, words_table
     from m3att.report.tables import faults_of, splits_table
 
-    report = check_dataset(given.root, given.dataset, given.split_by or default_split_by(given.dataset))
+    split_by = given.split_by or default_split_by(given.dataset)
+    report = check_dataset(given.root, given.dataset, split_by, given.image_root)
     values = report.to_dict()
     if given.json is not None:
         write_json(given.json, values)
@@ -180,7 +184,12 @@ def data_check(words: Sequence[str], prog: str) -> int:
         f"{report.dataset} ({report.split_by}): {report.annotations:,} annotations, {report.crowds:,} of them crowds; "
         f"pixels: {report.pixels}; expressions are cut at {report.word_limit} words"
     )
+    found = report.image_root if report.pixels == "photos" else "none found"
+    print(f"annotations: {report.annotation_root}; photos: {found}")
     show(splits_table(values))
+    show(words_table(values))
+    for remark in remarks_of(values):
+        print(f"note: {remark}")
     for fault in faults_of(values):
         print(f"fault: {fault}")
     print("sound" if report.is_sound else "not sound: see the faults above")

@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from m3att.app.commands import progress_bar
+from m3att.app.commands import CommandParser, progress_bar, show, write_json
 from m3att.config import DataConfig, RunConfig
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
@@ -32,6 +32,7 @@ from m3att.settings import (
 RUN_CONFIG = "config.yaml"
 # What a run may change when it goes on: where it computes and reads, and how often it reports.
 FREE_ON_RESUME = {
+    "data.fault_limit",
     "data.root",
     "train.device",
     "train.log_every",
@@ -50,24 +51,38 @@ def train(words: Sequence[str], prog: str) -> int:
     parser = SettingsParser(
         prog,
         description="Train a network, or go on with a run. Settings: preset, then config file, then the options here.",
-        usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] --out RUN [--resume]",
-        epilog="presets: " + " ".join(f"{name}: {preset.description}" for name, preset in PRESETS.items()),
+        usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] --out RUN [--resume] | --dry-run",
+        epilog="`m3att presets` lists the presets; the first is run by: " + PRESETS["shaperef-tiny"].description,
     )
-    parser.add_argument("--preset", type=str, metavar="NAME", help=f"start from {' or '.join(PRESETS)}")
+    parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out; its settings hold")
+    parser.add_argument(
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="build the network, count its parameters, operations and memory, take one optimiser step, and stop; no "
+        "run folder is written, and what data or pretrained weights are not given is drawn or fresh",
+    )
+    parser.add_argument("--json", type=str, metavar="FILE", help="with --dry-run: write what it found there too")
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig)
     given = parser.parse_args(words, defaults=False).as_dict()
     options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
     out = Path(given["out"]) if given.get("out") else None
-    if out is None and not given.get("print_config"):
+    if given.get("dry_run") and given.get("resume"):
+        parser.error("--dry-run starts a run anew: leave out --resume")
+    if given.get("json") and not given.get("dry_run"):
+        parser.error("--json says what --dry-run found: give both, or neither")
+    if out is None and not given.get("print_config") and not given.get("dry_run"):
         parser.error("--out is missing: name the run's folder")
     config = resumed_config(out, given, options) if given.get("resume") else started_config(given, options)
     if given.get("print_config"):
         print(config_to_yaml(config), end="")
         return 0
+    if given.get("dry_run"):
+        return run_dry(config, Path(given["json"]) if given.get("json") else None)
     assert out is not None
     return run_training(config, out, bool(given.get("resume")))
 
@@ -83,7 +98,7 @@ def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
         ConfigError: where none of the three says what to train, or one of them is wrong.
     """
     if not given.get("preset") and not given.get("config") and not given.get("print_config"):
-        raise ConfigError(f"what to train? give --preset ({', '.join(PRESETS)}) or --config FILE")
+        raise ConfigError("what to train? give --preset NAME (`m3att presets` lists them) or --config FILE")
     config = find_preset(given["preset"]).config if given.get("preset") else RunConfig()
     if given.get("config"):
         config = config_from_file(Path(given["config"]), config)
@@ -113,9 +128,14 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     """Train with a progress bar, and say how to use what came of it."""
     from m3att.engine.checkpoint import CHECKPOINT
+    from m3att.engine.faults import FAULTS, known_faults
     from m3att.engine.train import train as train_network
     from m3att.pretrained import replace_file
 
+    if config.train.init is None and not resume:
+        for name, half in (("vision", config.model.vision), ("language", config.model.language)):
+            if half.encoder == "huggingface" and half.weights is None:
+                print(f"note: the {name} encoder starts fresh: no --model.{name}.weights", file=sys.stderr)
     if resume:  # what was given now shall hold the next time too
         replace_file(out / RUN_CONFIG, config_to_yaml(config).encode())
     try:
@@ -125,20 +145,101 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         saved = (out / CHECKPOINT).is_file()
         advice = f"go on with: m3att train --out {out} --resume" if saved else "no checkpoint was written yet"
         raise KeyboardInterrupt(advice) from None
+    faults = known_faults(out)
+    if faults:
+        print(f"{len(faults):,} images or expressions could not be read and were left out: {out / FAULTS} names them")
     print(f"trained: {model}; score it with: m3att evaluate --model {model}")
+    return 0
+
+
+def run_dry(config: RunConfig, json_path: Path | None) -> int:
+    """Show what a run would cost, and that its first step works."""
+    from m3att.report.dry_run import dry_run
+    from m3att.report.tables import parts_table
+
+    found = dry_run(config).to_dict()
+    if json_path is not None:
+        write_json(json_path, found)
+    before, after = dry_run_lines(found)
+    print("\n".join(before))
+    show(parts_table(found))
+    print("\n".join(after))
+    return 0
+
+
+def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What stands above and below the table of a dry run, of `dry_run.DryRun.to_dict`."""
+    config, memory, step = found["config"], found["memory"], found["step"]
+    model, side, losses = config["model"], config["input"]["size"], step["losses"]
+    halves = [model["vision"], model["language"]]
+    encoders = [half["architecture"] or half["encoder"] for half in halves]
+    encoders = [f"{name} ({half['weights'] or 'fresh'})" for name, half in zip(encoders, halves, strict=True)]
+    before = [
+        f"{' and '.join(encoders)}; input {side} x {side}, {config['input']['resize']}; "
+        f"{model['word_limit']} words; vocabulary {found['vocabulary']:,}; pixels: {found['pixels']}",
+        *(f"note: {note}" for note in found["notes"]),
+    ]
+    sizes = {key: size_text(memory[key]) for key in memory if not key.startswith("batch_")}
+    single = size_text(memory["batch_of_single_images"])
+    used = (name for name in ("mask", "dice", "reconstruction", "category") if losses[name])
+    parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
+    length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else f"{found['steps']:,} steps"
+    peak = "" if step["peak_bytes"] is None else f"; most memory so far: {size_text(step['peak_bytes'])}"
+    return before, [
+        "multiply-adds: one pass forward, matrix products, convolutions and recurrent cells; an expression of "
+        f"{model['word_limit']} words",
+        f"memory: weights {sizes['weights']}, gradients {sizes['gradients']}, optimiser {sizes['optimizer']}; for the "
+        f"backward pass {sizes['per_image']} an image and {sizes['per_expression']} an expression",
+        f"a batch of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
+        f"as the first one has, {single} if each had its own; what single operations need while they run comes on top",
+        f"the run: {length}",
+        f"one step on {step['expressions']} expressions of {step['images']} images: {step['seconds']:.1f} s; "
+        f"loss {losses['total']:.4f} ({parts}), gradient norm {step['gradient_norm']:.3g}, "
+        f"learning rate {step['learning_rate']:.3g}{peak}",
+    ]
+
+
+def size_text(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def presets(words: Sequence[str], prog: str) -> int:
+    """`m3att presets`."""
+    parser = CommandParser(prog, "List the presets of m3att train, or describe one.", usage=f"{prog} [NAME]")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="say the command, time and expected score of this one")
+    name = parser.parse_args(words).name
+    if name is not None:
+        print(find_preset(name).description)
+        return 0
+
+    from m3att.report.tables import plain_table
+
+    rows = ((name, preset.description.partition("; ")[2]) for name, preset in PRESETS.items())
+    show(plain_table(("preset", "needs, takes and reaches"), rows))
+    print("m3att presets NAME says the command of one; m3att train --preset NAME --dry-run what it costs")
     return 0
 
 
 def world_of(data: DataConfig) -> str:
     """What a network trained on these data will know, in a few words; empty for photos."""
-    from m3att.data.refer import image_folder
+    from m3att.data.open import OWN
+    from m3att.data.places import find_photos
     from m3att.data.shaperef.world import VARIANTS
+    from m3att.data.splits import default_split_by
+    from m3att.data.tables import annotation_folder
 
     names = [name.strip() for name in data.dataset.split(",")]
     if all(name in VARIANTS for name in names):
         return "ShapeRef's drawn scenes"
-    folders = [image_folder(Path(data.root), name) for name in names] if data.root else []
-    has_photos = any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+    if any(name in OWN for name in names):
+        return ""
+    root = Path(data.root) if data.root else None
+    has_photos = root is not None and any(
+        find_photos(root, name, annotation_folder(root, name, data.split_by or default_split_by(name)))
+        for name in names
+        if name not in VARIANTS
+    )
     if data.pixels == "layout" or (data.pixels == "auto" and not has_photos):
         return f"layouts drawn of {data.dataset}'s annotated boxes"
     return ""

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from m3att.app.commands import progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.errors import ConfigError
+from m3att.protocols import PROTOCOLS
 from m3att.settings import SettingsParser, add_settings, changed
 
 if TYPE_CHECKING:
@@ -47,8 +48,13 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--threads", type=int | None, help="CPU threads")
     add_settings(parser, DataConfig, "data", skip=TRAINING_ONLY)
     add_settings(parser, EvaluateConfig, "evaluate")
+    parser.add_argument(
+        "--protocol", type=get_type_hints(EvaluateConfig)["protocol"], help="short for --evaluate.protocol"
+    )
     given = parser.parse_args(words, defaults=False).as_dict()
     options: dict[str, Any] = {name: given[name] for name in ("data", "evaluate") if name in given}
+    if "protocol" in given:
+        options["evaluate"] = {**options.get("evaluate", {}), "protocol": given["protocol"]}
     changed(RunConfig(), options)  # what is wrong in itself is said before a model is loaded
     if ("model" in given) == ("floor" in given):
         parser.error("give either --model (`bundled` is the default one) or --floor largest")
@@ -58,17 +64,22 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         parser.error("--workers is 0 or more, --threads 1 or more")
     check_gallery(given)
 
-    from m3att.report.tables import scores_heading, scores_table, skills_table
+    from m3att.report.tables import PROTOCOLS_NOTE, protocols_table, scores_heading, scores_table, skills_table
 
     scored = None if "floor" in given else open_model(given, options)
     scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
     found = {**scores.to_dict(), "model": given.get("model")}
     print(scores_heading(found))
+    if len(found["protocols"]) > 1:
+        show(protocols_table(found))
+        print(f"{PROTOCOLS_NOTE}\n\nunder original, by threshold:")
     show(scores_table(found))
     skills = skills_table(found)
     if skills is not None:
         print("\nby skill:" if "floor" in found else f"\nby skill, at threshold {found['threshold']:g}:")
         show(skills)
+    for reason in found["left_out"]["reasons"]:
+        print(f"left out: {reason}")
     # Files last: should one not be written, the figures are out.
     if "json" in given:
         write_json(Path(given["json"]), found)
@@ -137,6 +148,7 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
         data = replace(data, split_by=None, split="val", pixels="auto")
     config = changed(replace(pretrained.config, data=data), options)
+    check_threshold(options, config.evaluate)
     return ScoredModel(pretrained, open_source(config.data, config.data.split), config, device)
 
 
@@ -165,6 +177,21 @@ def score_floor(options: Mapping[str, Any]) -> Scores:
     from m3att.engine.evaluate import evaluate_largest
 
     config = changed(RunConfig(), options)
+    check_threshold(options, config.evaluate)
     source = open_source(config.data, config.data.split)
     with progress_bar("scoring") as progress:
-        return evaluate_largest(source, config.evaluate, config.data, progress)
+        return evaluate_largest(source, config.input, config.evaluate, config.data, progress)
+
+
+def check_threshold(options: Mapping[str, Any], config: EvaluateConfig) -> None:
+    """Refuse a threshold that the protocol would not look at.
+
+    Raises:
+        ConfigError: names the protocol and its own threshold.
+    """
+    if "threshold" in options.get("evaluate", {}) and config.protocol not in ("original", "all"):
+        own = PROTOCOLS[config.protocol].threshold
+        raise ConfigError(
+            f"evaluate.threshold: protocol {config.protocol} has its own, {own:g}; "
+            "leave the threshold out, or give --protocol original"
+        )

@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from m3att.config import DataConfig, InputConfig
+from m3att.data.faults import Fault, find_readable
 from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.data.transforms import Resize, mirror, to_pixels
+from m3att.errors import DataError, ImageError
 
 BLIND_WORD = "object"  # what every expression becomes for a network that is to be blind to language
 
@@ -53,6 +55,8 @@ class Batch:
         resizes: where each image lies in its square.
         cut: expressions longer than the word limit.
         categories_BHW: uint8 map of categories at the input size, where the samples have one; see Source.
+        groups: what it holds; without what could not be read.
+        faults: what could not be read.
     """
 
     pixels_BCHW: Tensor
@@ -65,6 +69,8 @@ class Batch:
     resizes: tuple[Resize, ...]
     cut: int
     categories_BHW: Tensor | None = None
+    groups: tuple[Group, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
@@ -84,11 +90,16 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
     """Samples as tensors.
 
     Args:
-        samples: B images with their expressions.
+        samples: B images with their expressions; B may be 0, where none of a batch could be read.
         tokenizer: turns words to ids.
         inputs: size and resize of the network's input.
         keep_samples: keep the originals, for evaluation.
     """
+    if not samples:
+        square, none = (0, inputs.size, inputs.size), torch.empty(0, dtype=torch.int64)
+        words_NL, mask_NL = torch.empty((0, 1), dtype=torch.int64), torch.empty((0, 1), dtype=torch.bool)
+        pixels_BCHW = torch.empty((0, 3, inputs.size, inputs.size), dtype=torch.uint8)
+        return Batch(pixels_BCHW, none, words_NL, mask_NL, torch.empty(square, dtype=torch.uint8), none, (), (), 0)
     resizes = tuple(
         Resize(sample.image_HWC.shape[0], sample.image_HWC.shape[1], inputs.size, inputs.resize) for sample in samples
     )
@@ -145,7 +156,54 @@ class BatchReader(Dataset[Batch]):
         self.categories = categories
 
     def __getitem__(self, groups: Sequence[Group]) -> Batch:
-        return make_batch([self.sample(group) for group in groups], self.tokenizer, self.inputs, not self.training)
+        samples: list[Sample] = []
+        held: list[Group] = []
+        faults: list[Fault] = []
+        for group in groups:
+            kept, found = self.readable(group)
+            faults += found
+            if kept is not None:
+                held.append(kept[0])
+                samples.append(kept[1])
+        batch = make_batch(samples, self.tokenizer, self.inputs, not self.training)
+        return replace(batch, groups=tuple(held), faults=tuple(faults))
+
+    def readable(self, group: Group) -> tuple[tuple[Group, Sample] | None, tuple[Fault, ...]]:
+        """What of a group can be read, and what of it cannot: a pure function of the group and the files."""
+        faults: tuple[Fault, ...] = ()
+        try:
+            sample = self.sample(group)
+        except (DataError, ImageError) as error:
+            good, faults = find_readable(self.source, group.image, self.positions(group), error)
+            if not good:
+                return None, faults
+            group = replace(group, positions=good)
+            sample = self.sample(group)
+        # Letters and digits are words to every tokenizer; only what has none needs a look.
+        wordless = [
+            number
+            for number, text in enumerate(sample.expressions)
+            if not any(map(str.isalnum, text)) and self.tokenizer.count_words(text) == 0
+        ]
+        if wordless:
+            positions = self.positions(group)
+            for number in wordless:
+                reason = f"image {sample.image_id}: expression {sample.expressions[number]!r} holds no word"
+                faults += (Fault(reason, group.image, (positions[number],)),)
+            good = tuple(at for number, at in enumerate(positions) if number not in wordless)
+            if not good:
+                return None, faults
+            group = replace(group, positions=good)
+            sample = self.sample(group)
+        return (group, sample), faults
+
+    def positions(self, group: Group) -> tuple[int, ...]:
+        """The group's positions, chosen by its seed where they are left to it."""
+        if group.positions is not None:
+            return group.positions
+        chance = np.random.default_rng(group.seed)
+        chosen = choose_positions(self.source.expression_groups(group.image), self.data.sentences, chance)
+        return tuple(sorted(chosen[: group.limit]))
 
     def sample(self, group: Group) -> Sample:
         """One image with the group's expressions, mirrored or blinded where the settings say so."""

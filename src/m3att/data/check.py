@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from m3att.data.masks import is_polygon
-from m3att.data.records import collector_paused, read_instances, read_refs, sentence_text
-from m3att.data.refer import image_folder
-from m3att.data.splits import Counts, legal_splits, published_counts, word_limit
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.phrasecut import phrase_file
+from m3att.data.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
+from m3att.data.tables import Tables, annotation_folder, open_tables
 from m3att.data.text import WORD
 
 Agreement = Literal["agrees", "differs", "unpublished", "absent"]
 
+WORD_LIMITS = (15, 20)  # the paper's, for short and for long expressions
+PERCENTILES = (50, 90, 95, 99, 100)
 _NAMED = 5  # how many of a kind of fault are named; the rest are counted
 
 
@@ -27,6 +31,9 @@ class Faults:
 
     count: int
     first: tuple[str, ...]
+
+
+_NO_FAULTS = Faults(0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,12 @@ class SplitReport:
         missing_images: images whose photo is not at hand.
         missing_annotations: referents whose annotation does not exist.
         wordless: sentences that hold no word, which neither training nor scoring can read.
+        lengths: words of an expression by percentile: half of all have at most ``lengths["50"]``.
+        over: expressions longer than 15 and than 20 words.
+        several_targets: expressions that name several objects.
+        no_target: expressions that name nothing in their image.
+        silent: referents without an expression, which are left out.
+        known_missing: of the missing images those that nobody has.
     """
 
     refs: int
@@ -58,6 +71,12 @@ class SplitReport:
     missing_images: Faults
     missing_annotations: Faults
     wordless: Faults
+    lengths: dict[str, int] = field(default_factory=dict)
+    over: dict[str, int] = field(default_factory=dict)
+    several_targets: int = 0
+    no_target: int = 0
+    silent: int = 0
+    known_missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ class DatasetReport:
         split_by: who made the splits.
         word_limit: words of an expression that are kept.
         pixels: ``photos`` where any photo is at hand, else ``layout`` where every annotation has a box, else ``none``.
-        image_root: where photos were looked for.
+        image_root: where the photos are, or were looked for first.
         splits: a report for each legal split.
         unknown_splits: splits that the file names and the field does not know.
         annotations: number of annotated objects and regions.
@@ -78,6 +97,9 @@ class DatasetReport:
         broken_segmentations: annotations with an empty segmentation or a polygon of fewer than three points.
         repeated_ids: annotation ids that stand more than once.
         shared_images: number of images that two splits share, by "first/second"; empty where no split leaks.
+        annotation_root: the folder of the annotations.
+        shared_by_design: whether those who made the splits divided objects and not images.
+        without_image: annotations of images that are not listed.
     """
 
     dataset: str
@@ -93,6 +115,9 @@ class DatasetReport:
     broken_segmentations: Faults
     repeated_ids: Faults
     shared_images: dict[str, int]
+    annotation_root: str = ""
+    shared_by_design: bool = False
+    without_image: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""
@@ -105,25 +130,28 @@ class DatasetReport:
         return (
             self.pixels != "none"
             and not self.unknown_splits
-            and not self.shared_images
+            and (self.shared_by_design or not self.shared_images)
             and self.repeated_ids.count == 0
             and all(split.counts != "differs" for split in splits)
             and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
             and (
                 self.pixels == "layout"
-                or (self.broken_segmentations.count == 0 and all(split.missing_images.count == 0 for split in splits))
+                or (
+                    self.broken_segmentations.count == 0
+                    and all(split.missing_images.count == split.known_missing for split in splits)
+                )
             )
         )
 
 
 def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Path | str | None = None) -> DatasetReport:
-    """Reads a data set in the REFER layout once and reports on every legal split of it.
+    """Reads a published data set and reports on every legal split of it.
 
     Args:
-        root: folder that holds ``<dataset>/`` and ``images/``.
+        root: folder that holds the data set in one of the layouts of `places`.
         dataset: name of the data set, as in ``splits.SPLITS``.
         split_by: who made the splits.
-        image_root: folder of the images, where it is not the one of the REFER layout.
+        image_root: folder of the images, where it is none that `places` knows.
 
     Returns:
         The report; faults of single entries are counted in it and raise nothing.
@@ -131,125 +159,141 @@ def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Pat
     Raises:
         DataError: where data set or way of splitting is unknown, or a file is missing, unsafe or broken.
     """
+    root = Path(root)
     legal = legal_splits(dataset, split_by)
-    folder = Path(root) / dataset
-    images_at = Path(image_root) if image_root is not None else image_folder(Path(root), dataset)
-    with collector_paused():
-        refs = read_refs(folder / f"refs({split_by}).p")
-        instances = read_instances(folder / "instances.json")
-    annotations: list[dict[str, Any]] = instances["annotations"]
-    image_of = {entry["id"]: entry["image_id"] for entry in annotations}
-    names: dict[int, Any] = {entry["id"]: entry.get("file_name") for entry in instances["images"]}
-    of_split: dict[str, list[dict[str, Any]]] = {split: [] for split in legal}
-    unknown: dict[str, None] = {}
-    for ref in refs:
-        if ref["split"] in of_split:
-            of_split[ref["split"]].append(ref)
-        else:
-            unknown[ref["split"]] = None
-    image_ids = {split: sorted({ref["image_id"] for ref in of_split[split]}) for split in legal}
-    at_hand = {
-        image_id: isinstance(names.get(image_id), str) and (images_at / names[image_id]).is_file()
-        for split in legal
-        for image_id in image_ids[split]
-    }
+    folder = annotation_folder(root, dataset, split_by)
+    kept = legal
+    if dataset == "phrasecut":  # a file a split, and nobody needs all of them
+        kept = tuple(split for split in legal if (folder / phrase_file(split)).is_file()) or legal
+    opened = {split: open_tables(root, dataset, split_by, split) for split in kept}
+    photos = given_photos(Path(image_root), dataset) if image_root is not None else None
+    for tables in opened.values():
+        photos = photos or tables.photos(root, dataset)
     reports = {
-        split: _check_split(dataset, split_by, split, of_split[split], image_of, names, at_hand) for split in legal
+        split: _check_split(dataset, split_by, split, opened[split], photos)
+        if split in opened
+        else _absent(dataset, split_by, split)
+        for split in legal
     }
-    occurrences = Counter(entry["id"] for entry in annotations)
+    stores = list({id(tables.objects.store): tables.objects for tables in opened.values()}.values())
+    labels = dict.fromkeys(label for tables in opened.values() for label in tables.referents.labels)
+    known = {label for tables in opened.values() for label in _labels_of(tables)}
+    broken = [str(id_) for objects in stores for id_ in objects.ids[objects.store["broken"]].tolist()]
+    repeated = [str(id_) for objects in stores for id_ in objects.store.notes["first_repeated"]]
     return DatasetReport(
         dataset=dataset,
         split_by=split_by,
         word_limit=word_limit(dataset),
-        pixels=_pixels(at_hand, instances),
-        image_root=str(images_at),
+        pixels=_pixels(reports.values(), opened.values()),
+        image_root=str((photos or usual_photos(root, dataset)).path),
         splits=reports,
-        unknown_splits=tuple(unknown),
-        annotations=len(annotations),
-        crowds=sum(bool(entry.get("iscrowd")) for entry in annotations),
-        without_segmentation=sum(entry.get("segmentation") is None for entry in annotations),
-        broken_segmentations=_faults(
-            [str(entry["id"]) for entry in annotations if _is_broken(entry.get("segmentation"))]
-        ),
-        repeated_ids=_faults([str(id_) for id_, count in occurrences.items() if count > 1]),
-        shared_images=_shared_images(image_ids),
+        unknown_splits=tuple(label for label in labels if label not in known),
+        annotations=sum(len(objects.ids) + objects.store.notes["homeless"] for objects in stores),
+        crowds=sum(int(objects.crowd.sum()) for objects in stores),
+        without_segmentation=sum(int((objects.store["segmentation_kinds"] == 0).sum()) for objects in stores),
+        broken_segmentations=_faults(broken),
+        repeated_ids=Faults(sum(objects.store.notes["repeated"] for objects in stores), tuple(repeated[:_NAMED])),
+        shared_images=_shared_images({split: _image_ids(tables) for split, tables in opened.items()}),
+        annotation_root=str(folder),
+        shared_by_design=(dataset, split_by) in SHARED_BY_DESIGN,
+        without_image=sum(objects.store.notes["homeless"] for objects in stores),
     )
 
 
-def _check_split(
-    dataset: str,
-    split_by: str,
-    split: str,
-    refs: Sequence[Mapping[str, Any]],
-    image_of: Mapping[int, int],
-    names: Mapping[int, Any],
-    at_hand: Mapping[int, bool],
-) -> SplitReport:
+def _absent(dataset: str, split_by: str, split: str) -> SplitReport:
+    published = published_counts(dataset, split_by, split)
+    return SplitReport(0, 0, 0, 0, 0, 0, published, "absent", _NO_FAULTS, _NO_FAULTS, _NO_FAULTS)
+
+
+def _check_split(dataset: str, split_by: str, split: str, tables: Tables, photos: PhotoFolder | None) -> SplitReport:
+    referents, refs = tables.referents, tables.refs
+    counts, targets = referents.sentence_counts()[refs], referents.target_counts()[refs]
+    texts, ids = referents.texts, referents.store["sentence_ids"]
     lengths: list[int] = []
     words: set[str] = set()
     wordless: list[str] = []
-    for ref in refs:
-        for sentence in ref["sentences"]:
-            parts = re.findall(WORD, sentence_text(sentence).lower())
+    for ref in refs.tolist():
+        for sentence in referents.sentences(ref):
+            parts = re.findall(WORD, texts[sentence].lower())
             lengths.append(len(parts))
             words.update(parts)
             if not parts:
-                wordless.append(f"sentence {sentence['sent_id']}")
+                wordless.append(f"sentence {int(ids[sentence])}")
+    wanted, store = set(refs.tolist()), referents.store
+    lost_images = [f"image {id_}" for ref, id_ in store.notes["lost_images"] if ref in wanted]
+    lost = [f"annotation {id_}" for ref, id_, _ in store.notes["lost_targets"] if ref in wanted]
+    numbers = tables.image_numbers().tolist()
+    missing = [
+        name or f"image {int(tables.objects.image_ids[number])}"
+        for number in numbers
+        for name in [tables.objects.file_names[number]]
+        if photos is None or not name or tables.objects.store["name_faults"][number] or not photos.has(name)
+    ]
     published = published_counts(dataset, split_by, split)
-    image_ids = sorted({ref["image_id"] for ref in refs})
-    limit = word_limit(dataset)
+    images = len(_image_ids(tables))
     return SplitReport(
         refs=len(refs),
         sentences=len(lengths),
-        images=len(image_ids),
+        images=images,
         words=len(words),
         longest=max(lengths, default=0),
-        over_limit=sum(length > limit for length in lengths),
+        over_limit=sum(length > word_limit(dataset) for length in lengths),
         published=published,
-        counts=_agreement(published, len(refs), len(lengths)),
-        missing_images=_faults([str(names.get(i) or f"image {i}") for i in image_ids if not at_hand[i]]),
-        missing_annotations=_faults(
-            [f"annotation {ref['ann_id']}" for ref in refs if image_of.get(ref["ann_id"]) != ref["image_id"]]
-        ),
+        counts=_agreement(published, Counts(len(refs), len(lengths), images)),
+        missing_images=_faults([*missing, *dict.fromkeys(lost_images)]),
+        missing_annotations=_faults(lost),
         wordless=_faults(wordless),
+        lengths=_percentiles(lengths),
+        over={str(limit): sum(length > limit for length in lengths) for limit in WORD_LIMITS},
+        several_targets=int(counts[targets > 1].sum()),
+        no_target=int(counts[targets == 0].sum()),
+        silent=int((counts == 0).sum()),
+        known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
     )
 
 
-def _agreement(published: Counts, refs: int, sentences: int) -> Agreement:
-    if refs == 0:
+def _percentiles(lengths: Sequence[int]) -> dict[str, int]:
+    if not lengths:
+        return {}
+    values = np.percentile(lengths, PERCENTILES, method="higher")
+    return {str(percentile): int(value) for percentile, value in zip(PERCENTILES, values, strict=True)}
+
+
+def _image_ids(tables: Tables) -> set[int]:
+    """Ids of the images of a split's referents, of those too that instances.json does not list."""
+    ids: NDArray[np.int64] = tables.objects.image_ids[tables.image_numbers()]
+    wanted = set(tables.refs.tolist())
+    return set(ids.tolist()) | {id_ for ref, id_ in tables.referents.store.notes["lost_images"] if ref in wanted}
+
+
+def _labels_of(tables: Tables) -> set[str]:
+    """What the file calls the split."""
+    numbers = np.unique(tables.referents.store["ref_labels"][tables.refs]).tolist()
+    return {tables.referents.labels[number] for number in numbers}
+
+
+def _agreement(published: Counts, found: Counts) -> Agreement:
+    if not found.refs:
         return "absent"
-    pairs = [(published.refs, refs), (published.sentences, sentences)]
-    known = [(expected, found) for expected, found in pairs if expected is not None]
+    pairs = [(getattr(published, name), getattr(found, name)) for name in ("refs", "sentences", "images")]
+    known = [(expected, here) for expected, here in pairs if expected is not None]
     if not known:
         return "unpublished"
-    return "agrees" if all(expected == found for expected, found in known) else "differs"
+    return "agrees" if all(expected == here for expected, here in known) else "differs"
 
 
-def _pixels(at_hand: Mapping[int, bool], instances: Mapping[str, Any]) -> Literal["photos", "layout", "none"]:
-    if any(at_hand.values()):
+def _pixels(reports: Iterable[SplitReport], opened: Iterable[Tables]) -> Literal["photos", "layout", "none"]:
+    if any(split.images > split.missing_images.count for split in reports):
         return "photos"
-    has_boxes = all(isinstance(entry.get("bbox"), list) for entry in instances["annotations"])
-    has_sizes = all(entry.get("height") and entry.get("width") for entry in instances["images"])
+    has_boxes = all(not np.isnan(tables.objects.boxes_A4).any() for tables in opened)
+    has_sizes = all((tables.objects.image_sizes > 0).all() for tables in opened)
     return "layout" if has_boxes and has_sizes else "none"
 
 
-def _is_broken(segmentation: Any) -> bool:
-    """Whether a segmentation is there and says nothing, or has a part that says nothing."""
-    if segmentation is None:
-        return False
-    parts = [segmentation] if isinstance(segmentation, dict) else segmentation
-    if not isinstance(parts, list) or not parts:
-        return True
-    return not all(
-        bool(part.get("counts") and part.get("size")) if isinstance(part, dict) else is_polygon(part) for part in parts
-    )
-
-
-def _shared_images(image_ids: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    shared = {
-        f"{first}/{second}": len(set(image_ids[first]) & set(image_ids[second]))
-        for first, second in combinations(image_ids, 2)
-    }
+def _shared_images(image_ids: dict[str, set[int]]) -> dict[str, int]:
+    """Images that two splits share; not those of two test splits, which teach a network nothing (RefCLEF's overlap)."""
+    pairs = [pair for pair in combinations(image_ids, 2) if not all(split.startswith("test") for split in pair)]
+    shared = {f"{one}/{other}": len(image_ids[one] & image_ids[other]) for one, other in pairs}
     return {pair: count for pair, count in shared.items() if count}
 
 

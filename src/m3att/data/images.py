@@ -5,13 +5,17 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from m3att.errors import ImageError
+
+Pixels = TypeVar("Pixels")
 
 MAX_PIXELS = 175_000_000
 """Largest image that is opened, a little below what Pillow itself refuses; as RGB it takes 525 MB."""
@@ -47,6 +51,26 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     Raises:
         ImageError: where the file is missing, empty, truncated, no image, or larger than ``MAX_PIXELS``.
     """
+    return _converted(path, to_rgb)
+
+
+def read_mask(path: Path | str) -> NDArray[np.bool_]:
+    """Reads a mask from an image file, as :func:`to_mask` describes.
+
+    Args:
+        path: the file.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        ImageError: where the file is missing, empty, truncated, no image, or a JPEG.
+    """
+    return _converted(path, to_mask)
+
+
+def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixels:
+    """Opens an image file, and makes one line of whatever is wrong with it."""
     try:
         # Our own limit stands below; Pillow's warning about a quarter of it would only be noise, its error is ours.
         with warnings.catch_warnings():
@@ -68,7 +92,9 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
                 f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS // 10**6} megapixels; shrink it first"
             )
         try:
-            return to_rgb(image)
+            return convert(image)
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from None
         except _DAMAGED as error:
             raise ImageError(f"{path}: damaged or cut short ({_reason(error)})") from None
 
@@ -90,6 +116,27 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         image = Image.alpha_composite(white, coloured)
     pixels_HWC = np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
     return pixels_HWC
+
+
+def to_mask(image: Image.Image) -> NDArray[np.bool_]:
+    """Turns an opened Pillow image into a mask: what is neither black (or number 0 of a palette) nor transparent.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        ImageError: where it is a JPEG, whose black is not quite black.
+    """
+    if image.format == "JPEG":
+        raise ImageError("a mask cannot be a JPEG, whose black is not quite black; save it as PNG")
+    image.load()
+    # A palette's numbers are labels, whatever colours they stand for.
+    if image.mode in _SIXTEEN_BIT or image.mode in ("1", "L", "F", "P"):
+        mask_HW: NDArray[np.bool_] = np.asarray(image) != 0
+        return mask_HW
+    pixels_HWC = np.asarray(image.convert("RGBA"))
+    mask_HW = pixels_HWC[:, :, :3].any(axis=2) & (pixels_HWC[:, :, 3] > 0)
+    return mask_HW
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

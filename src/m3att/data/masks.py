@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from m3att.errors import DataError
 
-_FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
+FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
@@ -43,7 +43,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[n
     if not polygons:
         raise DataError("the segmentation has no polygon of three or more points")
     codes = coco_mask.frPyObjects([np.asarray(p, dtype=np.float64).tolist() for p in polygons], height, width)
-    return _to_bool(coco_mask.merge(codes))
+    return _drawn(coco_mask.merge(codes))
 
 
 def is_polygon(polygon: Any) -> bool:
@@ -56,7 +56,7 @@ def is_polygon(polygon: Any) -> bool:
         coordinates.ndim == 1
         and len(coordinates) >= 6
         and len(coordinates) % 2 == 0
-        and bool((np.abs(coordinates) <= _FARTHEST).all())  # false for NaN too
+        and bool((np.abs(coordinates) <= FARTHEST).all())  # false for NaN too
     )
 
 
@@ -135,5 +135,47 @@ def _compressed_length(packed: bytes) -> int:
 
 
 def _to_bool(code: Any) -> NDArray[np.bool_]:
-    decoded: NDArray[np.bool_] = np.ascontiguousarray(coco_mask.decode(code)).astype(np.bool_)
+    decoded: NDArray[np.bool_] = np.ascontiguousarray(coco_mask.decode(code)).view(np.bool_)
     return decoded
+
+
+def _drawn(code: Any) -> NDArray[np.bool_]:
+    """Draws run lengths of pycocotools' own making, and only the columns that they reach: most objects are small."""
+    height, width = code["size"]
+    left, columns = (round(float(side)) for side in coco_mask.toBbox(code)[[0, 2]])
+    mask_HW = np.zeros((height, width), dtype=np.bool_)
+    if columns:
+        counts = _without_margins(code["counts"], left * height, (width - left - columns) * height)
+        mask_HW[:, left : left + columns] = coco_mask.decode({"size": [height, columns], "counts": counts})
+    return mask_HW
+
+
+def _without_margins(packed: bytes, before: int, behind: int) -> bytes:
+    """Shortens the first and the last of compressed run lengths, which are both of nothing where they are shortened.
+
+    The first is no base of any difference, and the last only has one, so the others stand as they are.
+    """
+    if before:
+        stop = next(place for place, byte in enumerate(packed) if not (byte - 48) & 0x20) + 1
+        packed = _pack_number(_unpack_number(packed[:stop]) - before) + packed[stop:]
+    if behind:
+        start = len(packed) - 1
+        while start > 0 and (packed[start - 1] - 48) & 0x20:
+            start -= 1
+        packed = packed[:start] + _pack_number(_unpack_number(packed[start:]) - behind)
+    return packed
+
+
+def _unpack_number(packed: bytes) -> int:
+    value = sum(((byte - 48) & 0x1F) << (5 * place) for place, byte in enumerate(packed))
+    return value - (1 << (5 * len(packed))) if (packed[-1] - 48) & 0x10 else value
+
+
+def _pack_number(value: int) -> bytes:
+    packed = bytearray()
+    while True:
+        chunk, value = value & 0x1F, value >> 5
+        if value == (-1 if chunk & 0x10 else 0):
+            packed.append(chunk + 48)
+            return bytes(packed)
+        packed.append(chunk + 0x20 + 48)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
+from m3att.data.custom import CustomSource, open_coco, open_jsonl
+from m3att.data.faults import Fault
+from m3att.data.hub import open_hub
 from m3att.data.refer import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
@@ -15,6 +19,9 @@ from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.splits import default_split_by
 from m3att.errors import ConfigError
+
+OWN: dict[str, Callable[[Path, str], CustomSource]] = {"jsonl": open_jsonl, "coco": open_coco, "hf": open_hub}
+"""How to open data of one's own, by the name that `data.dataset` gives them."""
 
 ENDLESS = 10**9  # images of a ShapeRef split that no run comes to the end of
 DRAWN_IMAGES = 500  # images of a drawn split that is scored, where the settings do not say how many
@@ -76,7 +83,7 @@ class MixedSource:
             yield from source.texts()
 
 
-def open_source(data: DataConfig, split: str, training: bool = False, categories: bool = False) -> Source:
+def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
     """The images of one split.
 
     Args:
@@ -84,23 +91,26 @@ def open_source(data: DataConfig, split: str, training: bool = False, categories
         split: train, val, testA, ...
         training: draw ShapeRef without end where there is neither a root nor a number of images, and let a mixture
             that names a data set twice give it twice the weight; what is scored is scored once.
-        categories: the maps of categories will be read too, which takes the outlines of all annotated objects.
 
     Raises:
         DataError: where the data are missing or broken, or the split is not legal.
         ConfigError: where a data set that cannot be drawn has no root.
     """
     names = [name.strip() for name in data.dataset.split(",")]
-    opened = {name: open_one(data, name, split, training, categories) for name in dict.fromkeys(names)}
+    opened = {name: open_one(data, name, split, training) for name in dict.fromkeys(names)}
     sources = [opened[name] for name in names] if training else list(opened.values())
     return sources[0] if len(sources) == 1 else MixedSource(sources)
 
 
-def open_one(data: DataConfig, name: str, split: str, training: bool, categories: bool) -> Source:
+def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     """One data set of a mixture; see open_source."""
+    if name in OWN:
+        if data.root is None:
+            raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
+        return OWN[name](Path(data.root), split)
     if data.root is not None:
         split_by = data.split_by or default_split_by(name)
-        return ReferSource(data.root, name, split_by, split, data.pixels, every_object=categories)
+        return ReferSource(data.root, name, split_by, split, data.pixels)
     if name in VARIANTS:
         return ShapeRefSource(name, split, data.images or (ENDLESS if training else DRAWN_IMAGES), data.seed)
     raise ConfigError(f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn")
@@ -110,4 +120,13 @@ def pixel_source(source: Source) -> str:
     """What reports call the pixels: photos, layout or drawn."""
     if isinstance(source, MixedSource):
         return "+".join(dict.fromkeys(pixel_source(part) for part in source.sources))
+    if isinstance(source, CustomSource):
+        return "photos"
     return source.pixels if isinstance(source, ReferSource) and source.dataset not in VARIANTS else "drawn"
+
+
+def opening_faults(source: Source) -> tuple[Fault, ...]:
+    """Entries that a source had to leave out when its files were opened."""
+    if isinstance(source, MixedSource):
+        return tuple(fault for part in source.sources for fault in opening_faults(part))
+    return source.faults if isinstance(source, CustomSource) else ()

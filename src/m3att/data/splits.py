@@ -14,39 +14,74 @@ class Counts:
     Args:
         refs: number of referents.
         sentences: number of expressions.
+        images: number of images that carry one.
     """
 
     refs: int | None = None
     sentences: int | None = None
+    images: int | None = None
 
 
 _UNKNOWN = Counts()
 _UNC = ("train", "val", "testA", "testB")
 
-# (dataset, split_by) -> split -> published counts
+# (dataset, split_by) -> split -> published counts. Sources: referents and images of RefCOCO, + and g are those that
+# TensorFlow Datasets states for the refer toolbox's files; the sentences of UNC and UMD splits those that papers since
+# MAttNet state (UMD's add up to its authors' 85,408 and 9,602); gRefCOCO's add up to the 259,859 that its authors
+# confirm for the file they publish; PhraseCut's stand in its README, which counts miniv's 100 images and 821 phrases as
+# val's, while the file of val leaves them out.
 SPLITS: dict[tuple[str, str], dict[str, Counts]] = {
     ("refcoco", "unc"): {
-        "train": Counts(42404, 120624),
-        "val": Counts(3811, 10834),
-        "testA": Counts(1975, 5657),
-        "testB": Counts(1810, 5095),
+        "train": Counts(42404, 120624, 16994),
+        "val": Counts(3811, 10834, 1500),
+        "testA": Counts(1975, 5657, 750),
+        "testB": Counts(1810, 5095, 750),
     },
-    ("refcoco", "google"): {"train": _UNKNOWN, "val": _UNKNOWN, "test": _UNKNOWN},
+    ("refcoco", "google"): {
+        "train": Counts(40000, None, 19213),
+        "val": Counts(5000, None, 4559),
+        "test": Counts(5000, None, 4527),
+    },
     ("refcoco+", "unc"): {
-        "train": Counts(42278, 120191),
-        "val": Counts(3805, 10758),
-        "testA": Counts(1975, 5726),
-        "testB": Counts(1798, 4889),
+        "train": Counts(42278, 120191, 16992),
+        "val": Counts(3805, 10758, 1500),
+        "testA": Counts(1975, 5726, 750),
+        "testB": Counts(1798, 4889, 750),
     },
     ("refcoco+", "google"): {"train": _UNKNOWN, "val": _UNKNOWN, "test": _UNKNOWN},
-    ("refcocog", "umd"): {"train": Counts(42226), "val": Counts(2573), "test": Counts(5023)},
-    ("refcocog", "google"): {"train": Counts(44822), "val": Counts(5000)},
+    ("refcocog", "umd"): {
+        "train": Counts(42226, 80512, 21899),
+        "val": Counts(2573, 4896, 1300),
+        "test": Counts(5023, 9602, 2600),
+    },
+    ("refcocog", "google"): {"train": Counts(44822, 85474, 24698), "val": Counts(5000, 9536, 4650)},
     ("refclef", "unc"): dict.fromkeys(("train", "val", "testA", "testB", "testC"), _UNKNOWN),
     ("refclef", "berkeley"): dict.fromkeys(("train", "val", "test"), _UNKNOWN),
+    ("grefcoco", "unc"): {
+        "train": Counts(None, 209344),
+        "val": Counts(None, 16870),
+        "testA": Counts(None, 18712),
+        "testB": Counts(None, 14933),
+    },
+    ("phrasecut", "official"): {
+        "train": Counts(310816, 310816, 71746),
+        "val": Counts(19495, 19495, 2871),
+        "test": Counts(14354, 14354, 2545),
+        "miniv": Counts(821, 821, 100),
+    },
+    ("mix", "union"): dict.fromkeys(("train", "val"), _UNKNOWN),  # what `m3att data mix` writes
+    ("custom", "own"): dict.fromkeys(("train", "val", "test", "testA", "testB"), _UNKNOWN),  # and `data convert`
     ("shaperef", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
     ("shaperef+", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
     ("shaperefg", "unc"): dict.fromkeys(_UNC, _UNKNOWN),
 }
+
+
+# Whoever made these divided the objects and not the images between train and the rest.
+SHARED_BY_DESIGN = frozenset({("refcoco", "google"), ("refcoco+", "google"), ("refcocog", "google")})
+
+# Photos that MCN, VLT and their heirs leave out since OpenCV cannot open them; 19579.jpg is a GIF under another name.
+KNOWN_MISSING = {"refclef": ("17975.jpg", "19575.jpg", "19579.jpg")}
 
 
 def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:

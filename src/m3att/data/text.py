@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
 from torch import Tensor
 
 from m3att.errors import ExpressionError, ModelError
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
+START, END = "[CLS]", "[SEP]"
+# How RoBERTa and its kin write them; no other spelling occurs in BERT-like encoders.
+PADDINGS, UNKNOWNS = (PADDING, "<pad>"), (UNKNOWN, "<unk>")
 WORD = r"\w+(?:['’]\w+)?"
 
 
@@ -38,15 +41,17 @@ class Tokenizer:
     """Reads a tokenizer file and turns expressions into word ids.
 
     Args:
-        tokenizer: what the file holds; its vocabulary has ``[PAD]`` and ``[UNK]``.
-        word_limit: most words of an expression; what is longer is cut, and counted.
+        tokenizer: what the file holds; its vocabulary has ``[PAD]`` and ``[UNK]``, or ``<pad>`` and ``<unk>``.
+        word_limit: most words of an expression, word pieces where the tokenizer splits words; what is longer is cut,
+            and counted.
     """
 
     def __init__(self, tokenizer: FastTokenizer, word_limit: int) -> None:
         self.tokenizer, self.word_limit = tokenizer, word_limit
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        padding, unknown = tokenizer.token_to_id(PADDING), tokenizer.token_to_id(UNKNOWN)
+        tokenizer.encode_special_tokens = True  # "[SEP]" in an expression is text that somebody wrote
+        padding, unknown = (first_id(tokenizer, names) for names in (PADDINGS, UNKNOWNS))
         if padding is None or unknown is None:
             raise ModelError(f"the tokenizer file has no {PADDING} or no {UNKNOWN}: it is not one of this project")
         self.padding_id: int = padding
@@ -68,20 +73,43 @@ class Tokenizer:
         return cls(tokenizer, word_limit)
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], word_limit: int, minimum: int = 1) -> Tokenizer:
-        """A tokenizer of whole words: all that occur at least ``minimum`` times, most frequent first."""
+    def from_texts(cls, texts: Iterable[str], word_limit: int, minimum: int = 1, framed: bool = False) -> Tokenizer:
+        """A tokenizer of whole words.
+
+        Args:
+            texts: expressions; all words that occur often enough enter, most frequent first.
+            word_limit: see Tokenizer.
+            minimum: times that a word must occur.
+            framed: have a start and an end, as an encoder that reads [CLS] and [SEP] needs.
+        """
+        special = (PADDING, UNKNOWN, START, END) if framed else (PADDING, UNKNOWN)
         tokenizer = word_tokenizer({PADDING: 0, UNKNOWN: 1})
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(split_words(tokenizer, encodable(text)))
         words = sorted((word for word, count in counts.items() if count >= minimum), key=lambda w: (-counts[w], w))
-        vocabulary = {word: number for number, word in enumerate((PADDING, UNKNOWN, *words))}
-        return cls(word_tokenizer(vocabulary), word_limit)
+        vocabulary = {word: number for number, word in enumerate((*special, *words))}
+        made = word_tokenizer(vocabulary)
+        if framed:
+            made.post_processor = processors.BertProcessing((END, vocabulary[END]), (START, vocabulary[START]))
+        return cls(made, word_limit)
 
     @property
     def size(self) -> int:
         """Words of the vocabulary, padding and unknown included."""
         return int(self.tokenizer.get_vocab_size())
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Ids of the start and the end that an encoder reads around an expression; they are not part of `Words`.
+
+        Raises:
+            ModelError: where the tokenizer puts anything else around it.
+        """
+        ids = self.tokenizer.encode("", add_special_tokens=True).ids
+        if len(ids) != 2:
+            raise ModelError(f"the tokenizer puts {len(ids)} marks around an expression, where BERT's puts two")
+        return ids[0], ids[1]
 
     def save(self, path: Path) -> None:
         """Write the tokenizer file."""
@@ -93,7 +121,7 @@ class Tokenizer:
         Raises:
             ExpressionError: where one holds no word at all.
         """
-        encodings = self.tokenizer.encode_batch([encodable(text) for text in expressions])
+        encodings = self.tokenizer.encode_batch([encodable(text) for text in expressions], add_special_tokens=False)
         rows = [encoding.ids[: self.word_limit] for encoding in encodings]
         for text, row in zip(expressions, rows, strict=True):
             if not row:
@@ -109,13 +137,18 @@ class Tokenizer:
 
     def unknown_words(self, expression: str) -> tuple[str, ...]:
         """The words of an expression that the vocabulary does not have, as they stand in it."""
-        encoding = self.tokenizer.encode(encodable(expression))
+        encoding = self.tokenizer.encode(encodable(expression), add_special_tokens=False)
         spans = zip(encoding.ids, encoding.offsets, strict=True)
         return tuple(expression[start:end] for number, (start, end) in spans if number == self.unknown_id)
 
     def count_words(self, expression: str) -> int:
         """Words of an expression, before the limit."""
-        return len(self.tokenizer.encode(encodable(expression)).ids)
+        return len(self.tokenizer.encode(encodable(expression), add_special_tokens=False).ids)
+
+
+def first_id(tokenizer: FastTokenizer, names: Sequence[str]) -> int | None:
+    """Id of the first of some words that the vocabulary has."""
+    return next((found for name in names if (found := tokenizer.token_to_id(name)) is not None), None)
 
 
 def word_tokenizer(vocabulary: dict[str, int]) -> FastTokenizer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from m3att.data.sample import Sample
 
 GREY = 128  # what surrounds a letterboxed image
+LARGE_BOX = 0.2  # share of the image from which on a mask is shrunk faster whole than by its box
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,14 @@ class Resize:
 
     def mask(self, mask_HW: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """A mask in the square, as coverage in [0, 255]."""
-        return self.place(mask_HW.astype(np.uint8) * 255, 0)
+        top, left, height, width = self.content
+        box_area = math.prod(cv2.boundingRect(mask_HW.view(np.uint8))[2:])
+        shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
+        if not shrinks or box_area > LARGE_BOX * mask_HW.size:
+            return self.place(mask_HW.astype(np.uint8) * 255, 0)
+        square = np.zeros((self.size, self.size), dtype=np.uint8)
+        square[top : top + height, left : left + width] = shrink_mask(mask_HW, height, width)
+        return square
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image."""
@@ -95,6 +104,52 @@ class Resize:
         Evaluation and use both make their masks of this, by a threshold, so that what is scored is what one gets.
         """
         return torch.sigmoid(self.invert(mask_logits_NHW))
+
+
+def shrink_mask(mask_HW: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint8]:
+    """A smaller mask, each pixel the share of its area that the mask covers, in [0, 255].
+
+    What INTER_AREA gives, to a rounding; but only the box around the mask is worked on, which is most of the time a
+    small part of the image, so that it takes a fraction of the time.
+
+    Args:
+        mask_HW: (H, W).
+        height: of the result, at most H.
+        width: of the result, at most W.
+    """
+    shares_HW = np.zeros((height, width), dtype=np.uint8)
+    left, top, box_width, box_height = cv2.boundingRect(mask_HW.view(np.uint8))
+    if box_width == 0:
+        return shares_HW
+    sums_HW = cv2.integral(mask_HW[top : top + box_height, left : left + box_width].view(np.uint8))
+    first_row, at_rows_HW = sums_at_cuts(sums_HW, top, mask_HW.shape[0] / height, height)
+    first_column, at_cuts_WH = sums_at_cuts(at_rows_HW.T, left, mask_HW.shape[1] / width, width)
+    covered_HW = np.diff(np.diff(at_cuts_WH, axis=0), axis=1).T
+    part_HW = np.rint(covered_HW * (255 * height * width / mask_HW.size)).astype(np.uint8)
+    shares_HW[first_row : first_row + part_HW.shape[0], first_column : first_column + part_HW.shape[1]] = part_HW
+    return shares_HW
+
+
+def sums_at_cuts(sums_HW: NDArray[Any], start: int, step: float, after: int) -> tuple[int, NDArray[np.float64]]:
+    """Running sums over rows, read where the larger pixels of the smaller picture begin and end.
+
+    Between two rows a running sum is a line, so what lies on a cut is shared between both sides.
+
+    Args:
+        sums_HW: sums over all rows above, from zero on.
+        start: number of the first row in the whole picture; above it and below the last there is nothing.
+        step: rows of the whole picture to one of the smaller.
+        after: rows of the smaller one.
+
+    Returns:
+        The first row of the smaller one that is not empty, and the sums at its upper edge and at all edges below it.
+    """
+    rows = len(sums_HW) - 1
+    first, last = int(start / step), min(after, math.ceil((start + rows) / step))
+    cuts = np.clip(np.arange(first, last + 1) * step - start, 0, rows)
+    whole = np.minimum(cuts.astype(np.int64), rows - 1)
+    share = (cuts - whole)[:, None]
+    return first, sums_HW[whole] * (1 - share) + sums_HW[whole + 1] * share
 
 
 MIRRORED = {

@@ -1,26 +1,31 @@
-"""Scores a network, or a floor, on a source: exact inverse of the resize, integer counts, the field's figures."""
+"""Scores a network, or a floor, on a source: each image encoded once, each protocol's masks, integer counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
-from m3att.data.batch import Batch, BatchReader, evaluation_batches
-from m3att.data.open import MixedSource, pixel_source
+from m3att.data.batch import Batch, BatchReader, Group, evaluation_batches
+from m3att.data.custom import CustomSource
+from m3att.data.faults import FaultLog, find_readable
+from m3att.data.open import MixedSource, opening_faults, pixel_source
 from m3att.data.refer import ReferSource
+from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
-from m3att.errors import ConfigError
-from m3att.metrics import MaskCounts, Scores, count_masks
+from m3att.engine.compare import compare, compare_masks
+from m3att.errors import ConfigError, DataError, ImageError
+from m3att.metrics import Expression, MaskCounts, Scores
 from m3att.model.network import M3AttNet
+from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
 
 REPORTED_THRESHOLDS = (0.35, 0.5)
 Progress = Callable[[int, int], None]  # expressions or images done, of how many batches
@@ -51,7 +56,11 @@ def evaluate(
         progress: called after each batch with its number and how many there are.
 
     Returns:
-        Counts at 0.35, 0.5 and the configured threshold.
+        Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
+        What could not be read is in no count, and named in ``left_out``.
+
+    Raises:
+        DataError: where more cannot be read than ``data.fault_limit`` allows.
     """
     device = device or torch.device("cpu")
     batches = evaluation_batches(source, config.batch_size, data.images)
@@ -61,75 +70,101 @@ def evaluate(
     loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers, generator=chance)
     if workers:
         cv2.setNumThreads(0)  # a reading process forked beside OpenCV's own threads would hang
-    thresholds = sorted({*REPORTED_THRESHOLDS, config.threshold})
-    counts = {threshold: MaskCounts() for threshold in thresholds}
-    cut, training = 0, network.training
+    scores = no_scores(source, data, config)
+    training = network.training
     network.eval()
+    cut, faults = 0, FaultLog(data.fault_limit)
+    faults.add(opening_faults(source))
     with torch.inference_mode():
         for number, batch in enumerate(loader, start=1):
-            moved = batch.to(device)
-            output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
-            score_batch(output.mask_logits_NHW.float().cpu(), batch, config, counts)
-            cut += batch.cut
+            faults.add(batch.faults)
+            faults.check()
+            if batch.groups:
+                moved = batch.to(device)
+                output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
+                score_batch(output.mask_logits_NHW.float().cpu(), batch, source, scores)
+                cut += batch.cut
             if progress is not None:
                 progress(number, len(batches))
     network.train(training)
-    return Scores(counts, config.threshold, about(source, data, config, batches) | {"cut_expressions": cut})
+    return replace(scores, cut=cut, left_out=tuple(faults.faults))
 
 
-def score_batch(
-    mask_logits_NHW: torch.Tensor, batch: Batch, config: EvaluateConfig, counts: dict[float, MaskCounts]
-) -> None:
-    """Add one batch's masks to the counts, image by image, at the resolution that the protocol names."""
-    for number, (sample, resize) in enumerate(zip(batch.samples, batch.resizes, strict=True)):
-        chosen = batch.image_index_N == number
-        logits_nHW = mask_logits_NHW[chosen]
-        if config.protocol == "original":
-            probability_nHW = resize.probability(logits_nHW).numpy()
-            truth_nHW = sample.masks_MHW[list(sample.mask_index_N)]
-        else:
-            size = (resize.size, resize.size)
-            enlarged = F.interpolate(logits_nHW.unsqueeze(1), size=size, mode="bilinear", align_corners=False)
-            probability_nHW = enlarged.squeeze(1).sigmoid().numpy()
-            truth_nHW = batch.masks_MHW[batch.mask_index_N[chosen]].numpy() >= 128
-        for threshold, counted in counts.items():
-            count_masks(probability_nHW > threshold, truth_nHW, sample.skills, counted)
+def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:
+    """Scores to add to: under the protocols that are asked for, and under `original` at every reported threshold."""
+    original = replace(ORIGINAL, threshold=config.threshold)
+    asked = tuple(original if protocol == ORIGINAL else protocol for protocol in chosen_protocols(config.protocol))
+    beside = tuple(dict.fromkeys((original, *asked)))
+    thresholds = (replace(ORIGINAL, threshold=threshold) for threshold in REPORTED_THRESHOLDS)
+    counts = {protocol: MaskCounts() for protocol in (*beside, *thresholds)}
+    return Scores(counts, asked[0], beside, [], about(source, data))
+
+
+def score_batch(mask_logits_NHW: torch.Tensor, batch: Batch, source: Source, scores: Scores) -> None:
+    """Add one batch's masks to the scores, image by image."""
+    for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
+        logits_nHW = mask_logits_NHW[batch.image_index_N == number]
+        compare(logits_nHW, sample.masks_MHW, np.array(sample.mask_index_N), resize, scores.counts)
+        scores.expressions.extend(expressions_of(sample, group, source, scores.beside))
+
+
+def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequence[Protocol]) -> Iterator[Expression]:
+    """What is known of an image's expressions, in their order."""
+    targets = [bool(mask_HW.any()) for mask_HW in sample.masks_MHW]
+    positions = group.positions or ()
+    # A drawn source draws the scene again to tell its referents, so it is asked only where that counts.
+    asked = any(protocol.sentences == "first" for protocol in protocols)
+    firsts = {position for position, *_ in source.expression_groups(group.image)} if asked else set(positions)
+    for position, row, skills in zip(positions, sample.mask_index_N, sample.skills, strict=True):
+        yield Expression(group.image, skills, position in firsts, targets[row])
 
 
 def evaluate_largest(
-    source: Source, config: EvaluateConfig, data: DataConfig, progress: Progress | None = None
+    source: Source,
+    inputs: InputConfig,
+    config: EvaluateConfig,
+    data: DataConfig,
+    progress: Progress | None = None,
 ) -> Scores:
     """The floor of a guess without language: every expression of an image gets the mask of its largest object.
 
     Raises:
         ConfigError: where the source does not know the objects that no expression names.
     """
-    if not isinstance(source, ReferSource):
-        raise ConfigError("the largest-object floor needs a data set with annotations: give --data.root")
-    counted = MaskCounts()
-    batches = evaluation_batches(source, 10**9, data.images)
-    groups = [group for batch in batches for group in batch]
+    lacking = isinstance(source, CustomSource) and not source.every_object
+    if lacking or not isinstance(source, ReferSource | CustomSource):
+        raise ConfigError("the largest-object floor needs a data set with annotations of all objects: give --data.root")
+    scores = no_scores(source, data, config)
+    groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
+    faults = FaultLog(data.fault_limit)
     for number, group in enumerate(groups, start=1):
-        sample = source.read(group.image, group.positions)
+        try:
+            sample = source.read(group.image, group.positions)
+        except (DataError, ImageError) as error:
+            good, found = find_readable(source, group.image, group.positions or (), error)
+            faults.add(found)
+            faults.check()
+            if not good:
+                continue
+            group = replace(group, positions=good)
+            sample = source.read(group.image, good)
         truth_NHW = sample.masks_MHW[list(sample.mask_index_N)]
         largest_NHW: NDArray[np.bool_] = np.broadcast_to(source.read_largest(group.image), truth_NHW.shape)
-        count_masks(largest_NHW, truth_NHW, sample.skills, counted)
+        compare_masks(largest_NHW, truth_NHW, inputs.size, scores.counts)
+        scores.expressions.extend(expressions_of(sample, group, source, scores.beside))
         if progress is not None:
             progress(number, len(groups))
-    counts = {threshold: counted for threshold in {*REPORTED_THRESHOLDS, config.threshold}}
-    return Scores(counts, config.threshold, about(source, data, config, batches) | {"floor": "largest"})
+    return replace(scores, about={**scores.about, "floor": "largest"}, left_out=tuple(faults.faults))
 
 
-def about(source: Source, data: DataConfig, config: EvaluateConfig, batches: list[Any]) -> dict[str, Any]:
+def about(source: Source, data: DataConfig) -> dict[str, Any]:
     """Facts that a report needs beside the figures."""
     split_by = source.split_by if isinstance(source, ReferSource) else data.split_by
     return {
         "dataset": ",".join(dict.fromkeys(name.strip() for name in data.dataset.split(","))),
         "split_by": split_by,
-        "split": data.split,
-        "protocol": config.protocol,
+        "split": "everything" if isinstance(source, CustomSource) and not source.stated_split else data.split,
         "pixels": pixel_source(source),
-        "images": len({group.image for batch in batches for group in batch}),
         "same_words": data.same_words,
         "mixed": isinstance(source, MixedSource),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -10,21 +11,36 @@ from torch import nn
 from m3att.config import TrainConfig
 
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
-TRAPEZOID_FALL = 0.3  # share of the steps over which a trapezoid falls
 
 
-def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW; weight decay touches matrices and kernels only, never norms, biases and word vectors."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+def build_optimizer(
+    network: nn.Module, config: TrainConfig, pretrained: Sequence[nn.Module] = ()
+) -> torch.optim.Optimizer:
+    """Adam or AdamW over weights that want a gradient.
+
+    Weight decay touches matrices and kernels only, never norms, biases and word vectors. A group's ``share`` is its
+    learning rate as a share of the others'.
+
+    Args:
+        network: its weights.
+        config: kind, decay and rates.
+        pretrained: parts of the network that learn at ``pretrained_rate``.
+    """
+    slow = {id(weight) for part in pretrained for weight in part.parameters()}
+    groups: dict[bool, tuple[list[nn.Parameter], list[nn.Parameter]]] = {False: ([], []), True: ([], [])}
     for module in network.modules():
         for name, weight in module.named_parameters(recurse=False):
             if weight.requires_grad:
                 plain = weight.ndim < 2 or name.startswith("bias") or isinstance(module, nn.Embedding)
-                (free if plain else decayed).append(weight)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+                groups[id(weight) in slow][plain].append(weight)
+    options = [
+        {"params": weights, "weight_decay": decay, "lr": config.learning_rate * share, "share": share}
+        for is_slow, share in ((False, 1.0), (True, config.pretrained_rate))
+        for weights, decay in zip(groups[is_slow], (config.weight_decay, 0.0), strict=True)
+        if weights or not is_slow
+    ]
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.learning_rate, fused=True)
+    return kind(options, lr=config.learning_rate, fused=True)
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
@@ -35,7 +51,7 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
         progress = (step - config.warmup) / max(1, steps - config.warmup)
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
     if config.schedule == "trapezoid":
-        return config.learning_rate * min(1.0, (steps - step) / (TRAPEZOID_FALL * steps))
+        return config.learning_rate * min(1.0, (steps - step) / (config.fall * steps))
     if config.schedule == "step":
         return config.learning_rate * 0.1 ** sum(step >= at * steps for at in STEP_DECAY_AT)
     return config.learning_rate

@@ -18,28 +18,30 @@ from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader, EndlessOrder, Group, TrainingOrder
-from m3att.data.open import ENDLESS, open_source
+from m3att.data.open import ENDLESS, open_source, opening_faults
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
 from m3att.engine.evaluate import evaluate
+from m3att.engine.faults import RunFaults
 from m3att.engine.optim import build_optimizer, learning_rate_at
-from m3att.errors import ConfigError, ModelError
+from m3att.engine.setup import METRICS, run_architectures, run_tokenizer, start_folder, start_from
+from m3att.errors import ConfigError, DataError, DivergedError
 from m3att.losses import Losses, category_loss, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import TOKENIZER, TRAINING_ONLY, choose_device, find_model, load_model, replace_file, save_model
-from m3att.settings import config_to_yaml
+from m3att.pretrained import choose_device, replace_file, save_model
+from m3att.weights.start import fill_pretrained, pretrained_parts
 
-METRICS = "metrics.jsonl"
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
 
 
 def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", report: Report | None = None) -> Path:
     """Train, validate and save.
 
-    The run folder holds ``config.yaml``, ``tokenizer.json``, ``metrics.jsonl``, ``tensorboard/``, the checkpoint, and
-    two model folders: ``best`` by validated mean IoU, and ``last``.
+    The run folder holds ``config.yaml``, ``tokenizer.json``, ``metrics.jsonl``, ``faults.jsonl`` where anything of the
+    data could not be read, ``tensorboard/``, the checkpoint, and two model folders: ``best`` by validated mean IoU, and
+    ``last``.
 
     Args:
         config: the run.
@@ -53,7 +55,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
 
     Raises:
         ConfigError: where the folder holds another run, or the settings do not fit each other.
-        ModelError: where the loss stops being a number, or the checkpoint does not fit.
+        DivergedError: where the loss stops being a number.
+        ModelError: where the checkpoint does not fit.
     """
     if not resume and (out / CHECKPOINT).exists():
         raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
@@ -63,27 +66,32 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
-    source = open_source(config.data, "train", training=True, categories=settings.category_weight > 0)
+    source = open_source(config.data, "train", training=True)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
     tokenizer = run_tokenizer(config, source, out, resume)
     categories = len(source.category_names) + 1 if settings.category_weight > 0 else 0
-    network = build_network(config.model, config.input.size, tokenizer.size, categories)
+    architectures = run_architectures(config, tokenizer, out, resume)
+    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if settings.init is not None and not resume:
         start_from(network, settings.init)
+    elif not resume:
+        fill_pretrained(network, tokenizer, config.model)
     network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(network, settings)
+    optimizer = build_optimizer(network, settings, pretrained_parts(network, config.model))
     position = load_checkpoint(out, network, optimizer) if resume else Position()
     if resume:
         drop_later_lines(out / METRICS, position.step)
     else:
-        start_folder(out, config, tokenizer)
+        start_folder(out, config, tokenizer, network)
+    faults = RunFaults(out, config.data.fault_limit)
+    faults.note(opening_faults(source))
     steps = count_steps(config, source)
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.monotonic() - position.seconds
     network.train()
     with SummaryWriter(str(out / "tensorboard"), purge_step=position.step + 1) as board:
-        for batch, following in batches(config, source, tokenizer, position, steps):
+        for batch, following in batches(config, source, tokenizer, position, steps, faults):
             rate = learning_rate_at(position.step, steps, settings)
             losses, norm = train_step(forward, network, optimizer, batch.to(device), config, rate)
             position = replace(
@@ -155,7 +163,7 @@ def train_step(
         settings.category_weight,
     )
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
@@ -164,9 +172,20 @@ def train_step(
 
 
 def batches(
-    config: RunConfig, source: Source, tokenizer: Tokenizer, position: Position, steps: int
+    config: RunConfig,
+    source: Source,
+    tokenizer: Tokenizer,
+    position: Position,
+    steps: int,
+    faults: RunFaults,
 ) -> Iterator[tuple[Batch, tuple[int, int]]]:
-    """The batches from a position to the last step, each with the (epoch, batch) that follows it."""
+    """The batches from a position to the last step, each with the (epoch, batch) that follows it.
+
+    A batch of which nothing can be read is no step: it is passed over, and would be again when the run goes on.
+
+    Raises:
+        DataError: where nothing of an epoch can be read, or faults are more than the run allows.
+    """
     settings, data = config.train, config.data
     step, epoch, start = position.step, position.epoch, position.batch
     while step < steps:
@@ -191,10 +210,15 @@ def batches(
             # Its own, so that making a loader, as each epoch and each --resume does, shifts no dropout.
             generator=torch.Generator(),
         )
+        begun, first = step, start
         for number, batch in enumerate(loader, start=start + 1):
-            step += 1
+            faults.note(batch.faults)
             following = (epoch, number) if number < length else (epoch + 1, 0)
-            yield batch, following
+            if batch.groups:
+                step += 1
+                yield batch, following
+        if step == begun and first == 0 and following[1] == 0:
+            raise DataError(f"no image of the training split can be read; {faults.path} names the faults")
         epoch, start = following
 
 
@@ -218,38 +242,6 @@ def count_steps(config: RunConfig, source: Source) -> int:
     return max(1, round(settings.epochs * len(first)))
 
 
-def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) -> Tokenizer:
-    """The run's own tokenizer when it goes on, that of the model it starts from, or one of the split's words."""
-    if resume:
-        return Tokenizer.from_file(out / "tokenizer.json", config.model.word_limit)
-    if config.train.init is not None:
-        return Tokenizer.from_file(find_model(config.train.init) / TOKENIZER, config.model.word_limit)
-    return Tokenizer.from_texts(source.texts(), config.model.word_limit, config.model.language.word_minimum)
-
-
-def start_from(network: M3AttNet, name: str) -> None:
-    """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
-
-    Raises:
-        ModelError: where there is no such model, or its network is another one.
-    """
-    weights = load_model(name).network.state_dict()
-    own = network.state_dict()
-    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    missing = [key for key in own if key not in fitting and not key.startswith(TRAINING_ONLY)]
-    if missing:
-        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
-    network.load_state_dict(fitting, strict=False)
-
-
-def start_folder(out: Path, config: RunConfig, tokenizer: Tokenizer) -> None:
-    """Write what a run is resumed from; figures of an earlier run that saved no checkpoint are dropped."""
-    out.mkdir(parents=True, exist_ok=True)
-    replace_file(out / "config.yaml", config_to_yaml(config).encode())
-    tokenizer.save(out / "tokenizer.json")
-    (out / METRICS).unlink(missing_ok=True)
-
-
 def drop_later_lines(path: Path, step: int) -> None:
     """Drop what a run logged after its checkpoint, the torn last line of a killed one too; it will be logged anew."""
     kept: list[str] = []
@@ -267,11 +259,11 @@ def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
     """Stop a training that has run away.
 
     Raises:
-        ModelError: where the loss or the gradient is infinite or no number.
+        DivergedError: where the loss or the gradient is infinite or no number.
     """
     for name, value in (("loss", float(losses.total.detach())), ("gradient", float(norm))):
         if not math.isfinite(value):
-            raise ModelError(f"the {name} is {value} at step {step}: lower --train.learning_rate")
+            raise DivergedError(f"the {name} is {value} at step {step}: lower --train.learning_rate")
 
 
 def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from torch import nn
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
+from m3att.errors import ConfigError
+from m3att.model.huggingface import Architecture, Architectures
 from m3att.model.imi import IMI
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
+from m3att.model.language.huggingface import FRESH_IDS, HuggingFaceEncoder
+from m3att.model.language.huggingface import find_architecture as text_architecture
 from m3att.model.lfr import LFR
 from m3att.model.m3att import M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
 from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.encoder import VisionEncoder
+from m3att.model.vision.huggingface import HuggingFaceBackbone
+from m3att.model.vision.huggingface import find_architecture as vision_architecture
 from m3att.model.vision.tiny import TinyConvNet
 
 
@@ -23,16 +30,63 @@ def build_tiny(config: VisionConfig) -> VisionBackbone:
     return TinyConvNet(config.widths, config.blocks)
 
 
+def build_darknet53(config: VisionConfig) -> VisionBackbone:
+    """Darknet-53; its public weights come later, from `m3att.weights`."""
+    return Darknet53()
+
+
+def build_vision_transformers(config: VisionConfig) -> VisionBackbone:
+    """A backbone of the library transformers, known by name."""
+    return HuggingFaceBackbone(vision_architecture(config.architecture))
+
+
+def build_text_transformers(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
+    """A text encoder of the library transformers, known by name, over a vocabulary of this project's own."""
+    architecture = {**text_architecture(config.architecture), **FRESH_IDS, "vocab_size": words}
+    return HuggingFaceEncoder(architecture, channels, config.word_dropout, config.freeze)
+
+
 def build_birnn(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
     """The bidirectional recurrent net over ``words`` word vectors."""
-    return BiRNN(words, config.word_channels, channels, config.rnn, config.word_dropout)
+    return BiRNN(words, config.word_channels, channels, config.rnn, config.word_dropout, freeze=config.freeze)
 
 
-VISION = {"tiny": build_tiny}
-LANGUAGE = {"birnn": build_birnn}
+VISION = {"tiny": build_tiny, "darknet53": build_darknet53, "huggingface": build_vision_transformers}
+LANGUAGE = {"birnn": build_birnn, "huggingface": build_text_transformers}
 
 
-def build_network(config: ModelConfig, input_size: int, words: int, categories: int = 0) -> M3AttNet:
+def build_vision(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
+    """The vision backbone, of its architecture where it has one and one is given."""
+    if config.encoder != "huggingface" or architecture is None:
+        return VISION[config.encoder](config)
+    return HuggingFaceBackbone(architecture)
+
+
+def build_language(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
+    """The language encoder, of its architecture where it has one and one is given.
+
+    Raises:
+        ConfigError: where the encoder cannot read as many words, or does not know as many.
+    """
+    if config.language.encoder != "huggingface" or architecture is None:
+        language = LANGUAGE[config.language.encoder](config.language, config.channels, words)
+    else:
+        if words > architecture["vocab_size"]:
+            raise ConfigError(f"the tokenizer has {words} words, its encoder only {architecture['vocab_size']}")
+        settings = config.language
+        language = HuggingFaceEncoder(architecture, config.channels, settings.word_dropout, settings.freeze)
+    if isinstance(language, HuggingFaceEncoder) and config.word_limit > language.word_limit:
+        raise ConfigError(f"model.word_limit: {config.word_limit}; the encoder reads {language.word_limit} at most")
+    return language
+
+
+def build_network(
+    config: ModelConfig,
+    input_size: int,
+    words: int,
+    categories: int = 0,
+    architectures: Architectures = Architectures(),  # noqa: B008 (it is frozen)
+) -> M3AttNet:
     """The network with fresh weights.
 
     Args:
@@ -40,11 +94,12 @@ def build_network(config: ModelConfig, input_size: int, words: int, categories: 
         input_size: side of the square input in pixels; fixes the trained grid.
         words: size of the tokenizer's vocabulary.
         categories: classes of the category head, where the training has a category loss.
+        architectures: of the encoders that come from transformers, where the settings' names are not all.
 
     Returns:
         The network, in training mode, on the CPU.
     """
-    backbone = VISION[config.vision.encoder](config.vision)
+    backbone = build_vision(config.vision, architectures.vision)
     side = -(-input_size // backbone.stride)
     grid, channels, decoder = (side, side), config.channels, config.decoder
     vision = VisionEncoder(
@@ -56,6 +111,7 @@ def build_network(config: ModelConfig, input_size: int, words: int, categories: 
         decoder.feedforward,
         decoder.dropout,
         config.vision.freeze,
+        config.vision.early_fusion,
     )
     layers = [
         M3DecLayer(
@@ -86,6 +142,7 @@ def build_network(config: ModelConfig, input_size: int, words: int, categories: 
         decoder.heads,
     )
     lfr = LFR(channels, decoder.reconstruction_stop_gradient) if decoder.reconstruction else None
-    language = LANGUAGE[config.language.encoder](config.language, channels, words)
+    language = build_language(config, words, architectures.language)
     category_head = nn.Linear(channels, categories) if categories else None
-    return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr, category_head)
+    filled_words = None if config.mask_padding else config.word_limit
+    return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr, category_head, filled_words)

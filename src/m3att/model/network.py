@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from m3att.model.grouping import Grouping
@@ -31,6 +32,17 @@ class EncodedImages:
 
     vis_BPC: Tensor
     grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TrunkFeatures:
+    """What early fusion keeps of B images in place of F_enc, which then is made anew for each expression.
+
+    Args:
+        scales: the backbone's features before they are merged, each (B, channels, H, W), finest first.
+    """
+
+    scales: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,8 @@ class M3AttNet(nn.Module):
         mask_decoder: makes mask logits of F_dec and F_enc.
         lfr: LFR, or None for a network without it; its weights are not needed for inference.
         category_head: reads each cell's category off F_enc, for the category loss; not needed for inference either.
+        filled_words: treat padding as words, as VLT does, with every expression filled up to this number of them;
+            None: padding takes part in nothing.
     """
 
     pixel_mean: Tensor
@@ -75,30 +89,33 @@ class M3AttNet(nn.Module):
         mask_decoder: MaskDecoder,
         lfr: LFR | None = None,
         category_head: nn.Linear | None = None,
+        filled_words: int | None = None,
     ) -> None:
         super().__init__()
         self.vision, self.language, self.decoder, self.mask_decoder, self.lfr = (
             vision, language, decoder, mask_decoder, lfr
         )  # fmt: skip
-        self.category_head = category_head
+        self.category_head, self.filled_words = category_head, filled_words
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
 
-    def encode(self, pixels_BCHW: Tensor) -> EncodedImages:
+    def encode(self, pixels_BCHW: Tensor) -> EncodedImages | TrunkFeatures:
         """The vision half, once an image.
 
         Args:
             pixels_BCHW: RGB in [0, 255], uint8 or float.
 
         Returns:
-            F_enc and its grid.
+            F_enc and its grid; with early fusion, what can be had of an image before its expression is known.
         """
-        vis_BPC, grid = self.vision((pixels_BCHW.float() - self.pixel_mean) / self.pixel_deviation)
-        return EncodedImages(vis_BPC, grid)
+        normal_BCHW = (pixels_BCHW.float() - self.pixel_mean) / self.pixel_deviation
+        if self.vision.fusion is not None:
+            return TrunkFeatures(self.vision.trunk_features(normal_BCHW))
+        return EncodedImages(*self.vision(normal_BCHW))
 
     def segment(
         self,
-        images: EncodedImages,
+        images: EncodedImages | TrunkFeatures,
         image_index_N: Tensor,
         word_ids_NL: Tensor,
         word_mask_NL: Tensor,
@@ -111,19 +128,37 @@ class M3AttNet(nn.Module):
             image_index_N: which image each expression speaks of.
             word_ids_NL: ids of the words.
             word_mask_NL: True = a real word.
-            reconstruct: run LFR too, for its loss.
+            reconstruct: run what only training needs too: LFR and the category head.
 
         Returns:
-            Mask logits, and both sides of LFR where asked for and present.
+            Mask logits, and both sides of LFR and the categories where asked for and present.
         """
-        grouping = Grouping.of(image_index_N, len(images.vis_BPC))
         words_NLC, sentence_NC = self.language(word_ids_NL, word_mask_NL)
+        if self.filled_words is not None:
+            # To one length, not to the batch's longest: a mask would otherwise hang on the company of its expression.
+            words_NLC = F.pad(words_NLC, (0, 0, 0, self.filled_words - words_NLC.shape[1]))
+            word_mask_NL = torch.ones_like(words_NLC[:, :, 0], dtype=torch.bool)
+        owner_N = image_index_N  # row of F_enc that each expression reads
+        if isinstance(images, TrunkFeatures):
+            encoded = EncodedImages(*self.vision.fuse(images.scales, sentence_NC, image_index_N))
+            owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
+        else:
+            encoded = images
+        grouping = Grouping.of(owner_N, len(encoded.vis_BPC))
         code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
-        decoded_NLC = self.decoder(words_NLC + code_LC, word_mask_NL, images.vis_BPC, grouping, images.grid)
-        mask_logits_NHW = self.mask_decoder(decoded_NLC, word_mask_NL, images.vis_BPC, grouping, images.grid)
-        if self.lfr is None or not reconstruct:
-            return ModelOutput(mask_logits_NHW)
-        return ModelOutput(mask_logits_NHW, *self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL))
+        decoded_NLC = self.decoder(words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid)
+        output = ModelOutput(self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid))
+        if not reconstruct:
+            return output
+        if self.category_head is not None:
+            vis_BPC = encoded.vis_BPC
+            if isinstance(images, TrunkFeatures):
+                vis_BPC = mean_of_each_image(vis_BPC, image_index_N, len(images.scales[0]))
+            output = replace(output, category_logits_BPK=self.category_head(vis_BPC))
+        if self.lfr is not None:
+            reconstructed_NC, projected_NC = self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL)
+            output = replace(output, reconstructed_NC=reconstructed_NC, projected_NC=projected_NC)
+        return output
 
     def forward(
         self,
@@ -133,9 +168,12 @@ class M3AttNet(nn.Module):
         word_mask_NL: Tensor,
         reconstruct: bool = False,
     ) -> ModelOutput:
-        """Both halves; see `encode` and `segment`. What only training needs comes with `reconstruct`."""
-        images = self.encode(pixels_BCHW)
-        output = self.segment(images, image_index_N, word_ids_NL, word_mask_NL, reconstruct)
-        if self.category_head is None or not reconstruct:
-            return output
-        return replace(output, category_logits_BPK=self.category_head(images.vis_BPC))
+        """Both halves; see `encode` and `segment`."""
+        return self.segment(self.encode(pixels_BCHW), image_index_N, word_ids_NL, word_mask_NL, reconstruct)
+
+
+def mean_of_each_image(vis_NPC: Tensor, image_index_N: Tensor, images: int) -> Tensor:
+    """The mean F_enc of each image's expressions, where early fusion gives each its own. Returns (B, P, C)."""
+    total_BPC = vis_NPC.new_zeros((images, *vis_NPC.shape[1:])).index_add(0, image_index_N, vis_NPC)
+    counts_B = torch.bincount(image_index_N, minlength=images).clamp(min=1)
+    return total_BPC / counts_B[:, None, None]

@@ -24,11 +24,11 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """
         if not self.training:
             return self.by_running_statistics(words_NLC)
-        if word_mask_NL is None:
-            return super().forward(words_NLC.flatten(0, -2)).view(words_NLC.shape)
-        real_RC = words_NLC[word_mask_NL]
+        real_RC = words_NLC.flatten(0, -2) if word_mask_NL is None else words_NLC[word_mask_NL]
         # A lone word, as an epoch's last batch may hold, has no variance of its own.
         real_RC = super().forward(real_RC) if len(real_RC) > 1 else self.by_running_statistics(real_RC)
+        if word_mask_NL is None:
+            return real_RC.view(words_NLC.shape)
         return torch.zeros_like(words_NLC, dtype=real_RC.dtype).masked_scatter(word_mask_NL.unsqueeze(-1), real_RC)
 
     def by_running_statistics(self, words: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def examples_sheet(
     halves = [half for half in choose_examples(source, config, scores, size) if half.places]
     if not halves:
         raise ConfigError(
-            f"no gallery: none of {len(scores.counts[scores.threshold]):,} expressions has an IoU over "
+            f"no gallery: none of {len(scores.expressions):,} expressions has an IoU over "
             f"{100 * RIGHT_OVER:.0f} % or under {100 * WRONG_UNDER:.0f} %; score more images"
         )
     most = max(len(half.places) for half in halves)
@@ -127,7 +127,9 @@ def choose_examples(source: Source, config: RunConfig, scores: Scores, size: int
     """
     batches = evaluation_batches(source, config.evaluate.batch_size, config.data.images)
     scored = [(group.image, at) for batch in batches for group in batch for at in group.positions or ()]
-    iou_N = scores.counts[scores.threshold].iou_N()
+    iou_N = scores.iou_N(scores.shown)
+    left_out = {(fault.image, at) for fault in scores.left_out for at in fault.positions}
+    scored = [place for place in scored if place not in left_out]
     places = [Place(image, at, float(value)) for (image, at), value in zip(scored, iou_N, strict=True)]
     right = [place for place in places if place.iou > RIGHT_OVER]
     wrong = [place for place in places if place.iou < WRONG_UNDER]
@@ -187,8 +189,9 @@ def legend(scores: Scores, name: str, width: int) -> Image.Image:
     font, small = ImageFont.load_default(PANEL // 18), ImageFont.load_default(PANEL // 24)
     text = "Coloured: the predicted mask.  White outline: the true one.  Examples drawn at random."
     model = "/".join(Path(name).parts[-2:])  # where the runs lie says nothing to others
-    figures = f"threshold {scores.threshold:g}: mean IoU {100 * scores.mean_iou:.1f} %"
-    heading = f"{model}: {scores_heading(scores.to_dict())}; {figures}"
+    mean_iou = scores.figures(scores.shown)["mean_iou"]
+    figures = f"threshold {scores.shown.threshold:g}: mean IoU {100 * mean_iou:.1f} %"
+    heading = f"{model}: {scores_heading({**scores.to_dict(), 'protocol': scores.shown.name})}; {figures}"
     lines, more = wrap(text, font, width - 2 * gap, 3), wrap(heading, small, width - 2 * gap, 4)
     height = gap + len(lines) * line_height(font) + len(more) * line_height(small)
     strip = Image.new("RGB", (width, height), BACKGROUND)

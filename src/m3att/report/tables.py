@@ -9,13 +9,13 @@ from rich.table import Table
 
 
 def scores_table(scores: Mapping[str, Any]) -> Table:
-    """The figures at every threshold that was counted, in per cent.
+    """The figures of protocol `original` at every threshold that was counted, in per cent.
 
     Args:
         scores: of `metrics.Scores.to_dict`.
     """
     at = {float(threshold): figures for threshold, figures in scores["at"].items()}
-    precisions = list(scores["precision"])
+    precisions = list(next(iter(at.values()))["precision"])
     table = _table("threshold", "overall IoU", "mean IoU", *(f"Pr@{bound}" for bound in precisions))
     for threshold, figures in sorted(at.items()):
         # A floor is a mask as it stands: no threshold could change it.
@@ -23,6 +23,33 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
         table.add_row(name, *_figures(figures, ("overall_iou", "mean_iou"), precisions))
         if "floor" in scores:
             break
+    return table
+
+
+PROTOCOLS_NOTE = "* what the protocol's papers lead with; docs/evaluation.md says what each does"
+
+
+def protocols_table(scores: Mapping[str, Any]) -> Table:
+    """The figures of the same predictions under each protocol, in per cent, the one that its papers lead with starred.
+
+    Where some expressions mean nothing, N-acc. and T-acc. take the place of the lower precisions.
+
+    Args:
+        scores: of `metrics.Scores.to_dict`.
+    """
+    nothing = scores.get("no_target_expressions", 0) > 0
+    bounds = ("0.7", "0.8", "0.9") if nothing else ("0.5", "0.6", "0.7", "0.8", "0.9")
+    accuracies = {"no_target_accuracy": "N-acc.", "target_accuracy": "T-acc."} if nothing else {}
+    table = _table("protocol", "overall IoU", "mean IoU", *accuracies.values(), *(f"Pr@{bound}" for bound in bounds))
+    for name, figures in scores["protocols"].items():
+        row = [
+            f"{100 * figures[figure]:.1f}" + ("*" if figure == figures["headline"] else " ")
+            for figure in ("overall_iou", "mean_iou")
+        ]
+        row += [f"{100 * figures[accuracy]:.1f}" for accuracy in accuracies]
+        precision = figures["precision"]
+        row += [f"{100 * precision[bound]:.1f}" if bound in precision else "-" for bound in bounds]
+        table.add_row(name, *row)
     return table
 
 
@@ -58,6 +85,8 @@ def scores_heading(scores: Mapping[str, Any]) -> str:
         parts.append("blind: every expression replaced by one and the same word")
     if scores.get("cut_expressions"):
         parts.append(f"{scores['cut_expressions']:,} expressions cut at the word limit")
+    if scores.get("left_out", {}).get("expressions"):
+        parts.append(f"{scores['left_out']['expressions']:,} expressions left out, unreadable")
     return "; ".join(parts)
 
 
@@ -77,6 +106,69 @@ def splits_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def parts_table(summary: Mapping[str, Any]) -> Table:
+    """Parameters and operations of a network, part by part.
+
+    Args:
+        summary: of `dry_run.DryRun.to_dict`.
+    """
+    columns = ("trainable", "frozen", "per_image", "per_expression")
+    table = _table("part", "trainable", "frozen", "multiply-adds an image", "an expression")
+    for part in (*summary["parts"], summary["total"] | {"name": "total"}):
+        table.add_row(part["name"], *(short_count(part[column]) for column in columns))
+    return table
+
+
+def reading_table(figures: Mapping[str, Any]) -> Table:
+    """What one core reads, stage by stage.
+
+    Args:
+        figures: of `reading.measure_reading`.
+    """
+    table = _table(
+        f"{figures['images']} photos of {figures['megapixels']:.2f} megapixels, {figures['objects']} objects",
+        "images a second",
+        "ms an image",
+    )
+    size = f"{figures['size']} x {figures['size']}"
+    rows = [
+        ("floor: Pillow decodes", figures["floor"]["pillow"]),
+        ("floor: OpenCV decodes", figures["floor"]["opencv"]),
+        ("decode", figures["stages"]["decode"]),
+        (f"resize to {size} ({figures['resize']})", figures["stages"]["resize"]),
+        ("draw and resize all masks", figures["stages"]["masks"]),
+        ("all three", figures["whole"]),
+    ]
+    for name, pace in rows:
+        table.add_row(name, f"{pace:.0f}", f"{1000 / pace:.2f}")
+    return table
+
+
+def opening_table(figures: Mapping[str, Any]) -> Table:
+    """What opening a split takes.
+
+    Args:
+        figures: of `opening.measure_opening`.
+    """
+    table = _table(
+        f"{figures['expressions']:,} expressions on {figures['images']:,} images", "seconds", "CPU seconds", "peak MB"
+    )
+    for name in ("cold", "cached"):
+        row = figures[name]
+        table.add_row(name, f"{row['seconds']:.2f}", f"{row['cpu_seconds']:.2f}", f"{row['peak_mb']:.0f}")
+    for workers, memory in figures["workers"].items():
+        table.add_row(f"{workers} reading processes", "", "", f"{memory:.0f}")
+    return table
+
+
+def short_count(count: int) -> str:
+    """A large count by its thousands, millions or billions; a dash for none."""
+    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:.2f} {name}"
+    return str(count) if count else "-"
+
+
 def faults_of(report: Mapping[str, Any]) -> list[str]:
     """What is wrong with a data set, one line for each kind of fault.
 
@@ -88,7 +180,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
         ("repeated_ids", "annotation ids that stand twice"),
     ) if report[key]["count"]]  # fmt: skip
     found += [f"unknown split: {name}" for name in report["unknown_splits"]]
-    found += [f"{pair} share {count:,} images" for pair, count in report["shared_images"].items()]
+    if not report["shared_by_design"]:
+        found += [f"{pair} share {count:,} images" for pair, count in report["shared_images"].items()]
     for name, split in report["splits"].items():
         if split["counts"] == "differs":
             found.append(f"{name}: the counts are not those that were published")

@@ -79,3 +79,19 @@ def test_word_dropout_puts_the_unknown_word_while_training_only() -> None:
     changed_NL = seen[1] != word_ids_NL
     assert seen[1][changed_NL].eq(1).all()
     assert 0.25 < changed_NL.float().mean() < 0.35
+
+
+def test_marked_words_are_fixed_and_the_others_learn() -> None:
+    plain, frozen = BiRNN(20, 5, 8), BiRNN(20, 5, 8, freeze=True)
+    frozen.load_state_dict(plain.state_dict(), strict=False)
+    frozen.fixed_words[[3, 7]] = True
+    word_ids_NL, word_mask_NL = torch.tensor([[3, 4, 7], [5, 3, 6]]), torch.ones(2, 3, dtype=torch.bool)
+    gradients = []
+    for encoder in (plain, frozen):
+        words_NLC, sentence_NC = encoder(word_ids_NL, word_mask_NL)
+        total = words_NLC[..., 0].sum() + sentence_NC[0, 1]
+        gradients.append(torch.autograd.grad(total, encoder.word_vectors.weight)[0])
+    assert gradients[0].any(dim=1).nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
+    gradients[0][[3, 7]] = 0
+    assert torch.equal(gradients[1], gradients[0])
+    assert "fixed_words" in frozen.state_dict() and "fixed_words" not in plain.state_dict()

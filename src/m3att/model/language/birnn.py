@@ -24,7 +24,10 @@ class BiRNN(LanguageEncoder):
         rnn: `lstm` or `gru`.
         word_dropout: share of words replaced by ``unknown_id`` while training.
         unknown_id: id of the unknown word.
+        freeze: keep the word vectors that are marked in ``fixed_words`` as they are; none is until public ones come.
     """
+
+    fixed_words: Tensor
 
     def __init__(
         self,
@@ -34,10 +37,14 @@ class BiRNN(LanguageEncoder):
         rnn: Literal["lstm", "gru"] = "lstm",
         word_dropout: float = 0.0,
         unknown_id: int = 1,
+        freeze: bool = False,
     ) -> None:
         super().__init__()
         self.channels, self.word_dropout, self.unknown_id = channels, word_dropout, unknown_id
         self.word_vectors = nn.Embedding(words, word_channels)
+        if freeze:  # part of the weights, so that a run that goes on knows which were public
+            self.register_buffer("fixed_words", torch.zeros(words, dtype=torch.bool))
+        self.freeze = freeze
         cell = nn.LSTM if rnn == "lstm" else nn.GRU
         self.rnn = cell(word_channels, channels // 2, batch_first=True, bidirectional=True)
         self.norm_words, self.norm_sentence = nn.LayerNorm(channels), nn.LayerNorm(channels)
@@ -48,6 +55,9 @@ class BiRNN(LanguageEncoder):
             drop_NL = torch.rand(word_ids_NL.shape, device=word_ids_NL.device) < self.word_dropout
             word_ids_NL = word_ids_NL.masked_fill(drop_NL, self.unknown_id)
         vectors_NLE = self.word_vectors(word_ids_NL)
+        if self.freeze:
+            fixed_NL1 = self.fixed_words[word_ids_NL].unsqueeze(2)
+            vectors_NLE = torch.where(fixed_NL1, vectors_NLE.detach(), vectors_NLE)
         # Recurrence is too short to gain from bfloat16, and packed sequences want one type throughout.
         with torch.autocast(vectors_NLE.device.type, enabled=False):
             lengths_N = word_mask_NL.sum(dim=1).cpu()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,13 +12,20 @@ from torch import Tensor, nn
 class VisionBackbone(nn.Module, ABC):
     """Pixels in, one grid of features out. It knows no language, so an image passes through it once.
 
+    One that merges several scales keeps all that comes before the merge in a module ``trunk``, and overrides
+    `trunk_features` and `merge_features`. What is pretrained, and may be frozen, is the trunk.
+
     Attributes:
         channels: channels of its features.
         stride: pixels of the input between two neighbours of the grid.
+        coarse_channels: channels of its coarsest scale, where it has several.
+        architecture: plain values that rebuild it where the settings do not say enough; a model folder keeps them.
     """
 
     channels: int
     stride: int
+    coarse_channels: int | None = None
+    architecture: Mapping[str, Any] | None = None
 
     @abstractmethod
     def forward(self, pixels_BCHW: Tensor) -> Tensor:
@@ -28,3 +37,11 @@ class VisionBackbone(nn.Module, ABC):
         Returns:
             (B, channels, ceil(H / stride), ceil(W / stride)).
         """
+
+    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """Features before they are merged, finest scale first; here the one scale that there is."""
+        return (self(pixels_BCHW),)
+
+    def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
+        """The rest of `forward`, from what `trunk_features` gave."""
+        return scales[-1]

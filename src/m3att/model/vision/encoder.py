@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.fusion import EarlyFusion
 
 
 class VisionEncoder(nn.Module):
     """Encodes images with no knowledge of any expression, so that one pass serves all expressions of an image.
+
+    With early fusion only the backbone's trunk does so, and `fuse` does the rest an expression.
 
     Paper: Sec. III, "a transformer encoder with N_enc layers".
     Departs: none; the sine code is added once, to its input.
@@ -24,7 +29,8 @@ class VisionEncoder(nn.Module):
         heads: attention heads.
         feedforward: width of the feed-forward part as a multiple of C.
         dropout: dropout inside the layers.
-        freeze: keep the backbone fixed, its BatchNorm in evaluation mode.
+        freeze: keep the backbone's trunk fixed, its BatchNorm in evaluation mode.
+        early_fusion: multiply the sentence into the trunk's features.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class VisionEncoder(nn.Module):
         feedforward: int = 4,
         dropout: float = 0.0,
         freeze: bool = False,
+        early_fusion: bool = False,
     ) -> None:
         super().__init__()
         self.backbone, self.channels, self.grid, self.freeze = backbone, channels, grid, freeze
@@ -45,14 +52,21 @@ class VisionEncoder(nn.Module):
             nn.TransformerEncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True)
             for _ in range(layers)
         )
+        self.fusion = EarlyFusion(backbone.coarse_channels or backbone.channels, channels) if early_fusion else None
         if freeze:
-            backbone.requires_grad_(False).eval()
+            self.trunk.requires_grad_(False).eval()
+
+    @property
+    def trunk(self) -> nn.Module:
+        """The part of the backbone that is pretrained, and may be frozen: all of it where it merges no scales."""
+        trunk: nn.Module = getattr(self.backbone, "trunk", self.backbone)
+        return trunk
 
     def train(self, mode: bool = True) -> VisionEncoder:
-        """Set the mode; a frozen backbone stays in evaluation mode."""
+        """Set the mode; a frozen trunk stays in evaluation mode."""
         super().train(mode)
         if self.freeze:
-            self.backbone.eval()
+            self.trunk.eval()
         return self
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -64,11 +78,37 @@ class VisionEncoder(nn.Module):
         Returns:
             F_enc (B, P, C) and its grid (H, W) with H * W = P.
         """
+        return self.finish(self.trunk_features(pixels_BCHW))
+
+    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """What the backbone gives before it merges its scales, finest first."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            features_BCHW = self.backbone(pixels_BCHW)
+            return self.backbone.trunk_features(pixels_BCHW)
+
+    def finish(self, scales: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """F_enc and its grid of what `trunk_features` gave."""
+        features_BCHW = self.backbone.merge_features(scales)
         grid = (features_BCHW.shape[2], features_BCHW.shape[3])
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
         vis_BPC = vis_BPC + encode_grid(*grid, self.channels, self.grid, vis_BPC.device)
         for layer in self.layers:
             vis_BPC = layer(vis_BPC)
         return vis_BPC, grid
+
+    def fuse(
+        self, scales: Sequence[Tensor], sentence_NC: Tensor, image_index_N: Tensor
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """As `finish`, an expression: with the sentence multiplied into the coarsest scale.
+
+        Args:
+            scales: what `trunk_features` gave of B images.
+            sentence_NC: F'_t.
+            image_index_N: which image each expression speaks of.
+
+        Returns:
+            F_enc (N, P, C) of each expression, and its grid.
+        """
+        if self.fusion is None:
+            raise ValueError("this encoder was built without early fusion")
+        finer = [scale_BCHW.index_select(0, image_index_N) for scale_BCHW in scales[:-1]]
+        return self.finish([*finer, self.fusion(scales[-1], sentence_NC, image_index_N)])

@@ -1,0 +1,154 @@
+"""`m3att ablate`: the paper's ablation tables, trained row by row and written beside the paper's figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from m3att.ablations import TABLES, Row, Table, find_table
+from m3att.app.ablation_runs import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
+from m3att.app.commands import write_json
+from m3att.app.runs import RUN_CONFIG, started_config
+from m3att.config import RunConfig
+from m3att.errors import ConfigError
+from m3att.report.ablation import FAILED, summarise, to_latex, to_markdown
+from m3att.settings import SettingsParser, add_settings, changed, check_fit, config_from_file, config_to_yaml
+
+
+def ablate(words: Sequence[str], prog: str) -> int:
+    """`m3att ablate`: exit code 1 where a run failed."""
+    parser = SettingsParser(
+        prog,
+        description="Train the rows of an ablation table with equal budgets, score them, and write the table with mean "
+        "and spread over seeds beside the paper's figures. Finished runs are kept and a stopped one goes on: give the "
+        "same words again.",
+        usage=f"{prog} --table {'|'.join(TABLES)} --preset NAME | --config FILE [--section.field VALUE ...] --out DIR "
+        "[--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] | --table NAME --out DIR --report",
+        epilog="rows: " + " ".join(f"table {name}: {_names(table.rows)}." for name, table in TABLES.items()),
+    )
+    parser.add_argument("--table", type=str, metavar="NAME", help=f"which: {', '.join(TABLES)}")
+    parser.add_argument("--rows", type=str, metavar="NAME,NAME", help="only these rows (default: all)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each row, from train.seed on (default: 1)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once, of one thread each (default: 1)")
+    parser.add_argument("--images", type=int, metavar="N", help="images of the split to score (default: all)")
+    parser.add_argument("--report", action="store_true", help="only write the table anew, of the runs that are there")
+    parser.add_argument("--out", type=str, metavar="DIR", help="folder of runs and tables")
+    parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
+    parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
+    add_settings(parser, RunConfig)
+    given = parser.parse_args(words, defaults=False).as_dict()
+    for option in ("table", "out"):
+        if not given.get(option):
+            parser.error(f"--{option} is missing; see {prog} --help")
+    for option in ("seeds", "jobs", "images"):
+        if given.get(option, 1) < 1:
+            parser.error(f"--{option} is 1 or more")
+    table, out = find_table(given["table"]), Path(given["out"])
+    if given.get("report"):
+        return report_again(table, out, given)
+    rows = table.find([name.strip() for name in given["rows"].split(",")]) if given.get("rows") else table.rows
+    base = base_config(given, out)
+    seeds = range(base.train.seed, base.train.seed + given.get("seeds", 1))
+    return run_table(base, table, rows, seeds, out, given.get("images"), given.get("jobs", 1))
+
+
+def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
+    """`--report`: write the table of what is there."""
+    allowed = {"table", "out", "report"}
+    idle = [name for name, value in given.items() if name not in allowed and value is not None]
+    if idle:
+        raise ConfigError(f"--report only writes the table anew: leave out --{idle[0].replace('_', '-')}")
+    if not (out / RUN_CONFIG).is_file():
+        raise ConfigError(f"{out}: no ablation runs there (it has no {RUN_CONFIG})")
+    base = config_from_file(out / RUN_CONFIG)
+    runs = plan(base, table, fitting_rows(base, table), seeds_found(table, out), out)
+    results = [(run, result) for run in runs if (result := read_result(run.folder)) is not None]
+    print(write_tables(table, results, sorted({run.seed for run in runs}), out))
+    return 1 if any(result["state"] == FAILED for _, result in results) else 0
+
+
+def base_config(given: Mapping[str, Any], out: Path) -> RunConfig:
+    """What the rows are laid over: preset < config file < options, or what the folder was made with.
+
+    Raises:
+        ConfigError: where none of these says what to train.
+    """
+    options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
+    if given.get("preset") or given.get("config") or not (out / RUN_CONFIG).is_file():
+        return started_config(given, options)
+    config = changed(config_from_file(out / RUN_CONFIG), options)
+    check_fit(config)
+    return config
+
+
+def run_table(
+    base: RunConfig, table: Table, rows: Sequence[Row], seeds: Sequence[int], out: Path, images: int | None, jobs: int
+) -> int:
+    """Train and score what is missing, and write the table after each run; returns the exit code."""
+    from m3att.pretrained import replace_file
+
+    check_folder(base, plan(base, table, rows, seeds, out), out)
+    with hold(out) as lock:
+        runs = plan(base, table, rows, seeds, out)
+        check_folder(base, runs, out)
+        if not (out / RUN_CONFIG).is_file():
+            replace_file(out / RUN_CONFIG, config_to_yaml(base).encode())
+        missing = list({run.folder: run for run in reversed(runs) if run.result(images) is None}.values())[::-1]
+        every = len({run.folder for run in runs})
+        said = f"table {table.name}: {every} runs, {every - len(missing)} of them done; {jobs} at once"
+        print(said, file=sys.stderr, flush=True)
+        stopped: list[Run] = []
+
+        def done(run: Run, code: int) -> None:
+            if run.result(images) is None:
+                stopped.append(run)
+                print(f"{run.name}: stopped with exit code {code}", file=sys.stderr, flush=True)
+            write_tables(table, found(base, table, seeds, out, images), seeds_of(table, seeds, out), out)
+
+        try:
+            run_all(missing, images, jobs, lock, done)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("what is finished stays; go on with the same words") from None
+        results = found(base, table, seeds, out, images)
+        print(write_tables(table, results, seeds_of(table, seeds, out), out))
+    failed = [run for run in runs if (run.result(images) or {}).get("state") == FAILED]
+    for run in failed:
+        print(f"{run.name}: failed; to try again, delete {run.folder}", file=sys.stderr)
+    return 1 if failed or stopped else 0
+
+
+def seeds_of(table: Table, seeds: Sequence[int], out: Path) -> list[int]:
+    """The seeds asked for, and those of earlier commands in the folder."""
+    return sorted({*seeds, *seeds_found(table, out)})
+
+
+def found(
+    base: RunConfig, table: Table, seeds: Sequence[int], out: Path, images: int | None
+) -> list[tuple[Run, Mapping[str, Any]]]:
+    """The finished and failed runs of all rows of a table, of earlier commands too."""
+    runs = plan(base, table, fitting_rows(base, table), seeds_of(table, seeds, out), out)
+    return [(run, result) for run in runs if (result := run.result(images)) is not None]
+
+
+def write_tables(
+    table: Table, results: Iterable[tuple[Run, Mapping[str, Any]]], seeds: Sequence[int], out: Path
+) -> str:
+    """Write a table as JSON, Markdown and LaTeX; returns the Markdown."""
+    from m3att.pretrained import replace_file
+
+    by_row: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for run, result in results:
+        by_row.setdefault(run.row.name, {})[run.seed] = result
+    summary = summarise(table, by_row, seeds)
+    markdown = to_markdown(summary, table)
+    write_json(out / f"table-{table.name}.json", summary)
+    replace_file(out / f"table-{table.name}.md", markdown.encode())
+    replace_file(out / f"table-{table.name}.tex", to_latex(summary, table).encode())
+    return markdown
+
+
+def _names(rows: Iterable[Row]) -> str:
+    return ", ".join(row.name for row in rows)

@@ -1,0 +1,65 @@
+"""`m3att bench data`: whether a machine reads fast enough for its network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from m3att.app.commands import CommandParser, progress_bar, show, write_json
+
+
+def bench_data(words: Sequence[str], prog: str) -> int:
+    """`m3att bench data`."""
+    parser = CommandParser(
+        prog,
+        "Measure reading on one core: photos to network input beside decoding alone, and, of a data set, how long it "
+        "takes to open and what its reading processes need of memory.",
+    )
+    parser.add_argument(
+        "root", type=Path, help="a folder with instances.json and images/, or with --dataset a data set's root"
+    )
+    parser.add_argument("--dataset", help="open this data set under root: refcoco, refcoco+, refcocog, refclef ...")
+    parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
+    parser.add_argument("--split", default="train", help="which split to open (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=8, help="reading processes to weigh (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=416, help="side of the input in pixels (default: %(default)s)")
+    parser.add_argument(
+        "--resize", choices=("letterbox", "stretch"), default="letterbox", help="(default: %(default)s)"
+    )
+    parser.add_argument("--images", type=int, default=200, help="most photos to read (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    given = parser.parse_args(words)
+    for option, least in (("size", 8), ("images", 1), ("workers", 0)):
+        if getattr(given, option) < least:
+            parser.error(f"--{option} must be at least {least}")
+
+    from m3att.data.objects import read_objects
+    from m3att.data.places import PhotoFolder
+    from m3att.data.splits import default_split_by
+    from m3att.data.tables import open_tables
+    from m3att.report.opening import measure_opening
+    from m3att.report.reading import find_annotated, measure_reading
+    from m3att.report.tables import opening_table, reading_table
+
+    values: dict[str, Any] = {}
+    if given.dataset is None:
+        objects, folder = read_objects(given.root / "instances.json"), PhotoFolder(given.root / "images", "coco")
+        photos = find_annotated(objects, folder, range(len(objects.image_ids)), given.images)
+    else:
+        split_by = given.split_by or default_split_by(given.dataset)
+        values["opening"] = measure_opening(given.root, given.dataset, split_by, given.split, given.workers)
+        show(opening_table(values["opening"]))
+        tables = open_tables(given.root, given.dataset, split_by, given.split)
+        found = tables.photos(given.root, given.dataset)
+        numbers = tables.image_numbers().tolist()
+        photos = [] if found is None else find_annotated(tables.objects, found, numbers, given.images)
+    if photos:
+        with progress_bar("reading") as progress:
+            values["reading"] = measure_reading(photos, given.size, given.resize, progress=progress)
+        show(reading_table(values["reading"]))
+    else:
+        print("no photos there: nothing to decode")
+    if given.json is not None:
+        write_json(given.json, values)
+    return 0

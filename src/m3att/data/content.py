@@ -1,0 +1,214 @@
+"""A data set as plain records, whatever file it came in: what conversion, mixing and one's own images all speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from m3att.data.places import PhotoFolder
+from m3att.errors import DataError
+
+SPLIT_NAMES = ("train", "val", "test", "testA", "testB", "testC", "dev", "validation")
+TEXT_FIELDS = ("expressions", "expression", "captions", "caption", "text")
+"""Where own files may keep the expressions of an object; the first of these that stands there is read."""
+
+NO_CATEGORY: dict[str, Any] = {"id": 0, "name": "object", "extra": "added"}
+"""The category of objects whose annotation has none; REFER wants one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a data set holds, in the words of the REFER layout.
+
+    Args:
+        refs: as in ``refs(...).p``; the split of a referent is None where the file states none.
+        instances: as in ``instances.json``. A mask that lies in a file of its own is ``{"png": path}``, one that is
+            empty on purpose, because the expression names nothing here, is None.
+        image_root: folder that the images' ``file_name`` starts from.
+        dataset: name of the data set.
+        split_by: who made the splits.
+        every_object: whether all objects of its categories are annotated, so that where none is, nothing is.
+        faults: entries that could not be taken in as they are, a line each.
+        family: whose names the photos have; see `places.PhotoFolder`.
+    """
+
+    refs: list[dict[str, Any]]
+    instances: dict[str, Any]
+    image_root: Path
+    dataset: str = "custom"
+    split_by: str = "own"
+    every_object: bool = True
+    faults: list[str] = field(default_factory=list)
+    family: str = "own"
+
+    def image_file(self, name: str) -> Path:
+        """Where an image lies, or would lie, by its ``file_name``."""
+        return PhotoFolder(self.image_root, self.family).file(name)
+
+
+def read_json(path: Path) -> Any:
+    """Any JSON file.
+
+    Raises:
+        DataError: where it is missing, unreadable or no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({str(error).splitlines()[0]})") from None
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON on one line, letters as they are; half a character, for which UTF-8 has no bytes, is escaped."""
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+
+
+def text_field(values: Mapping[str, Any]) -> str | None:
+    """The field that holds the expressions of an object, where there is one."""
+    return next((name for name in TEXT_FIELDS if name in values), None)
+
+
+def texts_of(value: Any) -> list[str] | None:
+    """The expressions of a text or of a list of texts; None where it is neither, or holds none."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        return value
+    return None
+
+
+def new_sentence(number: int, text: str) -> dict[str, Any]:
+    """A sentence as REFER has it; the text stays as it was written."""
+    return {"sent_id": number, "raw": text, "sent": text, "tokens": text.split()}
+
+
+def carried_sentence(sentence: Mapping[str, Any]) -> dict[str, Any]:
+    """A sentence without its text, which stands beside it as an expression; see `restored_sentence`."""
+    if isinstance(sentence.get("sent"), str):
+        return without(sentence, "sent")
+    return {**sentence, "text_is": "raw"}  # it has no cleaned text
+
+
+def restored_sentence(carried: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """The opposite of `carried_sentence`."""
+    if carried.get("text_is") == "raw":
+        return {**without(carried, "text_is"), "raw": text}
+    return {**carried, "sent": text}
+
+
+def fault_of_ref(ref: Any) -> str | None:
+    """What keeps a referent that a conversion carried from being read, or None."""
+    if not isinstance(ref, dict) or "split" not in ref or not isinstance(ref["split"], str | None):
+        return "a referent without a split"
+    if not all(isinstance(ref.get(key), int | str) for key in ("ref_id", "image_id")):
+        return "a referent without ref_id or image_id"
+    if not isinstance(ref.get("ann_id"), int | str | list) or not isinstance(ref.get("extra", {}), dict):
+        return "a referent with a strange ann_id or extra"
+    sentences = ref.get("sentences")
+    for sentence in sentences if isinstance(sentences, list) else [None]:
+        if not isinstance(sentence, dict) or not isinstance(sentence.get("extra", {}), dict):
+            return "a referent with something else than sentences"
+        if type(sentence.get("sent_id")) is not int or abs(sentence["sent_id"]) >= 2**63:
+            return "a sentence without sent_id"
+        text = sentence.get("sent")
+        if not isinstance(sentence.get("raw") if text is None else text, str):
+            return "a sentence without a text"
+    return None
+
+
+def unique_by_id(entries: Sequence[Mapping[str, Any]]) -> dict[Any, Mapping[str, Any]]:
+    """Entries by id, but for those whose id stands twice."""
+    occurrences = Counter(entry["id"] for entry in entries)
+    return {entry["id"]: entry for entry in entries if occurrences[entry["id"]] == 1}
+
+
+def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> list[Any] | None:
+    """The masks of all annotations that a referent names, crowd regions left out; None where one is not to be had."""
+    named = ref["ann_id"]
+    if not isinstance(named, list):
+        named = [named]
+    if ref.get("no_target") or named in ([], [-1]):
+        return []
+    found = [annotations.get(id_) if isinstance(id_, int | str) else None for id_ in named]
+    if any(one is None or one["image_id"] != ref["image_id"] for one in found):
+        return None
+    own = [one for one in found if one is not None and not (one.get("iscrowd") and len(found) > 1)]
+    return [one.get("segmentation", []) for one in own if not one.get("no_target")]
+
+
+def files_of_split(place: Path, suffix: str, split: str) -> tuple[Path, str | None]:
+    """The file that holds a split.
+
+    Args:
+        place: a file, or a folder with one file a split (``train.jsonl``, ``val.jsonl``) or with a single file.
+        suffix: of the files, as ``.jsonl``.
+        split: the one wanted.
+
+    Returns:
+        The file, and the split that its name states, if any.
+
+    Raises:
+        DataError: where there is no such file.
+    """
+    if place.is_file():
+        return place, None
+    files = own_files(place, suffix)
+    named = [path for path in files if path.stem == split]
+    if named:
+        return named[0], split
+    if len(files) == 1 and files[0].stem not in SPLIT_NAMES:  # a lone train.jsonl is not all there should be
+        return files[0], None
+    found = ", ".join(path.name for path in files) or f"no {suffix} file"
+    raise DataError(f"{place}: has no {split}{suffix}, but {found}")
+
+
+def own_files(place: Path, suffix: str) -> list[Path]:
+    """The files of a folder that hold expressions, in the order of their names.
+
+    Raises:
+        DataError: where there is no such folder.
+    """
+    if not place.is_dir():
+        raise DataError(f"{place}: no such file or folder")
+    return sorted(path for path in place.iterdir() if path.suffix == suffix and path.name != "extra.json")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write to, which takes its name only once all is written; nothing stays of one that failed.
+
+    Raises:
+        DataError: where the folder holds something already.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: holds something already; name a new folder as --out, or empty this one")
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file; name a folder as --out")
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # of an attempt that was killed
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if out.is_dir():
+            out.rmdir()
+        os.replace(part, out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A dict without some of its keys."""
+    return {name: value for name, value in values.items() if name not in names}

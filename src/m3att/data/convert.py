@@ -1,0 +1,290 @@
+"""Between the REFER layout, COCO json and JSON Lines, losing nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from m3att.data.coco import coco_of_content, content_of_coco, read_coco
+from m3att.data.content import SPLIT_NAMES, Content, json_bytes, new_folder, own_files, read_json, unique_by_id, without
+from m3att.data.images import read_image, read_mask
+from m3att.data.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
+from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
+from m3att.data.places import find_photos, usual_photos
+from m3att.data.records import collector_paused, read_refs
+from m3att.errors import DataError, ImageError
+
+Form = Literal["refer", "coco", "jsonl"]
+FORMS: tuple[Form, ...] = get_args(Form)
+LINES, COCO = "expressions.jsonl", "expressions.json"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion wrote.
+
+    Args:
+        path: the file, or the root of the REFER layout.
+        refs: number of referents.
+        expressions: number of expressions.
+        images: number of images.
+        faults: what could not be taken along, a line each.
+    """
+
+    path: Path
+    refs: int
+    expressions: int
+    images: int
+    faults: tuple[str, ...]
+
+
+def read_content(place: Path, split_by: str | None = None) -> Content:
+    """Reads a data set of any of the three forms.
+
+    Args:
+        place: the folder of one data set of the REFER layout (with ``instances.json``), a COCO json, a ``.jsonl``, or a
+            folder that holds one of these two.
+        split_by: which refs file of a REFER folder; needed where it has several.
+
+    Raises:
+        DataError: where it is none of them, or broken.
+    """
+    with collector_paused():
+        if place.suffix == ".jsonl" or (place.is_dir() and any(place.glob("*.jsonl"))):
+            return read_jsonl_content(place)
+        if place.is_dir() and any(place.glob("*refs(*).*")):
+            return read_refer_content(place, split_by)
+        if place.is_file():
+            return content_of_coco(read_coco(place), place, place.stem if place.stem in SPLIT_NAMES else None)
+        files = own_files(place, ".json")
+        if len(files) != 1:
+            inside = sorted(path.parent.name for path in place.glob("*/*refs(*).*"))
+            advice = f"name one of its data sets: {', '.join(dict.fromkeys(inside))}" if inside else "name a file"
+            raise DataError(f"{place}: neither a data set of the REFER layout nor a folder of own data; {advice}")
+        return read_content(files[0])
+
+
+def read_jsonl_content(place: Path) -> Content:
+    """Reads JSON Lines, of a folder all; with what a conversion wrote beside them."""
+    if place.is_file() and (place.parent / EXTRA).is_file() and place.name == LINES:
+        place = place.parent
+    files = [place] if place.is_file() else own_files(place, ".jsonl")
+    root = place.parent if place.is_file() else place
+    lines: list[dict[str, Any]] = []
+    splits: list[str | None] = []
+    for path in files:
+        own = read_lines(path)
+        lines += own
+        splits += [path.stem if path.stem in SPLIT_NAMES else None] * len(own)
+    if not place.is_file() and (place / EXTRA).is_file():
+        return content_of_converted(lines, place / EXTRA)
+    return content_of_lines(lines, root, str(place), splits)
+
+
+def read_refer_content(folder: Path, split_by: str | None) -> Content:
+    """Reads a data set's folder of the REFER layout as it stands there, entry by entry."""
+    files = sorted(folder.glob("*refs(*).*"))
+    ways = {path.name.partition("(")[2].partition(")")[0]: path for path in files}
+    if split_by is None and len(ways) > 1:
+        raise DataError(f"{folder}: has refs of {', '.join(ways)}; say which by --split-by")
+    chosen = next(iter(ways)) if split_by is None else split_by
+    if chosen not in ways:
+        raise DataError(f"{folder}: has no refs({chosen}).p, but {', '.join(path.name for path in files)}")
+    refs = read_refs(ways[chosen])
+    instances = read_json(folder / "instances.json")
+    for key in ("images", "annotations", "categories"):
+        entries = instances.get(key) if isinstance(instances, dict) else None
+        if not isinstance(entries, list) or not all(
+            isinstance(entry, dict) and isinstance(entry.get("id"), int | str) for entry in entries
+        ):
+            raise DataError(f"{folder / 'instances.json'}: has no list {key!r} of entries with ids")
+    # What `write_refer_content` noted about data that had neither splits nor all objects.
+    every_object = instances.get("extra") != {"every_object": False}
+    instances = instances if every_object else without(instances, "extra")
+    for ref in refs:
+        if isinstance(ref.get("extra"), dict) and "split" in ref["extra"]:
+            ref["split"] = ref["extra"].pop("split")
+            if not ref["extra"]:
+                del ref["extra"]
+    names = [entry["file_name"] for entry in instances["images"] if isinstance(entry.get("file_name"), str)]
+    photos = find_photos(folder.parent, folder.name, folder, names) or usual_photos(folder.parent, folder.name)
+    return Content(refs, instances, photos.path, folder.name, chosen, every_object, family=photos.family)
+
+
+def convert(
+    place: Path,
+    form: Form,
+    out: Path,
+    split_by: str | None = None,
+    copy_images: bool = False,
+    progress: Progress | None = None,
+) -> Converted:
+    """Writes a data set in another form to a new folder, which is there whole or not at all.
+
+    Args:
+        place: see `read_content`.
+        form: what to write: ``refer`` makes a root of the REFER layout, ``coco`` a COCO json whose annotations carry
+            ``expressions``, ``jsonl`` a line a referent and, where lines cannot hold all, ``extra.json`` beside them.
+        out: the new folder.
+        split_by: see `read_content`.
+        copy_images: copy the images into the folder; else they are referred to where they are.
+        progress: called with the number of images copied and of all.
+
+    Raises:
+        DataError: where the data set cannot be read, or the folder is not new.
+    """
+    content = read_content(place, split_by)
+    with new_folder(out) as folder:
+        written = write_content(content, form, folder, out, copy_images, progress)
+    return replace(written, path=out / written.path.relative_to(folder))
+
+
+def write_content(
+    content: Content, form: Form, folder: Path, out: Path, copy_images: bool, progress: Progress | None = None
+) -> Converted:
+    """Writes records into a folder that will be called ``out``."""
+    faults: list[str] = []
+    if not content.every_object:
+        content = with_drawn_masks(content, faults)
+    photos = usual_photos(folder, content.dataset).path if form == "refer" else folder / "images"
+    if copy_images:
+        content, moved = copy_photos(content, photos, faults, progress), "images"
+    else:
+        moved = Path(os.path.relpath(content.image_root, out)).as_posix()
+    if form == "refer":
+        path = folder
+        if not copy_images:
+            link_photos(content, photos)
+        write_refer_content(content, folder)
+    elif form == "coco":
+        path = folder / COCO
+        path.write_bytes(json_bytes(coco_of_content(content, moved)) + b"\n")
+    else:
+        path = folder / LINES
+
+        def place_of(name: str) -> str:
+            return f"images/{name}" if copy_images else Path(os.path.relpath(content.image_file(name), out)).as_posix()
+
+        lines, extra = lines_of_content(content, moved, place_of)
+        path.write_bytes(b"".join(json_bytes(line) + b"\n" for line in lines))
+        if extra is not None:
+            (folder / EXTRA).write_bytes(json_bytes(extra) + b"\n")
+    expressions = sum(len(ref["sentences"]) for ref in content.refs)
+    return Converted(path, len(content.refs), expressions, len(content.instances["images"]), tuple(faults))
+
+
+def write_refer_content(content: Content, root: Path) -> None:
+    """Writes the annotations of a REFER layout; a referent without a split goes to train, and remembers it."""
+    folder = root / content.dataset
+    folder.mkdir(parents=True, exist_ok=True)
+    refs = [
+        {**ref, "split": "train", "extra": {**ref.get("extra", {}), "split": None}} if ref["split"] is None else ref
+        for ref in content.refs
+    ]
+    if content.dataset.startswith("g"):  # gRefCOCO comes as JSON
+        (folder / f"grefs({content.split_by}).json").write_bytes(json_bytes(refs))
+    else:
+        (folder / f"refs({content.split_by}).p").write_bytes(pickle.dumps(refs, protocol=2))
+    instances = content.instances
+    if not content.every_object:
+        instances = {**instances, "extra": {"every_object": False}}
+    (folder / "instances.json").write_bytes(json_bytes(instances))
+
+
+def with_drawn_masks(content: Content, faults: list[str]) -> Content:
+    """Own records as COCO's tools expect them: run lengths in place of masks in files or empty ones, boxes, areas.
+
+    A mask that cannot be drawn stays as it is; ``faults`` gets a line for it.
+    """
+    images = unique_by_id(content.instances["images"])
+    annotations: list[dict[str, Any]] = []
+    for annotation in content.instances["annotations"]:
+        if "segmentation" not in annotation or "bbox" in annotation:
+            annotations.append(annotation)
+            continue
+        mask = annotation["segmentation"]
+        path = content.image_file(images[annotation["image_id"]]["file_name"])
+        more: dict[str, Any] = {}
+        try:
+            if mask is None:
+                mask_HW = np.zeros(read_image(path).shape[:2], dtype=np.bool_)
+                more = {"segmentation": encode_rle(mask_HW), "no_target": True}
+            elif isinstance(mask, dict) and "png" in mask:
+                mask_HW = read_mask(content.image_root / str(mask["png"]))
+                more = {"segmentation": encode_rle(mask_HW)}
+            else:
+                mask_HW = decode_segmentation(mask, *canvas_of(mask))
+            left, top, right, bottom = mask_box(mask_HW)
+            more |= {"bbox": [left, top, right - left, bottom - top], "area": int(mask_HW.sum())}
+        except (ImageError, DataError) as error:
+            faults.append(f"{path}: annotation {annotation['id']}: {error}")
+        annotations.append({**annotation, **more})
+    return replace(content, instances={**content.instances, "annotations": annotations})
+
+
+def canvas_of(mask: Any) -> tuple[int, int]:
+    """Height and width that hold a mask: those that run lengths state, or as far as polygons reach."""
+    parts = mask if isinstance(mask, list) else [mask]
+    sizes = [part["size"] for part in parts if isinstance(part, dict) and isinstance(part.get("size"), list)]
+    if sizes and len(sizes[0]) == 2 and all(isinstance(side, int) and 0 < side < 10**5 for side in sizes[0]):
+        return sizes[0][0], sizes[0][1]
+    points = [np.asarray(part, dtype=np.float64).reshape(-1, 2) for part in parts if is_polygon(part)]
+    if not points:
+        return 1, 1
+    width, height = np.concatenate(points).max(axis=0).tolist()
+    return max(1, min(math.ceil(height), 10**5)), max(1, min(math.ceil(width), 10**5))
+
+
+def is_inside(name: str) -> bool:
+    """Whether a file name stays in the folder that it starts from."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def link_photos(content: Content, photos: Path) -> None:
+    """Refers to the images where they are, by a link to their folder in the place where the REFER layout has them.
+
+    Raises:
+        DataError: where an image lies outside its folder, where no link leads.
+    """
+    for entry in content.instances["images"]:
+        name = entry.get("file_name")
+        if isinstance(name, str) and not is_inside(name):
+            raise DataError(f"image {name!r} lies outside {content.image_root}: add --copy-images")
+    if content.image_root.is_dir():
+        photos.parent.mkdir(parents=True, exist_ok=True)
+        photos.symlink_to(content.image_root.resolve(), target_is_directory=True)
+
+
+def copy_photos(content: Content, folder: Path, faults: list[str], progress: Progress | None) -> Content:
+    """Copies every image that is there into one folder; ``faults`` gets a line for each that is not.
+
+    Returns:
+        The records, with new names for images that lie outside their folder.
+    """
+    entries: list[dict[str, Any]] = []
+    for number, entry in enumerate(content.instances["images"], start=1):
+        name = entry.get("file_name")
+        if isinstance(name, str) and name:
+            source = content.image_file(name)
+            if not is_inside(name):
+                name = f"{entry['id']}_{PurePosixPath(name).name}"
+                entry = {**entry, "file_name": name}
+            if source.is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, folder / name)
+            else:
+                faults.append(f"{source}: no such image")
+        entries.append(entry)
+        if progress is not None:
+            progress(number, len(content.instances["images"]))
+    return replace(content, instances={**content.instances, "images": entries})

@@ -1,0 +1,228 @@
+"""Own images as a source: a JSONL, a COCO json with expressions, or rows of a Hugging Face data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.coco import content_of_coco, read_coco
+from m3att.data.content import Content, files_of_split, named_masks, unique_by_id
+from m3att.data.faults import Fault
+from m3att.data.images import read_image, read_mask
+from m3att.data.jsonl import content_of_lines, read_lines
+from m3att.data.masks import decode_segmentation
+from m3att.data.packed import Packed
+from m3att.data.records import sentence_text
+from m3att.data.refer import UNKNOWN
+from m3att.data.sample import Sample
+from m3att.errors import DataError, ImageError
+
+
+class CustomSource:
+    """The images of one split of own data, with their expressions; a :class:`~m3att.data.source.Source`.
+
+    What cannot be drawn (a polygon of two points, a mask of another size than its image, one that lies outside it) is
+    told when it is read, so that one bad entry does not keep the others from use.
+
+    Args:
+        content: the records.
+        split: only expressions of this split; all where the records state none.
+        name: what messages call the data.
+
+    Raises:
+        DataError: where the split holds no expression.
+    """
+
+    def __init__(self, content: Content, split: str, name: str) -> None:
+        self.name, self.split, self.image_root, self.pixels = name, split, content.image_root, "photos"
+        splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
+        self.stated_split = splits != [None]
+        refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] == split or not self.stated_split)]
+        if not refs:
+            found = ", ".join(str(stated) for stated in splits) or "no expression at all"
+            raise DataError(f"{name}: no expression of split {split!r}, but {found}")
+        categories = sorted({entry["id"]: entry for entry in content.instances["categories"]}.items())
+        self.category_names: tuple[str, ...] = ()
+        if len(categories) < UNKNOWN:  # a map cannot hold more
+            self.category_names = tuple(str(entry.get("name")) for _, entry in categories)
+        self._category_number = {id_: number for number, (id_, _) in enumerate(categories, start=1)}
+        self.every_object = content.every_object
+        self._background = 0 if content.every_object and self.category_names else UNKNOWN
+        faults = [Fault(reason) for reason in content.faults]
+        annotations = unique_by_id(content.instances["annotations"])
+        images: dict[int, dict[str, Any]] = {}
+        for entry in content.instances["images"]:
+            images.setdefault(entry["id"], entry)
+        kept: list[dict[str, Any]] = []
+        for ref in refs:
+            if named_masks(ref, annotations) is None or ref["image_id"] not in images:
+                lost = f"{name}: {sentence_text(ref['sentences'][0])!r} names annotation {ref['ann_id']}"
+                reason = f"{lost}, which image {ref['image_id']} does not have, or has twice"
+                faults.append(Fault(reason, entries=len(ref["sentences"])))
+            else:
+                kept.append(ref)
+        if not kept:
+            raise DataError(faults[-1].reason)
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        self._index(kept, images, annotations, content.instances["annotations"])
+
+    def _index(
+        self,
+        refs: Sequence[dict[str, Any]],
+        images: Mapping[int, Mapping[str, Any]],
+        annotations: Mapping[int, Mapping[str, Any]],
+        every: Sequence[dict[str, Any]],
+    ) -> None:
+        of_image: dict[int, dict[str, list[Any]]] = {}
+        masks: dict[tuple[int, str], Any] = {}
+        for ref in refs:  # several referents of one annotation are one
+            key = str(ref["ann_id"])
+            of_image.setdefault(ref["image_id"], {}).setdefault(key, []).extend(ref["sentences"])
+            masks[ref["image_id"], key] = named_masks(ref, annotations)
+        order = [image_id for image_id in images if image_id in of_image]
+        sentences = [s for image_id in order for own in of_image[image_id].values() for s in own]
+        lengths = [len(own) for image_id in order for own in of_image[image_id].values()]
+        self.image_ids: list[int] = order
+        self._files = Packed(images[image_id]["file_name"] for image_id in order)
+        self._sizes = [(images[image_id].get("height"), images[image_id].get("width")) for image_id in order]
+        self._texts = Packed(sentence_text(sentence) for sentence in sentences)
+        self._sentence_ids = np.array([sentence["sent_id"] for sentence in sentences], dtype=np.int64)
+        self._referent_N = np.repeat(np.arange(len(lengths)), lengths)
+        counts = [sum(map(len, of_image[image_id].values())) for image_id in order]
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        self._masks = Packed(masks[image_id, key] for image_id in order for key in of_image[image_id])
+        objects: dict[int, list[Any]] = {image_id: [] for image_id in order}
+        for entry in every:
+            if entry["image_id"] in objects:
+                number = self._category_number.get(entry.get("category_id"), UNKNOWN)
+                crowd = bool(entry.get("iscrowd"))
+                objects[entry["image_id"]].append([UNKNOWN if crowd else number, mask_in(entry)])
+        self._objects = Packed(objects[image_id] for image_id in order)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def expression_groups(self, index: int) -> tuple[tuple[int, ...], ...]:
+        """See Source."""
+        own = self._referent_N[self._starts[index] : self._starts[index + 1]]
+        cuts = np.flatnonzero(np.diff(own)) + 1
+        return tuple(tuple(group.tolist()) for group in np.split(np.arange(len(own)), cuts))
+
+    def read(self, index: int, expressions: Sequence[int] | None = None) -> Sample:
+        """See Source.
+
+        Raises:
+            ImageError: where the image is missing or damaged.
+            DataError: where a mask cannot be drawn on it.
+        """
+        start, stop = int(self._starts[index]), int(self._starts[index + 1])
+        flat = list(range(start, stop)) if expressions is None else [start + int(at) for at in expressions]
+        image_HWC = self._image(index)
+        referents = [int(self._referent_N[at]) for at in flat]
+        distinct = list(dict.fromkeys(referents))
+        masks: list[NDArray[np.bool_]] = []
+        for referent in distinct:
+            try:
+                mask_HW = np.zeros(image_HWC.shape[:2], dtype=np.bool_)
+                for mask in self._masks[referent]:  # none where it names nothing, several of gRefCOCO
+                    mask_HW |= self._draw(mask, image_HWC.shape[0], image_HWC.shape[1])
+                masks.append(mask_HW)
+            except (DataError, ImageError) as error:
+                text = self._texts[flat[referents.index(referent)]]
+                raise DataError(f"{self.image_path(index)}: {text!r}: {error}") from None
+        return Sample(
+            image_HWC=image_HWC,
+            masks_MHW=np.stack(masks),
+            mask_index_N=tuple(distinct.index(referent) for referent in referents),
+            expressions=tuple(self._texts[at] for at in flat),
+            expression_ids=tuple(int(self._sentence_ids[at]) for at in flat),
+            image_id=self.image_ids[index],
+            skills=((),) * len(flat),
+        )
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        """See Source; where only what expressions name is annotated, the rest is unknown."""
+        height, width = self._image(index).shape[:2]
+        drawn, whole = self._draw_objects(index, height, width)
+        # What cannot be drawn may lie anywhere.
+        categories_HW = np.full((height, width), self._background if whole else UNKNOWN, dtype=np.uint8)
+        for number, mask_HW in drawn if self.category_names else ():  # what is small lies in front more often
+            categories_HW[mask_HW] = number
+        return categories_HW
+
+    def read_largest(self, index: int) -> NDArray[np.bool_]:
+        """The mask of the image's largest object that is no crowd region: what a guess without language can do."""
+        height, width = self._image(index).shape[:2]
+        drawn, _ = self._draw_objects(index, height, width)
+        singles = [mask_HW for number, mask_HW in drawn if number != UNKNOWN] or [mask_HW for _, mask_HW in drawn]
+        return singles[0] if singles else np.zeros((height, width), dtype=np.bool_)
+
+    def _draw_objects(self, index: int, height: int, width: int) -> tuple[list[tuple[int, NDArray[np.bool_]]], bool]:
+        """Number of the category and mask of every object, the largest first, and whether all could be drawn."""
+        drawn: list[tuple[int, int, NDArray[np.bool_]]] = []
+        objects = self._objects[index]
+        for number, mask in objects:
+            try:
+                mask_HW = self._draw(mask, height, width)
+                drawn.append((-int(mask_HW.sum()), number, mask_HW))
+            except (DataError, ImageError):
+                continue  # told when its expressions are read; the caller learns that one is missing
+        return [one[1:] for one in sorted(drawn, key=lambda one: one[:2])], len(drawn) == len(objects)
+
+    def texts(self) -> Iterator[str]:
+        """See Source."""
+        return (self._texts[at] for at in range(len(self._texts)))
+
+    def image_path(self, index: int) -> Path:
+        """Where image ``index`` lies."""
+        path: Path = self.image_root / self._files[index]
+        return path
+
+    def _image(self, index: int) -> NDArray[np.uint8]:
+        path = self.image_path(index)
+        image_HWC = read_image(path)
+        height, width = self._sizes[index]
+        if (height and height != image_HWC.shape[0]) or (width and width != image_HWC.shape[1]):
+            raise ImageError(
+                f"{path}: {image_HWC.shape[1]} x {image_HWC.shape[0]}, but {self.name} says {width} x {height}; "
+                "the masks would not fit"
+            )
+        return image_HWC
+
+    def _draw(self, mask: Any, height: int, width: int) -> NDArray[np.bool_]:
+        """A mask; null is empty on purpose, every other must cover something."""
+        if mask is None:
+            return np.zeros((height, width), dtype=np.bool_)
+        if isinstance(mask, dict) and "png" in mask:
+            mask_HW = read_mask(self.image_root / str(mask["png"]))
+            if mask_HW.shape != (height, width):
+                raise DataError(
+                    f"{mask['png']} is {mask_HW.shape[1]} x {mask_HW.shape[0]}, but the image {width} x {height}"
+                )
+        else:
+            mask_HW = decode_segmentation(mask, height, width)
+        if not mask_HW.any():
+            raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
+        return mask_HW
+
+
+def mask_in(annotation: Mapping[str, Any]) -> Any:
+    """The mask of an annotation; None where it is empty on purpose."""
+    return None if annotation.get("no_target") else annotation.get("segmentation", [])
+
+
+def open_jsonl(root: Path, split: str) -> CustomSource:
+    """A ``.jsonl`` file, or a folder with ``train.jsonl``, ``val.jsonl`` ... or a single one."""
+    path, stated = files_of_split(root, ".jsonl", split)
+    lines = read_lines(path)
+    return CustomSource(content_of_lines(lines, path.parent, str(path), [stated] * len(lines)), split, str(path))
+
+
+def open_coco(root: Path, split: str) -> CustomSource:
+    """A COCO json with expressions, or a folder with ``train.json``, ``val.json`` ... or a single one."""
+    path, stated = files_of_split(root, ".json", split)
+    return CustomSource(content_of_coco(read_coco(path), path, stated), split, str(path))

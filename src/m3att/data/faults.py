@@ -1,0 +1,98 @@
+"""Images and expressions that cannot be read: named, counted and left out, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from m3att.data.source import Source
+from m3att.errors import DataError, ImageError
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that was left out.
+
+    Args:
+        reason: one line that names the thing.
+        image: number of the image in its source; -1 where an entry was left out when the files were opened.
+        positions: the expressions of the image that were left out with it.
+        entries: expressions that were left out before they had a position.
+    """
+
+    reason: str
+    image: int = -1
+    positions: tuple[int, ...] = ()
+    entries: int = 0
+
+    @property
+    def expressions(self) -> int:
+        """How many expressions it costs."""
+        return len(self.positions) + self.entries
+
+
+class FaultLog:
+    """Counts different faults against a limit, the same ones whatever the number of reading processes.
+
+    Args:
+        limit: most of them.
+        known: reasons that an earlier part of the run has counted.
+    """
+
+    def __init__(self, limit: int, known: Iterable[str] = ()) -> None:
+        self.limit = limit
+        self.reasons: dict[str, None] = dict.fromkeys(known)
+        self.faults: list[Fault] = []
+
+    def add(self, faults: Iterable[Fault]) -> list[str]:
+        """Count some faults. Returns the reasons that are new."""
+        found = list(faults)
+        self.faults += found
+        new = [reason for reason in dict.fromkeys(fault.reason for fault in found) if reason not in self.reasons]
+        self.reasons |= dict.fromkeys(new)
+        return new
+
+    def check(self) -> None:
+        """Stop where there are too many.
+
+        Raises:
+            DataError: names the newest, and the number.
+        """
+        if len(self.reasons) <= self.limit:
+            return
+        newest = next(reversed(self.reasons))
+        if self.limit == 0:
+            raise DataError(newest)
+        raise DataError(
+            f"{newest}; with it {len(self.reasons)} images or expressions cannot be read, more than data.fault_limit "
+            f"{self.limit}: mend them, or allow more"
+        )
+
+
+def find_readable(
+    source: Source, index: int, positions: Sequence[int], whole: DataError | ImageError
+) -> tuple[tuple[int, ...], tuple[Fault, ...]]:
+    """Tells, of an image that cannot be read with some expressions, which of them are to blame.
+
+    One broken mask takes its own expressions along, not those of its neighbours; a broken image takes all.
+
+    Args:
+        source: holds the image.
+        index: number of the image.
+        positions: of the expressions.
+        whole: what reading them together raised.
+
+    Returns:
+        The positions that can be read, and what is to be left out.
+    """
+    if isinstance(whole, ImageError) or len(positions) == 1:
+        return (), (Fault(str(whole), index, tuple(positions)),)
+    good: list[int] = []
+    faults: list[Fault] = []
+    for position in positions:
+        try:
+            source.read(index, (position,))
+            good.append(position)
+        except (DataError, ImageError) as error:
+            faults.append(Fault(str(error), index, (position,)))
+    return tuple(good), tuple(faults)

@@ -1,0 +1,322 @@
+"""The images and annotated objects of a data set as flat arrays, which worker processes share."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.json_stream import BEGIN, stream_json
+from m3att.data.masks import FARTHEST
+from m3att.data.records import Annotation, collector_paused, whole_id
+from m3att.data.store import Arrays, Store, Texts, cached, pack_texts
+from m3att.errors import DataError
+
+_NONE, _POLYGONS, _WRITTEN = 0, 1, 2  # how a segmentation is kept: not at all, as points, as the JSON that it was
+_ANNOTATION_IDS = ("id", "image_id", "category_id")
+_BATCH = 256  # annotations that are taken at a time
+_NAMED = 5  # repeated ids that are noted by name
+
+
+class ObjectTable:
+    """Images in the order of their ids, and their annotations, those of image i at rows ``starts[i]:starts[i + 1]``.
+
+    Within an image the order is that of the file.
+
+    Args:
+        store: made by an `ObjectWriter`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        names = store.texts("category_names")
+        self.categories: dict[int, str] = dict(zip(store["category_ids"].tolist(), names, strict=True))
+
+    @property
+    def image_ids(self) -> NDArray[np.int64]:
+        """(I,), ascending."""
+        return self.store["image_ids"]
+
+    @property
+    def image_sizes(self) -> NDArray[np.int32]:
+        """(I, 2), height and width in pixels; 0 where the file does not say."""
+        return self.store["image_sizes"]
+
+    @property
+    def file_names(self) -> Texts:
+        """Names of the images' files; empty where the file has none."""
+        return self.store.texts("file_names")
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(I + 1,)."""
+        return self.store["starts"]
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(A,)."""
+        return self.store["ids"]
+
+    @property
+    def boxes_A4(self) -> NDArray[np.float64]:
+        """XYXY in pixels; NaN where an annotation has none."""
+        return self.store["boxes_A4"]
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """(A,), pixels as annotated, or else of the box."""
+        return self.store["areas"]
+
+    @property
+    def crowd(self) -> NDArray[np.bool_]:
+        """(A,)."""
+        return self.store["crowd"]
+
+    def rows_of_image(self, index: int) -> range:
+        """Rows of image ``index``."""
+        return range(int(self.starts[index]), int(self.starts[index + 1]))
+
+    def of_image(self, index: int) -> list[Annotation]:
+        """Annotations of image ``index``."""
+        rows = slice(int(self.starts[index]), int(self.starts[index + 1]))
+        columns = (self.ids, self.store["object_categories"], self.boxes_A4, self.crowd)
+        ids, category_ids, boxes, crowd = (column[rows].tolist() for column in columns)
+        return [
+            Annotation(id_, category_id, tuple(box), is_crowd)
+            for id_, category_id, box, is_crowd in zip(ids, category_ids, boxes, crowd, strict=True)
+        ]
+
+    def segmentation(self, row: int) -> Any:
+        """The annotation's polygons, as float arrays, or its run lengths; None where it has neither."""
+        kind = int(self.store["segmentation_kinds"][row])
+        if kind == _POLYGONS:
+            first = int(self.store["part_firsts"][row])
+            cuts = self.store["part_starts"][first : first + int(self.store["part_counts"][row]) + 1]
+            points = self.store["points"][int(cuts[0]) : int(cuts[-1])]
+            # Hundredths divide into the same floats as their decimals are read as, so no mask changes by a pixel.
+            numbers = points / 100.0 if points.dtype == np.int32 else points
+            return np.split(numbers, (cuts[1:-1] - cuts[0]).tolist())
+        if kind == _WRITTEN:
+            place = int(np.searchsorted(self.store["written_rows"], row))
+            return json.loads(self.store.texts("written")[place])
+        return None
+
+
+def read_objects(path: Path) -> ObjectTable:
+    """Reads a COCO-style ``instances.json``, or what the cache holds of it.
+
+    Raises:
+        DataError: where the file is missing, no JSON, or lacks images, annotations or categories.
+    """
+    return ObjectTable(cached("objects", [path], lambda: _build(path)))
+
+
+def _build(path: Path) -> tuple[Arrays, Mapping[str, Any]]:
+    writer = ObjectWriter(path)
+    adders = {"images": writer.add_image, "categories": writer.add_category}
+    met = set()
+    batch: list[Mapping[str, Any]] = []
+    with collector_paused():
+        for key, entry in stream_json(path):
+            if key == "":
+                raise DataError(f"{path}: holds no JSON object; is it a COCO instances file?")
+            if entry is BEGIN:
+                met.add(key)
+            elif key in met and (key in adders or key == "annotations"):
+                if not isinstance(entry, dict):
+                    raise DataError(f"{path}: an entry of {key!r} is no object")
+                if key != "annotations":
+                    adders[key](entry)
+                    continue
+                batch.append(entry)
+                if len(batch) == _BATCH:
+                    writer.add_objects(batch)
+                    batch.clear()
+        writer.add_objects(batch)
+    for key in ("images", "annotations", "categories"):
+        if key not in met:
+            raise DataError(f"{path}: has no list {key!r}; is it a COCO instances file?")
+    return writer.finish()
+
+
+class ObjectWriter:
+    """Collects images, annotations and categories, in any order, into the arrays of an `ObjectTable`.
+
+    Args:
+        path: the file that they come from, for messages.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._images: dict[int, tuple[str, int, int]] = {}
+        self._categories: dict[int, str] = {}
+        self._ids, self._image_ids, self._category_ids = array("q"), array("q"), array("q")
+        self._boxes, self._areas, self._crowd = array("d"), array("d"), bytearray()
+        self._kinds, self._part_counts = bytearray(), array("i")
+        self._points, self._lengths = array("d"), array("q")
+        self._written: dict[int, str] = {}
+        self._faulty: list[int] = []
+
+    def add_image(self, entry: Mapping[str, Any]) -> None:
+        """Takes an entry of COCO's ``images``."""
+        id_ = self._number(entry, "id", "images")
+        name = entry.get("file_name")
+        sides = [entry.get(key, 0) for key in ("height", "width")]
+        height, width = (int(side) if isinstance(side, int | float) and 0 <= side < 2**31 else 0 for side in sides)
+        self._images[id_] = (name if isinstance(name, str) else "", height, width)
+
+    def add_category(self, entry: Mapping[str, Any]) -> None:
+        """Takes an entry of COCO's ``categories``."""
+        self._categories[self._number(entry, "id", "categories")] = str(entry.get("name"))
+
+    def add_objects(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Takes entries of COCO's ``annotations``; many at a time, since there are hundreds of thousands."""
+        columns: list[list[Any]] = [[entry.get(key) for entry in entries] for key in _ANNOTATION_IDS]
+        if any(set(map(type, column)) - {int} for column in columns):
+            columns = [[self._number(entry, key, "annotations") for entry in entries] for key in _ANNOTATION_IDS]
+        try:
+            for kept, column in zip((self._ids, self._image_ids, self._category_ids), columns, strict=True):
+                kept.extend(column)
+        except OverflowError:
+            raise DataError(f"{self._path}: an id exceeds 64 bits; download the file again") from None
+        boxes, areas = [entry.get("bbox") for entry in entries], [entry.get("area") for entry in entries]
+        self._boxes.extend(_numbers(boxes, 4))
+        self._areas.extend(_numbers([[area] for area in areas], 1))
+        self._crowd.extend(bool(entry.get("iscrowd", 0)) for entry in entries)
+        for entry in entries:
+            self._add_segmentation(entry.get("segmentation"))
+
+    def finish(self) -> tuple[Arrays, Mapping[str, Any]]:
+        """The arrays, and notes of what is wrong with them."""
+        image_ids = np.array(sorted(self._images), dtype=np.int64)
+        images = [self._images[id_] for id_ in image_ids.tolist()]
+        owner = np.array(self._image_ids, dtype=np.int64)
+        number = np.searchsorted(image_ids, owner)
+        known = number < len(image_ids)
+        known[known] = image_ids[number[known]] == owner[known]
+        order = np.flatnonzero(known)
+        order = order[np.argsort(number[order], kind="stable")]
+        part_counts = np.array(self._part_counts, dtype=np.int32)
+        part_starts = np.concatenate([[0], np.cumsum(np.array(self._lengths, dtype=np.int64))])
+        points = np.frombuffer(self._points, dtype=np.float64) if self._points else np.zeros(0)
+        boxes_A4 = np.array(self._boxes, dtype=np.float64).reshape(-1, 4)  # as x, y, width, height
+        areas, sides_A2 = np.array(self._areas, dtype=np.float64), boxes_A4[:, 2:].copy()
+        boxes_A4[:, 2:] += boxes_A4[:, :2]
+        faulty = self._faulty_rows(points, part_starts, part_counts)
+        row_of = np.full(len(owner), -1, dtype=np.int64)
+        row_of[order] = np.arange(len(order))
+        written = sorted((int(row_of[place]), text) for place, text in self._written.items() if row_of[place] >= 0)
+        counts = Counter(self._ids)
+        repeated = [id_ for id_, count in counts.items() if count > 1] if len(counts) < len(self._ids) else []
+        arrays: dict[str, NDArray[Any]] = {
+            "image_ids": image_ids,
+            "image_sizes": np.array([image[1:] for image in images], dtype=np.int32).reshape(-1, 2),
+            **pack_texts("file_names", [image[0] for image in images]),
+            "name_faults": np.array([_name_fault(image[0]) for image in images], dtype=np.uint8),
+            "category_ids": np.array(list(self._categories), dtype=np.int64),
+            **pack_texts("category_names", list(self._categories.values())),
+            "starts": np.searchsorted(number[order], np.arange(len(image_ids) + 1)).astype(np.int64),
+            "ids": np.array(self._ids, dtype=np.int64)[order],
+            "object_categories": np.array(self._category_ids, dtype=np.int64)[order],
+            "boxes_A4": boxes_A4[order],
+            "areas": np.where(np.isnan(areas), sides_A2.prod(axis=1), areas)[order],
+            "crowd": np.frombuffer(bytes(self._crowd), dtype=np.bool_)[order],
+            "segmentation_kinds": np.frombuffer(bytes(self._kinds), dtype=np.uint8)[order],
+            "part_firsts": (np.cumsum(part_counts) - part_counts).astype(np.int64)[order],
+            "part_counts": part_counts[order],
+            "part_starts": part_starts.astype(np.int64),
+            "points": _in_hundredths(points),
+            "written_rows": np.array([row for row, _ in written], dtype=np.int64),
+            **pack_texts("written", [text for _, text in written]),
+            "broken": faulty[order],
+        }
+        notes = {"repeated": len(repeated), "first_repeated": repeated[:_NAMED], "homeless": int((~known).sum())}
+        return arrays, notes
+
+    def _number(self, entry: Mapping[str, Any], key: str, kind: str) -> int:
+        number = whole_id(entry.get(key))
+        if number is None:
+            needed = ", ".join(_ANNOTATION_IDS) if kind == "annotations" else "id"
+            raise DataError(f"{self._path}: an entry of {kind!r} lacks one of {needed}")
+        return number
+
+    def _add_segmentation(self, segmentation: Any) -> None:
+        place = len(self._kinds)
+        kind, parts = _WRITTEN, 0
+        if segmentation is None:
+            kind = _NONE
+        elif type(segmentation) is list and segmentation:
+            before, parts_before = len(self._points), len(self._lengths)
+            try:
+                for polygon in segmentation:
+                    self._points.extend(polygon)
+                    self._lengths.append(len(polygon))
+                kind, parts = _POLYGONS, len(segmentation)
+            except (TypeError, OverflowError):  # something in it is no number
+                del self._points[before:], self._lengths[parts_before:]
+        if kind == _WRITTEN:
+            self._written[place] = json.dumps(segmentation, separators=(",", ":"))
+            entries = segmentation if isinstance(segmentation, list) else [segmentation]
+            if not entries or not all(
+                isinstance(entry, dict) and entry.get("counts") and entry.get("size") for entry in entries
+            ):
+                self._faulty.append(place)
+        self._kinds.append(kind)
+        self._part_counts.append(parts)
+
+    def _faulty_rows(
+        self, points: NDArray[np.float64], part_starts: NDArray[Any], part_counts: NDArray[np.int32]
+    ) -> NDArray[np.bool_]:
+        """Which annotations, in the file's order, have a segmentation that says nothing, or a part that does."""
+        lengths = np.diff(part_starts)
+        bad_part = (lengths < 6) | (lengths % 2 == 1)
+        bad_point = np.flatnonzero(~(np.abs(points) <= FARTHEST))  # true for NaN too
+        bad_part[np.searchsorted(part_starts, bad_point, side="right") - 1] = True
+        owners = np.repeat(np.arange(len(part_counts)), part_counts)
+        faulty = np.zeros(len(part_counts), dtype=np.bool_)
+        faulty[owners[bad_part]] = True
+        faulty[self._faulty] = True
+        return faulty
+
+
+def _numbers(rows: Sequence[Any], count: int) -> list[float]:
+    """Rows of so many numbers one after the other; NaN for each number of a row that is none of those."""
+    plain = set(map(type, rows)) <= {list} and set(map(len, rows)) <= {count}
+    flat: list[Any] = list(chain.from_iterable(rows)) if plain else [None]
+    if set(map(type, flat)) <= {float, int}:
+        return flat
+    if len(rows) == 1:
+        return [math.nan] * count
+    return [number for row in rows for number in _numbers([row], count)]
+
+
+def _name_fault(name: str) -> int:
+    """0 for the name of a file below the image folder, 1 where it is missing, 2 where it leads elsewhere."""
+    if not name:
+        return 1
+    if "/" not in name and "\\" not in name and name != "..":  # nearly all, and much cheaper than a path
+        return 0
+    path = PurePosixPath(name)
+    return 2 if path.is_absolute() or ".." in path.parts or "\\" in name else 0
+
+
+def _in_hundredths(points: NDArray[np.float64]) -> NDArray[Any]:
+    """Points as whole hundredths of a pixel, half the size, where no number loses by it; else as they are."""
+    hundredths = np.empty(len(points), dtype=np.int32)
+    for start in range(0, len(points), 1 << 20):  # piece by piece, or the checks would double the memory
+        piece = points[start : start + (1 << 20)]
+        if not (np.abs(piece) <= FARTHEST).all():
+            return points.copy()
+        rounded = np.rint(piece * 100.0)
+        if not np.array_equal(rounded / 100.0, piece):
+            return points.copy()
+        hundredths[start : start + len(piece)] = rounded
+    return hundredths

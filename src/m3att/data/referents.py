@@ -1,0 +1,214 @@
+"""The referents and expressions of a data set as flat arrays, beside the objects that they name."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.objects import ObjectTable
+from m3att.data.records import collector_paused, read_refs, sentence_text, whole_id
+from m3att.data.store import Arrays, Store, Texts, cached, pack_texts
+from m3att.errors import DataError
+
+NO_OBJECT = -1  # what gRefCOCO writes for the annotation of an expression that names nothing
+
+
+class ReferentTable:
+    """Referents in the order of their file; one names one object, several (gRefCOCO, PhraseCut), or none (gRefCOCO).
+
+    Args:
+        store: made by a `ReferentWriter`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.labels: tuple[str, ...] = tuple(store.notes["labels"])
+
+    def __len__(self) -> int:
+        return len(self.store["ref_ids"])
+
+    @property
+    def texts(self) -> Texts:
+        """All expressions."""
+        return self.store.texts("texts")
+
+    @property
+    def image_numbers(self) -> NDArray[np.int32]:
+        """(R,), places in the object table; -1 where it lacks the image."""
+        return self.store["ref_images"]
+
+    def sentences(self, ref: int) -> range:
+        """Numbers of a referent's expressions."""
+        starts = self.store["sentence_starts"]
+        return range(int(starts[ref]), int(starts[ref + 1]))
+
+    def sentence_counts(self) -> NDArray[np.int64]:
+        """(R,)."""
+        return np.diff(self.store["sentence_starts"])
+
+    def targets(self, ref: int) -> tuple[int, ...]:
+        """Rows of the objects that a referent is made of; empty where its expressions name nothing."""
+        starts = self.store["target_starts"]
+        return tuple(self.store["target_rows"][int(starts[ref]) : int(starts[ref + 1])].tolist())
+
+    def target_counts(self) -> NDArray[np.int64]:
+        """(R,), objects that each referent is made of, those that the annotations lack included."""
+        return np.diff(self.store["target_starts"])
+
+    def skills(self, sentence: int) -> tuple[str, ...]:
+        """Tags of an expression."""
+        return tuple(self.store.notes["skills"][int(self.store["skill_numbers"][sentence])])
+
+    def of_split(self, split: str) -> NDArray[np.int64]:
+        """Referents of a split in the file's order, those without an expression too."""
+        chosen = [number for number, label in enumerate(self.labels) if belongs(label, split)]
+        return np.flatnonzero(np.isin(self.store["ref_labels"], chosen))
+
+
+def belongs(label: str, split: str) -> bool:
+    """Whether a referent labelled so is in a split; RefCLEF labels some with several, as ``testAB``."""
+    if split in ("testA", "testB", "testC") and label.startswith("test"):
+        return split[-1] in label[4:]
+    return label == split
+
+
+def read_referents(path: Path, objects: ObjectTable, annotations: Path) -> ReferentTable:
+    """Reads ``refs(<split_by>).p`` or ``grefs(<split_by>).json``, or what the cache holds of it.
+
+    Args:
+        path: the file.
+        objects: what stands in its instances.json.
+        annotations: that instances.json; other annotations have other rows.
+
+    Raises:
+        DataError: where the file is missing, unsafe, broken or no list of referents.
+    """
+    return ReferentTable(cached("referents", [path, annotations], lambda: _build(path, objects)))
+
+
+def _build(path: Path, objects: ObjectTable) -> tuple[Arrays, Mapping[str, Any]]:
+    writer = ReferentWriter(objects)
+    with collector_paused():
+        for ref in read_refs(path):
+            ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+            writer.add(ref["ref_id"], ref["image_id"], ref["split"], ids, isinstance(ref["ann_id"], list))
+            for sentence in ref["sentences"]:
+                writer.add_sentence(sentence["sent_id"], sentence_text(sentence), sentence.get("skills"))
+        return writer.finish()
+
+
+class ReferentWriter:
+    """Collects referents into the arrays of a `ReferentTable`.
+
+    Args:
+        objects: what they name.
+    """
+
+    def __init__(self, objects: ObjectTable) -> None:
+        ids = objects.ids.tolist()
+        self._row_of = dict(zip(ids, range(len(ids)), strict=True))
+        self._number_of = {id_: number for number, id_ in enumerate(objects.image_ids.tolist())}
+        self._owner = np.repeat(np.arange(len(objects.image_ids)), np.diff(objects.starts)).tolist()
+        self._crowd = set(np.flatnonzero(objects.crowd).tolist())
+        self._ref_ids, self._ref_images, self._ref_labels = array("q"), array("i"), array("i")
+        self._labels: dict[str, int] = {}
+        self._sentence_counts, self._target_counts = array("i"), array("i")
+        self._sentence_ids, self._target_rows = array("q"), array("i")
+        self._texts: list[str] = []
+        self._skills: dict[tuple[str, ...], int] = {(): 0}
+        self._skill_numbers = array("i")
+        self._lost_targets: dict[int, tuple[int, int]] = {}
+        self._lost_images: dict[int, int] = {}
+
+    def add(self, ref_id: int, image_id: int, label: str, ids: Sequence[Any], several: bool = False) -> None:
+        """Begins a referent.
+
+        Args:
+            ref_id: its id.
+            image_id: its image's id.
+            label: the split that it is of.
+            ids: of its annotations.
+            several: whether the data set names sets of objects; crowd regions are then no part of them, as in ReLA.
+        """
+        place = len(self._ref_ids)
+        image = self._number_of.get(image_id, -1)
+        if image < 0:
+            self._lost_images[place] = image_id
+        before = len(self._target_rows)
+        for id_ in ids:
+            number = whole_id(id_)
+            if number is None or (several and number == NO_OBJECT):
+                continue
+            row = self._row_of.get(number, -1)
+            if row >= 0 and self._owner[row] != image:
+                row = -1
+            if row < 0:
+                self._lost_targets.setdefault(place, (number, image_id))
+            if not (several and row in self._crowd):
+                self._target_rows.append(row)
+        self._ref_ids.append(ref_id)
+        self._ref_images.append(image)
+        self._ref_labels.append(self._labels.setdefault(label, len(self._labels)))
+        self._sentence_counts.append(0)
+        self._target_counts.append(len(self._target_rows) - before)
+
+    def add_sentence(self, sentence_id: int, text: str, skills: Sequence[str] | None = None) -> None:
+        """Takes an expression of the referent that was begun last."""
+        self._sentence_counts[-1] += 1
+        self._sentence_ids.append(sentence_id)
+        self._texts.append(text)
+        tags = tuple(skills) if skills else ()
+        self._skill_numbers.append(self._skills.setdefault(tags, len(self._skills)))
+
+    def finish(self) -> tuple[Arrays, Mapping[str, Any]]:
+        """The arrays, and notes of labels, tags and what the annotations lack."""
+        arrays: dict[str, NDArray[Any]] = {
+            "ref_ids": np.array(self._ref_ids, dtype=np.int64),
+            "ref_images": np.array(self._ref_images, dtype=np.int32),
+            "ref_labels": np.array(self._ref_labels, dtype=np.int32),
+            "sentence_starts": _starts(self._sentence_counts),
+            "target_starts": _starts(self._target_counts),
+            "target_rows": np.array(self._target_rows, dtype=np.int32),
+            "sentence_ids": np.array(self._sentence_ids, dtype=np.int64),
+            "skill_numbers": np.array(self._skill_numbers, dtype=np.int32),
+            **pack_texts("texts", self._texts),
+        }
+        notes = {
+            "labels": list(self._labels),
+            "skills": [list(tags) for tags in self._skills],
+            "lost_targets": [[place, *lost] for place, lost in self._lost_targets.items()],
+            "lost_images": list(self._lost_images.items()),
+        }
+        return arrays, notes
+
+
+def require_whole(table: ReferentTable, refs: NDArray[np.int64], place: str) -> None:
+    """Refuses referents whose image or annotation does not exist.
+
+    Args:
+        table: all referents.
+        refs: those that are wanted.
+        place: the data set's folder, for the message.
+
+    Raises:
+        DataError: naming the first.
+    """
+    wanted = set(refs.tolist())
+    for ref, image_id in table.store.notes["lost_images"]:
+        if ref in wanted:
+            raise DataError(f"{place}: instances.json lacks image {image_id} that refs name")
+    for ref, annotation_id, image_id in table.store.notes["lost_targets"]:
+        if ref in wanted:
+            ref_id = int(table.store["ref_ids"][ref])
+            raise DataError(
+                f"{place}: referent {ref_id} points to annotation {annotation_id}, which image {image_id} does not have"
+            )
+
+
+def _starts(counts: array[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(np.array(counts, dtype=np.int64))]).astype(np.int64)

@@ -1,0 +1,84 @@
+"""Opens the annotations of one split of a published data set, wherever and in whichever files they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.objects import ObjectTable, read_objects
+from m3att.data.phrasecut import phrase_file, read_phrases
+from m3att.data.places import PhotoFolder, find_annotations, find_photos
+from m3att.data.referents import ReferentTable, read_referents
+from m3att.data.splits import require_legal
+from m3att.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The annotations of a split.
+
+    Args:
+        folder: where they lie.
+        objects: images and objects; of other splits too.
+        referents: referents and expressions; of other splits too.
+        refs: numbers of the split's referents, in the file's order, those without an expression too.
+    """
+
+    folder: Path
+    objects: ObjectTable
+    referents: ReferentTable
+    refs: NDArray[np.int64]
+
+    def image_numbers(self) -> NDArray[np.int64]:
+        """Places in the object table of the images that carry an expression of the split, ascending."""
+        spoken = self.refs[self.referents.sentence_counts()[self.refs] > 0]
+        numbers: NDArray[np.int64] = np.unique(self.referents.image_numbers[spoken]).astype(np.int64)
+        return numbers[numbers >= 0]
+
+    def photos(self, root: Path, dataset: str) -> PhotoFolder | None:
+        """Where the photos of the split's images lie; None where none is at hand."""
+        names = self.objects.file_names
+        return find_photos(root, dataset, self.folder, [names[int(number)] for number in self.image_numbers()])
+
+
+def annotation_folder(root: Path, dataset: str, split_by: str) -> Path:
+    """The folder of a data set's annotations below a root, or where the REFER layout would have it."""
+    return find_annotations(root, dataset, _markers(dataset, split_by))
+
+
+def open_tables(root: Path, dataset: str, split_by: str, split: str) -> Tables:
+    """Reads the annotations of a split, or what the cache holds of them.
+
+    Args:
+        root: folder that holds the data set in one of the layouts of `places`.
+        dataset: name of the data set, as in ``splits.SPLITS``.
+        split_by: who made the split.
+        split: its name.
+
+    Raises:
+        DataError: where the split is not legal, or a file is missing or broken.
+    """
+    require_legal(dataset, split_by, split)
+    folder = annotation_folder(root, dataset, split_by)
+    if dataset == "phrasecut":
+        objects, referents = read_phrases(folder, split)
+    else:
+        markers = [folder / name for name in _markers(dataset, split_by)]
+        refs = next((path for path in markers if path.is_file()), markers[0])
+        if not refs.is_file():  # said before seconds go into reading the annotations
+            raise DataError(f"{refs}: cannot be read (no such file); docs/datasets.md lists the layouts that are known")
+        objects = read_objects(folder / "instances.json")
+        referents = read_referents(refs, objects, folder / "instances.json")
+    return Tables(folder, objects, referents, referents.of_split(split))
+
+
+def _markers(dataset: str, split_by: str) -> list[str]:
+    """Files of which a data set's folder has at least one."""
+    if dataset == "phrasecut":
+        return [phrase_file(split) for split in ("train", "val", "test", "miniv")]
+    if dataset == "grefcoco":
+        return [f"grefs({split_by}).json", f"grefs({split_by}).p"]
+    return [f"refs({split_by}).p"]

@@ -1,0 +1,129 @@
+"""Masks as a protocol makes them, of logits and of truth, at the size at which it compares them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from m3att.data.transforms import Resize
+from m3att.metrics import MaskCounts, count_masks
+from m3att.protocols import Protocol
+
+
+def compare(
+    mask_logits_NHW: Tensor,
+    masks_MHW: NDArray[np.bool_],
+    mask_index_N: NDArray[np.int64],
+    resize: Resize,
+    counts: dict[Protocol, MaskCounts],
+) -> None:
+    """Add the expressions of one image to the counts of every protocol; protocols that count alike share the work.
+
+    Args:
+        mask_logits_NHW: the network's output, of any stride.
+        masks_MHW: true masks at the image's own size.
+        mask_index_N: the true mask of each expression.
+        resize: from the image to the network's input.
+        counts: are added to.
+    """
+    counted: dict[tuple[object, ...], MaskCounts] = {}
+    scores: dict[tuple[object, ...], Tensor] = {}
+    for protocol, total in counts.items():
+        if protocol.counting not in counted:
+            mapping = (protocol.frame, protocol.maps, protocol.kernel, protocol.arg_max)
+            if mapping not in scores:
+                scores[mapping] = mask_scores(mask_logits_NHW, resize, protocol)
+            predicted_NHW = decide(scores[mapping], protocol).numpy()
+            truth_MHW = true_masks(masks_MHW, resize.size, protocol)
+            counted[protocol.counting] = count_masks(predicted_NHW, truth_MHW[mask_index_N], protocol.least_pixels)
+        total.extend(counted[protocol.counting])
+
+
+def compare_masks(
+    predicted_NHW: NDArray[np.bool_],
+    truth_NHW: NDArray[np.bool_],
+    size: int,
+    counts: dict[Protocol, MaskCounts],
+) -> None:
+    """Add masks that no network made to the counts: they have no threshold and are interpolated as the truth is.
+
+    Args:
+        predicted_NHW: at the image's own size.
+        truth_NHW: as large.
+        size: side of the input frame, pixels.
+        counts: are added to.
+    """
+    for protocol, total in counts.items():
+        predicted, truth = (true_masks(masks_NHW, size, protocol) for masks_NHW in (predicted_NHW, truth_NHW))
+        total.extend(count_masks(predicted, truth, protocol.least_pixels))
+
+
+def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> Tensor:
+    """What the protocol decides masks by, at the size at which it compares: logits under arg max, else probabilities.
+
+    Args:
+        mask_logits_NHW: the network's output, of any stride.
+        resize: from the image to the network's input.
+        protocol: frame, maps and kernel count.
+
+    Returns:
+        (N, height, width) float32; 0 and 1 where the protocol decides before it interpolates.
+    """
+    if protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image":
+        return resize.probability(mask_logits_NHW)  # what `Segmenter` hands out
+    maps_NHW = mask_logits_NHW.float()
+    if protocol.maps == "probabilities":
+        maps_NHW = maps_NHW.sigmoid()
+    maps_NHW = interpolate(maps_NHW, (resize.size, resize.size), protocol)
+    if protocol.maps == "masks":
+        maps_NHW = (maps_NHW > 0).float()
+    if protocol.kernel == "cubic":
+        return warp(maps_NHW, resize)
+    top, left, height, width = resize.content
+    frame = (resize.height, resize.width) if protocol.frame == "image" else (resize.size, resize.size)
+    return interpolate(maps_NHW[:, top : top + height, left : left + width], frame, protocol)
+
+
+def interpolate(maps_NHW: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
+    """Maps enlarged or shrunk by the protocol's kernel, without antialiasing."""
+    if maps_NHW.shape[1:] == size:
+        return maps_NHW
+    kernel = "bicubic" if protocol.kernel == "cubic" else "bilinear"
+    return F.interpolate(maps_NHW.unsqueeze(1), size=size, mode=kernel, align_corners=False).squeeze(1)
+
+
+def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
+    """Maps over the square, sampled bicubically at the image's pixels; beyond the square they are zero, as in CRIS."""
+    top, left, height, width = resize.content
+    across, down = width / resize.width, height / resize.height
+    # Pixel centres lie at halves, so that the map lies where the network's own resize has put the image.
+    to_square = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    found = [
+        cv2.warpAffine(map_HW, to_square, (resize.width, resize.height), flags=flags, borderValue=0.0)
+        for map_HW in maps_NHW.numpy()
+    ]
+    return torch.from_numpy(np.stack(found))
+
+
+def decide(scores_NHW: Tensor, protocol: Protocol) -> Tensor:
+    """Masks of what `mask_scores` gives. A tie, a score that is the threshold, is background in every evaluator."""
+    return scores_NHW > (0.0 if protocol.arg_max else protocol.threshold)
+
+
+def true_masks(masks_MHW: NDArray[np.bool_], size: int, protocol: Protocol) -> NDArray[np.bool_]:
+    """True masks where the protocol compares them: as they are, or in the input frame, stretched to fill it."""
+    if protocol.frame == "image" or not len(masks_MHW):
+        return masks_MHW
+    if protocol.truth == "coverage":
+        height, width = masks_MHW.shape[1:]
+        stretch = Resize(height, width, size, "stretch")
+        return np.stack([stretch.mask(mask_HW) >= 128 for mask_HW in masks_MHW])
+    nearest = cv2.INTER_NEAREST_EXACT
+    return np.stack(
+        [cv2.resize(mask_HW.astype(np.uint8), (size, size), interpolation=nearest) > 0 for mask_HW in masks_MHW]
+    )

@@ -1,0 +1,45 @@
+"""What of its data a run could not read: named in its folder, counted across interruptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from m3att.data.faults import Fault, FaultLog
+from m3att.pretrained import replace_file
+
+FAULTS = "faults.jsonl"
+
+
+class RunFaults:
+    """The faults of one run.
+
+    A run that goes on knows those that it met before, so that it stops where it would have stopped uninterrupted.
+
+    Args:
+        out: folder of the run.
+        limit: most of them.
+    """
+
+    def __init__(self, out: Path, limit: int) -> None:
+        self.path = out / FAULTS
+        self.log = FaultLog(limit, known_faults(out))
+
+    def note(self, faults: Iterable[Fault]) -> None:
+        """Name and count those that are new.
+
+        Raises:
+            DataError: where there are more than the limit.
+        """
+        if self.log.add(faults):
+            lines = [json.dumps({"left_out": reason}, ensure_ascii=True) + "\n" for reason in self.log.reasons]
+            replace_file(self.path, "".join(lines).encode())
+        self.log.check()
+
+
+def known_faults(out: Path) -> list[str]:
+    """The faults that a run's folder names."""
+    path = out / FAULTS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [str(json.loads(line)["left_out"]) for line in lines]

@@ -1,0 +1,70 @@
+"""What a run starts with: tokenizer, architectures, first weights, and the folder that it can be resumed from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from m3att.config import RunConfig
+from m3att.data.source import Source
+from m3att.data.text import Tokenizer
+from m3att.engine.faults import FAULTS
+from m3att.errors import ModelError
+from m3att.model.huggingface import Architectures
+from m3att.model.network import M3AttNet
+from m3att.pretrained import (
+    TOKENIZER,
+    TRAINING_ONLY,
+    find_model,
+    load_model,
+    read_architectures,
+    replace_file,
+    write_architectures,
+)
+from m3att.settings import config_to_yaml
+from m3att.weights.huggingface import find_architectures
+from m3att.weights.start import start_tokenizer
+
+METRICS = "metrics.jsonl"
+
+
+def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) -> Tokenizer:
+    """The run's own tokenizer when it goes on, that of the model it starts from, or a fresh one."""
+    if resume:
+        return Tokenizer.from_file(out / "tokenizer.json", config.model.word_limit)
+    if config.train.init is not None:
+        return Tokenizer.from_file(find_model(config.train.init) / TOKENIZER, config.model.word_limit)
+    return start_tokenizer(config.model, source.texts)
+
+
+def run_architectures(config: RunConfig, tokenizer: Tokenizer, out: Path, resume: bool) -> Architectures:
+    """Of the encoders that come from transformers: the run's own when it goes on, else as `run_tokenizer` chooses."""
+    if resume:
+        return read_architectures(out)
+    if config.train.init is not None:
+        return read_architectures(find_model(config.train.init))
+    return find_architectures(config.model, tokenizer)
+
+
+def start_from(network: M3AttNet, name: str) -> None:
+    """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
+
+    Raises:
+        ModelError: where there is no such model, or its network is another one.
+    """
+    weights = load_model(name).network.state_dict()
+    own = network.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    missing = [key for key in own if key not in fitting and not key.startswith(TRAINING_ONLY)]
+    if missing:
+        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
+    network.load_state_dict(fitting, strict=False)
+
+
+def start_folder(out: Path, config: RunConfig, tokenizer: Tokenizer, network: M3AttNet) -> None:
+    """Write what a run is resumed from; figures of an earlier run that saved no checkpoint are dropped."""
+    out.mkdir(parents=True, exist_ok=True)
+    replace_file(out / "config.yaml", config_to_yaml(config).encode())
+    tokenizer.save(out / "tokenizer.json")
+    write_architectures(out, network)
+    (out / METRICS).unlink(missing_ok=True)
+    (out / FAULTS).unlink(missing_ok=True)

@@ -1,0 +1,195 @@
+"""Any backbone that transformers' AutoBackbone knows: the Swin of the paper's Transformer form, and its peers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from m3att.errors import ConfigError
+from m3att.model.huggingface import Architecture, make_config, plain_architecture, require_transformers
+from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
+from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.merge import ScaleMerge
+
+# Published sizes, as their checkpoints' config.json have them; what is not said is the library's default.
+ARCHITECTURES: dict[str, Architecture] = {
+    # Window 12 at 384 pixels, pretrained on ImageNet-22k: what LAVT and the paper start from.
+    "swin-b": {
+        "model_type": "swin", "embed_dim": 128, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32],
+        "window_size": 12, "image_size": 384,
+    },
+    "swin-t": {
+        "model_type": "swin", "embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24],
+        "window_size": 7, "image_size": 224,
+    },
+    "convnext-t": {"model_type": "convnext", "depths": [3, 3, 9, 3], "hidden_sizes": [96, 192, 384, 768]},
+    "convnext-b": {"model_type": "convnext", "depths": [3, 3, 27, 3], "hidden_sizes": [128, 256, 512, 1024]},
+    "resnet-50": {
+        "model_type": "resnet", "layer_type": "bottleneck", "depths": [3, 4, 6, 3],
+        "hidden_sizes": [256, 512, 1024, 2048],
+    },
+    "resnet-101": {
+        "model_type": "resnet", "layer_type": "bottleneck", "depths": [3, 4, 23, 3],
+        "hidden_sizes": [256, 512, 1024, 2048],
+    },
+    "dinov2-s": {
+        "model_type": "dinov2", "hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6,
+        "patch_size": 14, "image_size": 518,
+    },
+    "dinov2-b": {
+        "model_type": "dinov2", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+        "patch_size": 14, "image_size": 518,
+    },
+}  # fmt: skip
+
+SCALES = (8, 16, 32)
+PIXELS = ("image_mean", "image_std")  # as preprocessor_config.json names them
+MERGED_CHANNELS = 512  # as Darknet-53's and Swin-B's middle scale has; wider ones (ResNet) are narrowed to it
+PROBE = 224  # side that every stride in use divides: 4, 7, 8, 14, 16, 28, 32
+# Parts that a backbone of this kind has and never uses, or that only another use of it has.
+UNUSED = {"swin": "swin.layernorm"}
+OPTIONS = {"dinov2": {"use_mask_token": False}, "dinov2_with_registers": {"use_mask_token": False}}
+
+
+class HuggingFaceBackbone(VisionBackbone):
+    """An AutoBackbone with its scales merged to stride 16, or a plain ViT with its last map as it is.
+
+    Images whose sides are no multiples of the coarsest stride are padded to the right and below by zeros, which is the
+    mean colour, and the maps are cropped; what a Swin needs for its windows, or a ViT for its positions, the library
+    does itself.
+
+    Paper: Sec. IV-A, "480×480 for Transformer backbone"; Table IV names Swin-B.
+    Departs: the paper does not say how Swin's scales are merged; here as those of Darknet-53.
+
+    Args:
+        architecture: values of the backbone's transformers config, and ``image_mean`` and ``image_std`` of its pixels
+            in [0, 1] where they are not ImageNet's.
+
+    Raises:
+        ConfigError: where transformers is missing, or the architecture is none of a backbone that fits here.
+    """
+
+    architecture: Architecture
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        values = dict(architecture)
+        pixels = {key: values.pop(key) for key in PIXELS if values.get(key) is not None}
+        kind = str(values.get("model_type"))
+        config = make_config({**values, **OPTIONS.get(kind, {})})
+        stages, self.strides, channels = choose_stages(config)
+        self.trunk = make_trunk(config, stages)
+        self.architecture = {**plain_architecture(self.trunk.config), **pixels}
+        mean, deviation = (
+            255 * torch.tensor(pixels[key]) if key in pixels else torch.tensor(network)
+            for key, network in zip(PIXELS, (PIXEL_MEAN, PIXEL_DEVIATION), strict=True)
+        )
+        # From the network's normal pixels to those that the trunk was pretrained on.
+        self.register_buffer("gain", (torch.tensor(PIXEL_DEVIATION) / deviation).view(3, 1, 1), persistent=False)
+        shift = (torch.tensor(PIXEL_MEAN) - mean) / deviation
+        self.register_buffer("shift", shift.view(3, 1, 1), persistent=False)
+        self.renormalise = bool(pixels)
+        if kind in UNUSED:
+            self.trunk.set_submodule(UNUSED[kind], nn.Identity())
+        if len(stages) == 1:
+            self.merge = None
+            self.stride, self.channels = self.strides[0], channels[0]
+        else:
+            self.stride, self.channels = self.strides[1], min(MERGED_CHANNELS, channels[1])
+            self.coarse_channels = channels[-1]
+            self.merge = ScaleMerge(channels, self.channels)
+
+    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """See VisionBackbone."""
+        height, width = pixels_BCHW.shape[2:]
+        if self.renormalise:
+            pixels_BCHW = pixels_BCHW * self.gain + self.shift
+        below, right = -height % self.strides[-1], -width % self.strides[-1]
+        if below or right:
+            pixels_BCHW = functional.pad(pixels_BCHW, (0, right, 0, below))
+        maps = self.trunk(pixels_BCHW).feature_maps
+        return tuple(
+            found_BCHW[:, :, : -(-height // stride), : -(-width // stride)]
+            for found_BCHW, stride in zip(maps, self.strides, strict=True)
+        )
+
+    def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
+        """See VisionBackbone."""
+        if self.merge is None:
+            return scales[-1]
+        merged_BCHW: Tensor = self.merge(scales)
+        return merged_BCHW
+
+    def forward(self, pixels_BCHW: Tensor) -> Tensor:
+        """See VisionBackbone."""
+        return self.merge_features(self.trunk_features(pixels_BCHW))
+
+
+def find_architecture(name: str | None) -> Architecture:
+    """A known architecture by its name.
+
+    Raises:
+        ConfigError: where there is none of that name.
+    """
+    if name is None:
+        raise ConfigError("model.vision: an encoder of `huggingface` needs `weights`, `architecture` or both")
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"model.vision.architecture: no {name!r}; there are {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def make_trunk(config: Any, stages: Sequence[str]) -> nn.Module:
+    """The backbone with fresh weights, giving the maps of the named stages.
+
+    Raises:
+        ConfigError: where its kind is no backbone.
+    """
+    library = require_transformers()
+    config.out_features = list(stages)
+    try:
+        trunk: nn.Module = library.AutoBackbone.from_config(config)
+    except (ValueError, TypeError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"architecture {config.model_type!r}: no backbone can be made of it ({reason})") from error
+    return trunk
+
+
+def choose_stages(config: Any) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+    """Stages of strides 8, 16 and 32, each the last of its stride, or the last stage alone where a model has only one.
+
+    Returns:
+        Names, strides and channels of the stages, finest first.
+
+    Raises:
+        ConfigError: where the kind is no backbone.
+    """
+    names = getattr(config, "stage_names", None)
+    if names is None:
+        raise ConfigError(
+            f"architecture {config.model_type!r}: is no vision backbone of transformers, such as swin, convnext, "
+            "dinov2 and resnet are"
+        )
+    with torch.device("meta"):  # shapes only: no memory, no arithmetic
+        trunk = make_trunk(config, names).eval()
+        try:
+            maps = trunk(torch.empty(1, 3, PROBE, PROBE)).feature_maps
+            trunk(torch.empty(1, 3, 2 * PROBE, PROBE))
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"architecture {config.model_type!r}: takes images of one size only ({config.image_size}), and so does "
+                "not fit here"
+            ) from error
+    strides = [PROBE // found.shape[2] for found in maps]
+    last = {stride: number for number, stride in enumerate(strides)}
+    chosen = [last[scale] for scale in SCALES] if all(scale in last for scale in SCALES) else [len(maps) - 1]
+    return (
+        tuple(names[number] for number in chosen),
+        tuple(strides[number] for number in chosen),
+        tuple(maps[number].shape[1] for number in chosen),
+    )

@@ -1,0 +1,238 @@
+"""Ablation tables in the paper's shape: means and spreads over seeds beside the paper's figures.
+
+`summarise` makes the JSON, and the other two print it: fractions there, per cent here.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from m3att.ablations import OURS, Row, Table
+from m3att.errors import DataError
+
+FINISHED, FAILED = "finished", "failed"
+EXTRA = "overall_iou"  # which the paper's tables do not have
+HEADS = {"mean_iou": "IoU", EXTRA: "overall IoU", "difference": "IoU, difference"}
+SCORED_ON = ("dataset", "split", "split_by", "images", "expressions", "pixels", "protocol", "threshold")
+NOTHING = "-"
+Results = Mapping[str, Mapping[int, Mapping[str, Any]]]  # row -> seed -> what its run left
+
+
+def summarise(table: Table, results: Results, seeds: Sequence[int]) -> dict[str, Any]:
+    """A table as plain values.
+
+    Args:
+        table: its rows.
+        results: of each row, by seed: ``{"state": "finished", "scores": ..., "budget": ..., "seconds": ...}`` or
+            ``{"state": "failed", "reason": ...}``.
+        seeds: those that a whole table has.
+
+    Raises:
+        DataError: where the runs were not scored on the same expressions.
+    """
+    finished = [one for row in results.values() for one in row.values() if one["state"] == FINISHED]
+    scored_on = [{key: one["scores"].get(key) for key in SCORED_ON} for one in finished]
+    if any(one != scored_on[0] for one in scored_on):
+        raise DataError(
+            f"table {table.name}: its runs were not scored on the same images ({_differing(scored_on)}); "
+            "run the command without --report, which scores them anew"
+        )
+    rows = [_row(table, row, results) for row in table.rows]
+    done = [sum(seed in results.get(row.name, {}) for seed in seeds) for row in table.rows]
+    return {
+        "table": table.name,
+        "title": table.title,
+        "whole": sum(done) == len(table.rows) * len(seeds),
+        "runs": {
+            "asked": len(table.rows) * len(seeds),
+            "finished": len(finished),
+            "failed": sum(len(row["failed"]) for row in rows),
+        },
+        "seeds": list(seeds),
+        "scored_on": scored_on[0] if scored_on else None,
+        "budget": finished[0]["budget"] if finished else None,
+        "minutes": round(statistics.mean(one["seconds"] for one in finished) / 60, 1) if finished else None,
+        "rows": rows,
+    }
+
+
+def _row(table: Table, row: Row, results: Results) -> dict[str, Any]:
+    own = results.get(row.name, {})
+    values = {seed: figures_of(one) for seed, one in sorted(own.items()) if one["state"] == FINISHED}
+    paper = {name: round(percent / 100, 4) for name, percent in row.paper.items()}
+    other = {
+        seed: figures_of(one)
+        for seed, one in results.get(row.against or "", {}).items()
+        if one["state"] == FINISHED and seed in values
+    }
+    rival = next((one for one in table.rows if one.name == row.against), None)
+    difference = None
+    if rival is not None:
+        # Seed by seed: two rows of one seed saw the same scenes, so what the seeds share does not count as spread.
+        pairs = [values[seed]["mean_iou"] - other[seed]["mean_iou"] for seed in sorted(other)]
+        stated = row.paper.keys() & rival.paper.keys() & {"mean_iou"}
+        theirs = round((row.paper["mean_iou"] - rival.paper["mean_iou"]) / 100, 4) if stated else None
+        difference = {"against": row.against, **_spread(pairs), "paper": theirs}
+    return {
+        "name": row.name,
+        "label": row.label,
+        "group": row.group,
+        "settings": {**OURS, **row.changes},
+        "n": len(values),
+        "seeds": list(values),
+        "failed": [
+            {"seed": seed, "reason": one["reason"]} for seed, one in sorted(own.items()) if one["state"] == FAILED
+        ],
+        "figures": {
+            name: {**_spread([figures[name] for figures in values.values()]), "paper": paper.get(name)}
+            for name in dict.fromkeys((*table.figures, EXTRA))
+        },
+        "difference": difference,
+        "remark": row.remark,
+        "seconds": [round(own[seed]["seconds"], 1) for seed in values],
+    }
+
+
+def figures_of(result: Mapping[str, Any]) -> dict[str, float]:
+    """A finished run's figures under the names that tables use."""
+    scores = result["scores"]
+    named = {name: float(scores[name]) for name in ("mean_iou", "overall_iou")}
+    return named | {f"precision_{bound}": float(value) for bound, value in scores["precision"].items()}
+
+
+def to_markdown(summary: Mapping[str, Any], table: Table) -> str:
+    """The table with what was scored, at which budget, and what failed."""
+    heads, lines = _heads(table), list(_lines(summary, table))
+    text = [f"### {summary['title']}", ""]
+    if not summary["whole"]:
+        text += [f"**Partial: {_progress(summary)}.**", ""]
+    text += ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    text += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([*text, "", *notes(summary, table)]) + "\n"
+
+
+def to_latex(summary: Mapping[str, Any], table: Table) -> str:
+    """The table as LaTeX that needs no package."""
+    heads, lines = _heads(table, grouped=False), list(_lines(summary, table))
+    text = ["\\begin{table}", "\\centering"]
+    if not summary["whole"]:
+        text.append(f"% partial: {_progress(summary)}")
+    caption = " ".join(notes(summary, table))
+    if not summary["whole"]:
+        caption = f"Partial: {_progress(summary)}. {caption}"
+    text += [f"\\caption{{{_escape(summary['title'] + '. ' + caption)}}}"]
+    text += [f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", "\\hline"]
+    if len(table.groups) > 1:
+        width = (len(heads) - 1) // len(table.groups)
+        spans = [f"\\multicolumn{{{width}}}{{c}}{{{_escape(group)}}}" for group in table.groups]
+        text.append(" & ".join(["", *spans]) + " \\\\")
+    text += [" & ".join(map(_escape, line)) + " \\\\" for line in (heads, *lines)]
+    text.insert(len(text) - len(lines), "\\hline")
+    return "\n".join([*text, "\\hline", "\\end{tabular}", "\\end{table}"]) + "\n"
+
+
+def notes(summary: Mapping[str, Any], table: Table) -> list[str]:
+    """What a reader must know beside the figures, one sentence or two each."""
+    said = [
+        "Per cent. Mean over runs with different seeds ± their sample standard deviation, where there are two or more; "
+        "in brackets what the paper reports, on RefCOCO val with its own backbone and budget."
+    ]
+    if table.groups == ("",):
+        rivals = {row.against for row in table.rows if row.against}
+        named = next(row.label for row in table.rows if row.name in rivals) if len(rivals) == 1 else "the row above"
+        said.append(f"Difference: to {named}, seed by seed.")
+    scored, budget = summary["scored_on"], summary["budget"]
+    if scored:
+        split_by = f" ({scored['split_by']})" if scored["split_by"] else ""
+        said.append(
+            f"IoU is the mean IoU at threshold {scored['threshold']:g}, of the last weights of each run, on "
+            f"{scored['dataset']} {scored['split']}{split_by}: {scored['expressions']:,} expressions on "
+            f"{scored['images']:,} images, pixels: {scored['pixels']}, protocol: {scored['protocol']}."
+        )
+    if budget:
+        said.append(
+            f"Each run: {budget['steps']:,} steps of at most {budget['batch_size']:,} expressions; "
+            f"{summary['minutes']:g} minutes of training on average."
+        )
+    for row in summary["rows"]:
+        said += [f"Failed: {row['name']}, seed {one['seed']}: {one['reason']}." for one in row["failed"]]
+    return said
+
+
+def _heads(table: Table, grouped: bool = True) -> list[str]:
+    heads = [table.head]
+    for group in table.groups:
+        before = f"{group}: " if group and grouped else ""
+        heads += [before + _head(name) for name in _columns(table)]
+    return heads
+
+
+def _columns(table: Table) -> list[str]:
+    if len(table.groups) > 1:
+        return [*table.figures, "runs"]
+    return [*table.figures, EXTRA, "difference", "minutes", "runs"]
+
+
+def _head(name: str) -> str:
+    return HEADS.get(name, name.replace("precision_", "Pr@"))
+
+
+def _lines(summary: Mapping[str, Any], table: Table) -> Iterator[list[str]]:
+    """The cells of each line; a table with groups has one line a label."""
+    places = {(row["label"], row["group"]): row for row in summary["rows"]}
+    for label in dict.fromkeys(row["label"] for row in summary["rows"]):
+        line = [label]
+        for group in table.groups:
+            row = places.get((label, group))
+            line += [_cell(row, name) if row else "" for name in _columns(table)]
+        yield line
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    if name == "runs":
+        return f"{row['n']}" + (f" + {len(row['failed'])} failed" if row["failed"] else "")
+    if name == "minutes":
+        return f"{statistics.mean(row['seconds']) / 60:.1f}" if row["seconds"] else NOTHING
+    if name == "difference":
+        difference = row["difference"]
+        return _figure(difference, "+.1f", "+.2f") if difference else ""
+    figure = row["figures"][name]
+    mine = "failed" if row["failed"] and not row["n"] else _figure(figure, ".1f", ".2f")
+    # What the paper says in words stands once, beside the first figure.
+    return f"{mine} ({row['remark']})" if row["remark"] and name == next(iter(row["figures"])) else mine
+
+
+def _figure(found: Mapping[str, Any], form: str, paper_form: str) -> str:
+    """`48.1 ± 0.9 (67.88)`, as far as there is something of it."""
+    text = NOTHING if found["mean"] is None else format(100 * found["mean"], form)
+    if found["spread"] is not None:
+        text += f" ± {100 * found['spread']:.1f}"
+    return text if found["paper"] is None else f"{text} ({format(100 * found['paper'], paper_form)})"
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "mean": statistics.mean(values) if values else None,
+        "spread": statistics.stdev(values) if len(values) > 1 else None,
+        "n": len(values),
+        "values": list(values),
+    }
+
+
+def _progress(summary: Mapping[str, Any]) -> str:
+    runs = summary["runs"]
+    failed = f", {runs['failed']} failed" if runs["failed"] else ""
+    return f"{runs['finished']} of {runs['asked']} runs finished{failed}"
+
+
+def _differing(facts: Sequence[Mapping[str, Any]]) -> str:
+    key = next(key for key in SCORED_ON if len({str(one[key]) for one in facts}) > 1)
+    return f"{key}: {', '.join(sorted({str(one[key]) for one in facts}))}"
+
+
+def _escape(text: str) -> str:
+    for sign in "\\&%#_":
+        text = text.replace(sign, {"\\": "\\textbackslash "}.get(sign, f"\\{sign}"))
+    return text.replace("±", "$\\pm$").replace(" x ", " $\\times$ ").replace("IMI*", "IMI$^*$")

@@ -1,0 +1,54 @@
+"""What `m3att data check` tells beside the table of splits: words, and remarks that are no faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def words_table(report: Mapping[str, Any]) -> Table:
+    """How long the expressions of each split are, and how many the usual word limits cut.
+
+    Args:
+        report: of `data.check.DatasetReport.to_dict`.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    told = {name: split for name, split in report["splits"].items() if split["lengths"]}
+    percentiles = next((list(split["lengths"]) for split in told.values()), [])
+    limits = next((list(split["over"]) for split in told.values()), [])
+    heads = [f"{percentile}% have at most" for percentile in percentiles[:1]] + [f"{one}%" for one in percentiles[1:]]
+    for column in ("split", "vocabulary", *heads, *(f"over {limit} words" for limit in limits)):
+        table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
+    for name, split in told.items():
+        numbers = (split["words"], *split["lengths"].values(), *split["over"].values())
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def remarks_of(report: Mapping[str, Any]) -> list[str]:
+    """What is worth knowing of a data set and no fault of this copy of it, a line each.
+
+    Args:
+        report: of `data.check.DatasetReport.to_dict`.
+    """
+    said = []
+    if report["shared_by_design"]:
+        said += [
+            f"{pair} share {count:,} images: {report['split_by']} divided the objects and not the images, so a network "
+            "has seen them in training"
+            for pair, count in report["shared_images"].items()
+        ]
+    for name, split in report["splits"].items():
+        if split["several_targets"] or split["no_target"]:
+            said.append(
+                f"{name}: {split['several_targets']:,} expressions name several objects, {split['no_target']:,} none"
+            )
+        if split["silent"]:
+            said.append(f"{name}: {split['silent']:,} referents without an expression are left out")
+        if split["known_missing"]:
+            said.append(f"{name}: {split['known_missing']} of the missing photos are known to be bad in most copies")
+    if report["without_image"]:
+        said.append(f"{report['without_image']:,} annotations are of images that instances.json does not list")
+    return said

@@ -1,0 +1,287 @@
+"""A whole run proven before a machine is booked for it: its network's costs, and one real optimiser step."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from m3att.config import DataConfig, ModelConfig, RunConfig
+from m3att.data.batch import BatchReader, EndlessOrder, Group, TrainingOrder
+from m3att.data.open import ENDLESS, open_source, pixel_source
+from m3att.data.shaperef.world import VARIANTS
+from m3att.data.source import Source
+from m3att.data.text import Tokenizer
+from m3att.engine.optim import build_optimizer, learning_rate_at
+from m3att.engine.setup import run_architectures, run_tokenizer, start_from
+from m3att.engine.train import count_steps, require_finite, train_step
+from m3att.errors import ConfigError
+from m3att.model.build import build_network
+from m3att.model.network import M3AttNet
+from m3att.pretrained import choose_device
+from m3att.report.summary import Memory, Part, count_parts, estimate_memory
+from m3att.settings import config_to_dict
+from m3att.weights.start import fill_pretrained, pretrained_parts
+
+STAND_INS = {"refcoco+": "shaperef+", "refcocog": "shaperefg"}  # like in their words; for all others ShapeRef itself
+STAND_IN_IMAGES = 64
+FREE_SHARE = 0.75  # of a machine's free memory that the step may take: other programs run there too
+WORKING_ROOM = 1.6  # what a step takes over the estimate at most: 1.27 was seen with Swin-B, 1.57 with Darknet-53
+NOWHERE = Path()  # a dry run has no folder
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step.
+
+    Args:
+        images: of its batch.
+        expressions: of its batch.
+        losses: by name.
+        gradient_norm: before clipping.
+        learning_rate: of a run's first step.
+        seconds: of forward, backward and optimiser, and of compiling where the run compiles.
+        peak_bytes: most memory used so far, of the process or, on a GPU, of PyTorch there; None where unknown.
+    """
+
+    images: int
+    expressions: int
+    losses: Mapping[str, float]
+    gradient_norm: float
+    learning_rate: float
+    seconds: float
+    peak_bytes: int | None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a dry run found.
+
+    Args:
+        config: the run's settings.
+        notes: in what the step differs from the run's own, one line each.
+        pixels: photos, layout or drawn.
+        vocabulary: words.
+        steps: of the whole run; None where the data at hand do not say.
+        parts: of the network.
+        memory: of a step.
+        batch_images: images of the run's first full batch; of a stand-in's, where the data are not at hand.
+        step: the step that was taken.
+    """
+
+    config: RunConfig
+    notes: tuple[str, ...]
+    pixels: str
+    vocabulary: int
+    steps: int | None
+    parts: tuple[Part, ...]
+    memory: Memory
+    batch_images: int
+    step: Step
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values; counts are multiply-adds, parameters and bytes."""
+        expressions = self.config.train.batch_size
+        rows = [asdict(part) for part in self.parts]
+        return {
+            "config": config_to_dict(self.config),
+            "notes": list(self.notes),
+            "pixels": self.pixels,
+            "vocabulary": self.vocabulary,
+            "steps": self.steps,
+            "parts": rows,
+            "total": {key: sum(row[key] for row in rows) for key in rows[0] if key != "name"},
+            "memory": asdict(self.memory)
+            | {
+                "batch_expressions": expressions,
+                "batch_images": self.batch_images,
+                "batch": self.memory.batch(self.batch_images, expressions),
+                "batch_of_single_images": self.memory.batch(expressions, expressions),
+            },
+            "step": asdict(self.step),
+        }
+
+
+def dry_run(config: RunConfig) -> DryRun:
+    """Build a run's network, count it, and take one optimiser step; nothing is written.
+
+    Raises:
+        M3AttError: for whatever the run itself would be refused for, and where not even two expressions find room.
+    """
+    settings = config.train
+    device = choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    data, notes = data_at_hand(config.data)
+    used = replace(config, data=data)
+    source = open_source(data, "train", training=True)
+    pixels = pixel_source(source)
+    if config.data.pixels == "photos" and pixels == "layout":
+        notes.append(f"{data.root} has no photos: the step reads layouts drawn of the annotated boxes")
+    tokenizer = run_tokenizer(used, source, NOWHERE, resume=False)
+    network = start_network(used, source, tokenizer, notes)
+    parts = count_parts(network, config.input.size, config.model.word_limit)
+    memory = estimate_memory(network, config)
+    expressions = fitting_expressions(memory, used, source, free_memory(device))
+    if expressions < settings.batch_size:
+        notes.append(f"memory is short: the step takes {expressions} of a batch's {settings.batch_size} expressions")
+    groups = first_groups(source, used, expressions)
+    is_stand_in = data.dataset != config.data.dataset
+    return DryRun(
+        config=config,
+        notes=tuple(notes),
+        pixels=pixels,
+        vocabulary=tokenizer.size,
+        steps=settings.steps if is_stand_in else count_steps(used, source),
+        parts=parts,
+        memory=memory,
+        batch_images=len(first_groups(source, used, settings.batch_size)),
+        step=take_step(network, used, source, tokenizer, groups, device),
+    )
+
+
+def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
+    """The run's data, drawn where they cannot be read, and a line on that."""
+    names = [name.strip() for name in data.dataset.split(",")]
+    if data.root is not None:
+        return replace(data, pixels="auto" if data.pixels == "photos" else data.pixels), []
+    if all(name in VARIANTS for name in names):
+        return data, []
+    drawn = STAND_INS.get(names[0], "shaperef")
+    note = f"no --data.root: the step reads {drawn}'s drawn scenes in place of {data.dataset}, with their vocabulary"
+    return replace(data, dataset=drawn, split_by=None, pixels="auto", images=STAND_IN_IMAGES), [note]
+
+
+def start_network(config: RunConfig, source: Source, tokenizer: Tokenizer, notes: list[str]) -> M3AttNet:
+    """The network as the run starts with it, but that an encoder to be frozen may lack its weights: a note says so."""
+    categories = len(source.category_names) + 1 if config.train.category_weight > 0 else 0
+    architectures = run_architectures(config, tokenizer, NOWHERE, resume=False)
+    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
+    if config.train.init is not None:
+        start_from(network, config.train.init)
+    else:
+        fill_pretrained(network, tokenizer, loosened(config.model, notes))
+    return network
+
+
+def loosened(model: ModelConfig, notes: list[str]) -> ModelConfig:
+    """The settings with encoders that lack their weights not frozen, which a run would be refused for, but noted."""
+    vision, language = model.vision, model.language
+    if vision.encoder != "tiny" and vision.weights is None:
+        notes.append("the vision encoder is fresh: the run itself wants --model.vision.weights")
+        vision = replace(vision, freeze=False)
+    if language.weights is None and (language.encoder == "huggingface" or language.freeze):
+        notes.append("the language encoder is fresh: the run itself wants --model.language.weights")
+        language = replace(language, freeze=False)
+    return replace(model, vision=vision, language=language)
+
+
+def first_groups(source: Source, config: RunConfig, expressions: int) -> list[Group]:
+    """What a run's first batch holds."""
+    data, seed = config.data, config.train.seed
+    if len(source) >= ENDLESS:
+        return next(iter(EndlessOrder(expressions, data.per_image if data.grouped else 1, 0, 1, seed)))
+    return next(iter(TrainingOrder(source, expressions, data, seed, 0)))
+
+
+def fitting_expressions(memory: Memory, config: RunConfig, source: Source, free: int | None) -> int:
+    """The whole batch, or the half, quarter ... of it, whose step finds room.
+
+    Args:
+        memory: of `estimate_memory`.
+        config: says the batch.
+        source: says how many images it holds.
+        free: of `free_memory`, with the weights in memory already; None: unknown, so that all of it is tried.
+
+    Raises:
+        ConfigError: where there is none.
+    """
+    expressions = config.train.batch_size
+    while free is not None:
+        images = len(first_groups(source, config, expressions))
+        needed = WORKING_ROOM * memory.batch(images, expressions) - memory.weights
+        if needed <= free:
+            break
+        if expressions <= 2:
+            raise ConfigError(
+                f"a step on {expressions} expressions needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free: "
+                "make the network smaller (--input.size, --model.mask.channels), or use a larger machine"
+            )
+        expressions = max(2, expressions // 2)
+    return expressions
+
+
+def take_step(
+    network: M3AttNet,
+    config: RunConfig,
+    source: Source,
+    tokenizer: Tokenizer,
+    groups: Sequence[Group],
+    device: torch.device,
+) -> Step:
+    """A run's first optimiser step, on one batch, at the full size of its input.
+
+    Raises:
+        DivergedError: where loss or gradient is no number.
+    """
+    settings = config.train
+    reader = BatchReader(
+        source, tokenizer, config.input, config.data, training=True, categories=settings.category_weight > 0
+    )
+    batch = reader[groups].to(device)
+    network.to(device).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(network, settings, pretrained_parts(network, config.model))
+    rate = learning_rate_at(0, settings.steps or sys.maxsize, settings)
+    forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
+    begun = time.perf_counter()
+    losses, norm = train_step(forward, network, optimizer, batch, config, rate)
+    require_finite(losses, norm, 1)  # waits for a GPU too
+    seconds = time.perf_counter() - begun
+    return Step(
+        images=len(batch.pixels_BCHW),
+        expressions=len(batch.mask_index_N),
+        losses={name: float(value.detach()) for name, value in vars(losses).items()},
+        gradient_norm=float(norm),
+        learning_rate=rate,
+        seconds=seconds,
+        peak_bytes=peak_memory(device),
+    )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a step may take on a GPU, or on a machine that says what is free; else None."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    found: list[int] = []
+    available = re.search(r"MemAvailable:\s+(\d+) kB", read_text(Path("/proc/meminfo")))
+    if available:
+        found.append(int(available[1]) * 1024)
+    limit, taken = (read_text(Path("/sys/fs/cgroup") / name).strip() for name in ("memory.max", "memory.current"))
+    if limit.isdecimal() and taken.isdecimal():  # a container's; without a limit it says "max"
+        found.append(int(limit) - int(taken))
+    return max(0, int(FREE_SHARE * min(found))) if found else None
+
+
+def read_text(path: Path) -> str:
+    """A small file of the system's; empty where there is none."""
+    return path.read_text(encoding="ascii") if path.is_file() else ""
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes in use so far: of PyTorch on a GPU, of this process on Unix; None elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

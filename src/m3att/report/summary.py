@@ -1,0 +1,244 @@
+"""What a network costs: parameters and operations part by part, and the memory of training it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from m3att.config import RunConfig
+from m3att.model.network import EncodedImages, M3AttNet, TrunkFeatures
+
+# Part -> which modules are it; a module inside another one's belongs to the first that names it.
+PARTS = {
+    "merge and projection": r"vision\.(backbone\.merge|projection|fusion)",
+    "vision trunk": r"vision\.backbone",
+    "transformer encoder": r"vision\.layers",
+    "language": r"language",
+    "M3Att": r"decoder\.layers\.\d+\.mutual",
+    "rest of M3Dec": r"decoder\.layers",
+    "IMI": r"decoder\.interactions",
+    "LFR": r"lfr",
+    "mask decoder": r"mask_decoder",
+    "category head": r"category_head",
+}
+SHOWN = ("vision trunk", "merge and projection", *list(PARTS)[2:])
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the network.
+
+    Args:
+        name: of SHOWN.
+        trainable: parameters that are trained.
+        frozen: parameters that are not.
+        per_image: multiply-adds an image.
+        per_expression: multiply-adds an expression of full length.
+    """
+
+    name: str
+    trainable: int
+    frozen: int
+    per_image: int
+    per_expression: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training takes.
+
+    Args:
+        weights: parameters and buffers.
+        gradients: one number a trained parameter.
+        optimizer: two numbers a trained parameter, as Adam and AdamW keep.
+        per_image: kept for the backward pass, an image.
+        per_expression: kept for the backward pass, an expression of full length.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    per_image: int
+    per_expression: int
+
+    def batch(self, images: int, expressions: int) -> int:
+        """All of it for a batch."""
+        fixed = self.weights + self.gradients + self.optimizer
+        return fixed + images * self.per_image + expressions * self.per_expression
+
+
+def part_of(name: str) -> str | None:
+    """The part that a module or parameter belongs to, by its dotted name; None for one that holds several parts."""
+    return next((part for part, pattern in PARTS.items() if re.match(rf"({pattern})(\.|$)", name)), None)
+
+
+def count_parts(network: M3AttNet, input_size: int, word_limit: int) -> tuple[Part, ...]:
+    """Parameters and operations of every part that the network has.
+
+    Operations are multiply-adds of matrix products, convolutions and recurrent cells in one pass forward, without LFR
+    and the category head, which only training runs; norms, activations, softmaxes and resizing are not counted. An
+    image's share is what is done once for all its expressions, in the decoders too.
+
+    Args:
+        network: on the CPU.
+        input_size: side of the square input in pixels.
+        word_limit: words of an expression.
+    """
+    trainable: Counter[str] = Counter()
+    frozen: Counter[str] = Counter()
+    for name, weight in network.named_parameters():
+        part = part_of(name)
+        assert part is not None, name
+        (trainable if weight.requires_grad else frozen)[part] += weight.numel()
+    was_training = network.training
+    network.eval()
+    with OperationMeter(network) as image:
+        encoded = network.encode(example_image(input_size))
+    meters = [OperationMeter(network), OperationMeter(network)]
+    for expressions, meter in enumerate(meters, start=1):
+        with meter:
+            network.segment(encoded, *example_expressions(word_limit, expressions))
+    network.train(was_training)
+    one, two = (meter.counts for meter in meters)
+    return tuple(
+        Part(name, trainable[name], frozen[name], image.counts[name] + 2 * one[name] - two[name], two[name] - one[name])
+        for name in SHOWN
+        if trainable[name] or frozen[name]
+    )
+
+
+def example_image(input_size: int) -> Tensor:
+    """One grey image, (1, 3, H, W)."""
+    return torch.full((1, 3, input_size, input_size), 128, dtype=torch.uint8)
+
+
+def example_expressions(words: int, expressions: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Expressions of full length on one image: image_index_N, word_ids_NL and word_mask_NL."""
+    word_ids_NL = torch.ones((expressions, words), dtype=torch.int64)
+    return torch.zeros(expressions, dtype=torch.int64), word_ids_NL, torch.ones_like(word_ids_NL, dtype=torch.bool)
+
+
+class OperationMeter:
+    """Counts multiply-adds by part while it is entered.
+
+    Args:
+        network: whose parts.
+    """
+
+    def __init__(self, network: M3AttNet) -> None:
+        self.network = network
+        self.counts: Counter[str] = Counter()
+        self._open: list[str] = []
+        self._seen = 0
+        self._counter = FlopCounterMode(
+            display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: recurrent_operations}
+        )
+
+    def __enter__(self) -> OperationMeter:
+        self._stack = ExitStack()
+        # PyTorch's fused attention and encoder layers run as one operation that the counter does not know.
+        self._stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        self._stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        self._stack.enter_context(torch.no_grad())
+        for name, module in self.network.named_modules():
+            part = part_of(name)
+            if part is not None:  # every one, since a list of layers is never called itself
+                self._stack.callback(module.register_forward_pre_hook(self._entering(part)).remove)
+                self._stack.callback(module.register_forward_hook(self._leaving).remove)
+        self._stack.enter_context(self._counter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._settle()
+        self._stack.close()
+
+    def _entering(self, part: str) -> Callable[..., None]:
+        def enter(*_: object) -> None:
+            self._settle()
+            self._open.append(part)
+
+        return enter
+
+    def _leaving(self, *_: object) -> None:
+        self._settle()
+        self._open.pop()
+
+    def _settle(self) -> None:
+        """Book what was counted since the last time on the part that is running."""
+        now = self._counter.get_total_flops()
+        if self._open:
+            self.counts[self._open[-1]] += (now - self._seen) // 2
+        self._seen = now
+
+
+def recurrent_operations(inputs: Sequence[int], first: Sequence[int], second: Sequence[int], *_: Any, **__: Any) -> int:
+    """Operations of one direction of an LSTM on a CPU, of its shapes: input (T, N, I), weights (4H, I) and (4H, H)."""
+    return 2 * inputs[0] * inputs[1] * (math.prod(first) + math.prod(second))
+
+
+def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
+    """Memory of a training step, of what one image and two or four expressions keep for the backward pass.
+
+    Not in it: what single operations need while they run, and the batch itself.
+
+    Args:
+        network: in training mode, on the CPU; running statistics of its norms are changed.
+        config: the run.
+    """
+    trained = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    own = [*network.parameters(), *network.buffers()]
+
+    low = config.train.precision == "bfloat16"
+    with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own) as image:
+        encoded = network.encode(example_image(config.input.size))
+    kept: list[int] = []
+    for expressions in (2, 4):
+        loose, words = loosened(encoded), example_expressions(config.model.word_limit, expressions)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own) as sizes:
+            output = network.segment(loose, *words, reconstruct=True)
+        kept.append(sum(sizes.values()))
+        del output  # held till here, or its memory would be given out twice and counted once
+    per_expression = (kept[1] - kept[0]) // 2
+    return Memory(
+        weights=sum(tensor.numel() * tensor.element_size() for tensor in own),
+        gradients=FLOAT_BYTES * trained,
+        optimizer=2 * FLOAT_BYTES * trained,
+        per_image=sum(image.values()) + kept[0] - 2 * per_expression,
+        per_expression=per_expression,
+    )
+
+
+def loosened(encoded: EncodedImages | TrunkFeatures) -> EncodedImages | TrunkFeatures:
+    """The same values cut off from what made them, with a gradient of their own."""
+    if isinstance(encoded, TrunkFeatures):
+        return TrunkFeatures(tuple(scale.detach().requires_grad_() for scale in encoded.scales))
+    return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_())
+
+
+@contextmanager
+def saved_bytes(own: Sequence[Tensor]) -> Iterator[dict[int, int]]:
+    """Gathers the size of every storage that is kept for the backward pass, once each; weights are not counted."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in own}
+    sizes: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield sizes

@@ -1,0 +1,124 @@
+"""Fills a fresh network with the public weights that its settings name, before a training starts.
+
+A trained model's folder holds all of its weights, these too, so that nothing here is needed to use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from m3att.config import LanguageConfig, ModelConfig, VisionConfig
+from m3att.data.text import Tokenizer
+from m3att.errors import ConfigError
+from m3att.model.language.birnn import BiRNN
+from m3att.model.language.contract import LanguageEncoder
+from m3att.model.language.huggingface import HuggingFaceEncoder
+from m3att.model.network import M3AttNet
+from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.darknet53 import Darknet53
+from m3att.model.vision.huggingface import HuggingFaceBackbone
+from m3att.weights import huggingface
+from m3att.weights.darknet import fill_trunk
+from m3att.weights.glove import read_vectors
+
+
+def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> Tokenizer:
+    """The tokenizer of a network that starts: that of its pretrained text encoder, or one of the training's words.
+
+    Args:
+        config: of the network.
+        texts: gives the training's expressions, where they are needed.
+
+    Raises:
+        ModelError: where the text encoder's tokenizer cannot be had.
+    """
+    framed = config.language.encoder == "huggingface"
+    if framed and config.language.weights is not None:
+        return huggingface.read_tokenizer(config.language.weights, config.word_limit)
+    return Tokenizer.from_texts(texts(), config.word_limit, config.language.word_minimum, framed)
+
+
+def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig) -> None:
+    """Fill the encoders whose settings name public weights.
+
+    Args:
+        network: fresh, built of ``config``.
+        tokenizer: its words.
+        config: ``vision.weights`` and ``language.weights`` say what to load.
+
+    Raises:
+        ConfigError: where the encoder has no public weights, they do not fit its settings, or nothing is to be frozen.
+        ModelError: where a file is missing, broken or of another network.
+    """
+    for part, encoder, weights, freeze in (
+        ("vision", config.vision.encoder, config.vision.weights, config.vision.freeze),
+        ("language", config.language.encoder, config.language.weights, config.language.freeze),
+    ):
+        if weights is None and freeze and encoder != "tiny":
+            raise ConfigError(
+                f"model.{part}.freeze: {encoder} has nothing pretrained to keep; give --model.{part}.weights, or "
+                f"--model.{part}.freeze false"
+            )
+    if config.vision.weights is not None:
+        if config.vision.encoder not in VISION:
+            raise ConfigError(
+                f"model.vision.weights: there are none for {config.vision.encoder}; choose {' or '.join(VISION)}"
+            )
+        VISION[config.vision.encoder](network.vision.backbone, config.vision)
+    if config.language.weights is not None:
+        LANGUAGE[config.language.encoder](network.language, tokenizer, config.language)
+
+
+def fill_darknet53(backbone: VisionBackbone, config: VisionConfig) -> None:
+    """Darknet-53's trunk; its merge stays fresh."""
+    assert isinstance(backbone, Darknet53) and config.weights is not None
+    fill_trunk(backbone.trunk, config.weights)
+
+
+def fill_vision_transformers(backbone: VisionBackbone, config: VisionConfig) -> None:
+    """The trunk of a backbone of transformers; its merge stays fresh."""
+    assert isinstance(backbone, HuggingFaceBackbone) and config.weights is not None
+    huggingface.fill_trunk(backbone.trunk, config.weights)
+
+
+def fill_text_transformers(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
+    """The trunk of a text encoder of transformers; its projections stay fresh."""
+    assert isinstance(language, HuggingFaceEncoder) and config.weights is not None
+    huggingface.fill_trunk(language.trunk, config.weights)
+
+
+def fill_birnn(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
+    """The word vectors of words that the file has; the others start at random, as large as those."""
+    assert isinstance(language, BiRNN) and config.weights is not None
+    vocabulary: dict[str, int] = tokenizer.tokenizer.get_vocab()
+    vectors_VD, found_V = read_vectors(Path(config.weights).expanduser(), vocabulary, config.word_channels)
+    with torch.no_grad():
+        weight_VD = language.word_vectors.weight
+        weight_VD.mul_(vectors_VD[found_V].std()).masked_scatter_(found_V.unsqueeze(1), vectors_VD[found_V])
+    if language.freeze:
+        language.fixed_words.copy_(found_V)
+
+
+def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
+    """The encoders that public weights filled, for a learning rate of their own; word vectors are no encoder."""
+    parts: list[nn.Module] = []
+    if config.vision.weights is not None:
+        parts.append(network.vision.trunk)
+    trunk = getattr(network.language, "trunk", None)
+    if config.language.weights is not None and isinstance(trunk, nn.Module):
+        parts.append(trunk)
+    return parts
+
+
+VISION: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
+    "darknet53": fill_darknet53,
+    "huggingface": fill_vision_transformers,
+}
+LANGUAGE: dict[str, Callable[[LanguageEncoder, Tokenizer, LanguageConfig], None]] = {
+    "birnn": fill_birnn,
+    "huggingface": fill_text_transformers,
+}

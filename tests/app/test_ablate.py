@@ -1,0 +1,240 @@
+"""`m3att ablate`: killed and resumed it gives the table of runs that were never killed; a failed run stops no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3att.ablations import TABLES
+from m3att.app import ablation_run, ablation_runs
+from m3att.app.ablation_runs import Run, check_folder, plan, read_result
+from m3att.app.cli import main
+from m3att.errors import ConfigError, DataError
+from m3att.presets import PRESETS
+from m3att.settings import config_from_file, config_to_dict, config_to_yaml
+
+STEPS = 12
+ROWS = ("baseline-lav", "ours")
+
+
+def words(config: Path, out: Path, *more: str) -> list[str]:
+    settings = ["--config", str(config), "--train.steps", str(STEPS), "--train.validate_every", "100"]
+    return ["ablate", "--table", "2", *settings, "--out", str(out), *more]
+
+
+def here(run: Run, images: int | None = None, parent: int | None = None) -> None:
+    """Carry a run out in this process."""
+    order = {"folder": str(run.folder), "config": config_to_dict(run.config), "images": images, "world": "", "name": ""}
+    ablation_run.execute(order | {"parent": os.getppid() if parent is None else parent})
+
+
+@pytest.fixture
+def runs_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replaces the processes; returns the names of the runs that were carried out."""
+    names: list[str] = []
+
+    def run_all(
+        runs: Sequence[Run], images: int | None, jobs: int, lock: int, done: Callable[[Run, int], None]
+    ) -> None:
+        for run in runs:
+            names.append(run.name)
+            here(run, images)
+            done(run, 0)
+
+    monkeypatch.setattr("m3att.app.ablate.run_all", run_all)
+    return names
+
+
+def table_of(out: Path) -> dict[str, Any]:
+    """A written table without what differs from time to time."""
+    found: dict[str, Any] = json.loads((out / "table-2.json").read_text("utf-8"))
+    del found["minutes"]
+    for row in found["rows"]:
+        del row["seconds"]
+    return found
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(2400):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_killed_and_resumed_it_gives_the_same_table(
+    small_config: Path, tmp_path: Path, runs_here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole"
+    assert main(words(small_config, whole, "--rows", ",".join(ROWS))) == 0
+    assert runs_here == [f"table 2, {row}, seed 0" for row in ROWS]
+    runs_here.clear()
+
+    out = tmp_path / "killed"
+    folders = [out / "table-2" / row / "seed-0" for row in ROWS]
+    saved = [folder / "checkpoint.safetensors" for folder in folders]
+    line = words(small_config, out, "--rows", ",".join(ROWS), "--jobs", "2", "--train.log_every", "1")
+    process = subprocess.Popen([sys.executable, "-m", "m3att", *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: process.poll() is not None or any(path.exists() for path in saved))
+        assert process.poll() is None
+    finally:
+        process.kill()
+    process.communicate(timeout=60)  # ends when the runs, which hold its pipes, have ended too
+    assert any(read_result(one) is None for one in folders)
+    assert main(line) == 0  # waits for the stray runs' lock
+    assert set(runs_here) <= {f"table 2, {row}, seed 0" for row in ROWS}
+    assert table_of(out) == table_of(whole)
+
+    # All is done: the third time nothing is trained, and --report writes what stands there.
+    runs_here.clear()
+    written = (out / "table-2.md").read_text("utf-8")
+    (out / "table-2.md").unlink()
+    capsys.readouterr()
+    assert main(["ablate", "--table", "2", "--out", str(out), "--report"]) == 0
+    assert (out / "table-2.md").read_text("utf-8") == written == capsys.readouterr().out.removesuffix("\n")
+    assert "**Partial: 2 of 5 runs finished.**" in written
+    assert main(line) == 0
+    assert runs_here == []
+
+
+def test_an_interruption_ends_all_runs_and_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
+    line = words(small_config, tmp_path, "--rows", "ours", "--train.steps", "100000")
+    process = subprocess.Popen([sys.executable, "-m", "m3att", *line], stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "table-2" / "ours" / "seed-0" / "checkpoint.safetensors"
+    try:
+        wait_for(lambda: process.poll() is not None or checkpoint.exists())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.endswith("m3att: interrupted; what is finished stays; go on with the same words\n")
+    saved = checkpoint.stat().st_mtime_ns
+    time.sleep(0.3)
+    assert checkpoint.stat().st_mtime_ns == saved
+
+
+def test_a_failed_run_is_recorded_and_the_others_go_on(
+    small_config: Path, tmp_path: Path, runs_here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # With LFR's loss alone the row without LFR has nothing to learn from, and the other one runs away.
+    more = ("--rows", "imi,ours", "--train.reconstruction_weight", "1e12", "--train.learning_rate", "1e12")
+    more += ("--train.clip", "0", "--train.warmup", "0", "--train.optimizer", "adam", "--train.mask_weight", "0")
+    assert main(words(small_config, tmp_path, *more)) == 1
+    out, err = capsys.readouterr()
+    assert runs_here == ["table 2, imi, seed 0", "table 2, ours, seed 0"]
+    assert "| #4 Ours | failed | failed | failed |" in out
+    assert "Failed: ours, seed 0: the " in out
+    assert (read_result(tmp_path / "table-2" / "imi" / "seed-0") or {})["state"] == "finished"
+    result = read_result(tmp_path / "table-2" / "ours" / "seed-0")
+    assert result is not None and result["state"] == "failed"
+    assert "seed 0: failed; to try again, delete" in err
+    runs_here.clear()
+    assert main(words(small_config, tmp_path, *more)) == 1
+    assert runs_here == []
+
+
+def test_other_settings_are_refused(
+    small_config: Path, tmp_path: Path, runs_here: list[str], refused: Callable[..., str]
+) -> None:
+    base = config_from_file(small_config)
+    (tmp_path / "config.yaml").write_text(config_to_yaml(base), encoding="utf-8")
+    message = refused(*words(small_config, tmp_path))
+    assert message == f"{tmp_path}: was made with train.steps 4, not {STEPS}; give that, or another --out"
+    rows = TABLES["2"].find(ROWS)
+    (run, _) = plan(base, TABLES["2"], rows, [0], tmp_path)
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(config_to_yaml(base), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"baseline-lav/seed-0: was made with model.decoder.layers 1, not 3"):
+        check_folder(base, [run], tmp_path)
+    assert runs_here == []
+
+
+def test_rows_that_are_one_network_share_a_run(tmp_path: Path) -> None:
+    base = PRESETS["ablation-tiny"].config
+    table = TABLES["open"]
+    runs = plan(base, table, table.rows, [0], tmp_path)
+    assert len(runs) == 8 and len({run.folder for run in runs}) == 5
+    (ours,) = plan(base, TABLES["2"], TABLES["2"].find(["ours"]), [0], tmp_path)
+    ours.folder.mkdir(parents=True)
+    (ours.folder / "config.yaml").write_text(config_to_yaml(ours.config), encoding="utf-8")
+    shared = {run.row.name for run in plan(base, table, table.rows, [0], tmp_path) if run.folder == ours.folder}
+    assert shared == {"early-fusion-off", "lfr-gradient-stopped", "padding-masked", "sampling-grouped"}
+    assert plan(base, TABLES["1"], TABLES["1"].find(["3-shared"]), [0], tmp_path)[0].folder == ours.folder
+    assert plan(base, TABLES["1"], TABLES["1"].find(["3-shared"]), [1], tmp_path)[0].folder != ours.folder
+
+
+def test_all_rows_of_a_seed_come_before_the_next_seed(tmp_path: Path) -> None:
+    runs = plan(PRESETS["ablation-tiny"].config, TABLES["3"], TABLES["3"].rows, [0, 1], tmp_path)
+    assert [(run.seed, run.row.name) for run in runs] == [
+        (seed, row) for seed in (0, 1) for row in ("decoder-only", "concatenate", "ours")
+    ]
+    assert all(run.config.train.seed == run.seed for run in runs)
+
+
+def test_a_run_that_was_scored_on_other_images_is_scored_anew(
+    small_config: Path, tmp_path: Path, runs_here: list[str]
+) -> None:
+    assert main(words(small_config, tmp_path, "--rows", "ours")) == 0
+    trained = (tmp_path / "table-2" / "ours" / "seed-0" / "checkpoint.safetensors").stat().st_mtime_ns
+    assert table_of(tmp_path)["scored_on"]["images"] == 3
+    assert main(words(small_config, tmp_path, "--rows", "ours", "--images", "2")) == 0
+    assert table_of(tmp_path)["scored_on"]["images"] == 2
+    assert (tmp_path / "table-2" / "ours" / "seed-0" / "checkpoint.safetensors").stat().st_mtime_ns == trained
+    assert len(runs_here) == 2
+
+
+def test_a_run_whose_command_is_gone_stops(small_config: Path, tmp_path: Path) -> None:
+    (run,) = plan(config_from_file(small_config), TABLES["2"], TABLES["2"].find(["ours"]), [0], tmp_path)
+    with pytest.raises(SystemExit, match="has ended"):
+        here(run, parent=os.getpid())  # nobody's parent here
+    assert read_result(run.folder) is None
+
+
+def test_a_folder_is_held_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation_runs, "LOCK_SECONDS", 0.0)
+    held = pytest.raises(ConfigError, match="another m3att ablate is at work there")
+    with ablation_runs.hold(tmp_path), held, ablation_runs.hold(tmp_path):
+        pass
+    with ablation_runs.hold(tmp_path):
+        pass
+
+
+def test_a_torn_result_is_answered_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="not the result of a run; delete it"):
+        read_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--out x", "--table is missing"),
+        ("--table 2", "--out is missing"),
+        ("--table 5 --out x", "no table '5'; there are 1, 2, 3, open"),
+        ("--table 2 --out x", "what to train? give --preset"),
+        ("--table 2 --out x --preset ablation-tiny --rows our", "no row 'our' in table 2, did you mean ours?"),
+        ("--table 2 --out x --preset ablation-tiny --seeds 0", "--seeds is 1 or more"),
+        ("--table 2 --out x --preset ablation-tiny --jobs 0", "--jobs is 1 or more"),
+        ("--table 2 --out x --report", "x: no ablation runs there"),
+        ("--table 2 --out x --report --seeds 2", "--report only writes the table anew: leave out --seeds"),
+        ("--table 2 --out x --report --train.steps 2", "--report only writes the table anew: leave out --train"),
+    ],
+)
+def test_misuse_is_answered_in_one_line(
+    line: str, message: str, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("ablate", *line.split())
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,70 @@
+"""Three scales into one: which cells meet, and any size of grid."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from m3att.model.vision.merge import ScaleMerge, fit_grid
+
+CHANNELS = (3, 4, 5)
+
+
+def scales(height: int, width: int, images: int = 2) -> list[Tensor]:
+    """Random maps of strides 8, 16 and 32 of an image of that size."""
+    return [
+        torch.randn(images, channels, -(-height // stride), -(-width // stride))
+        for channels, stride in zip(CHANNELS, (8, 16, 32), strict=True)
+    ]
+
+
+def project(part: torch.nn.Sequential, vector_BC: Tensor) -> Tensor:
+    """One of the merge's projections of a single cell."""
+    return part(vector_BC[:, :, None, None])[:, :, 0, 0]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (8, 8), (1, 1), (33, 47), (40, 17), (416, 416), (100, 300)])
+def test_the_result_has_the_grid_of_the_middle_scale(size: tuple[int, int]) -> None:
+    merged_BCHW = ScaleMerge(CHANNELS, 6).eval()(scales(*size))
+    assert merged_BCHW.shape == (2, 6, -(-size[0] // 16), -(-size[1] // 16))
+    assert merged_BCHW.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 47), (40, 72)])
+def test_each_cell_is_made_of_the_cells_that_lie_over_it(size: tuple[int, int]) -> None:
+    merge = ScaleMerge(CHANNELS, 6).eval()
+    fine_BCHW, middle_BCHW, coarse_BCHW = features = scales(*size)
+    merged_BCHW = merge(features)
+    for row in range(middle_BCHW.shape[2]):
+        for column in range(middle_BCHW.shape[3]):
+            coarse_BC = project(merge.coarse, coarse_BCHW[:, :, row // 2, column // 2])
+            middle_BC = project(merge.middle, middle_BCHW[:, :, row, column])
+            joined_BC = project(merge.join_coarse, torch.cat([coarse_BC, middle_BC], dim=1))
+            under = [
+                project(merge.fine, fine_BCHW[:, :, y, x])
+                for y in (2 * row, 2 * row + 1)
+                for x in (2 * column, 2 * column + 1)
+                if y < fine_BCHW.shape[2] and x < fine_BCHW.shape[3]
+            ]
+            fine_BC = torch.stack(under).mean(dim=0)
+            expected_BC = project(merge.join_fine, torch.cat([fine_BC, joined_BC], dim=1))
+            torch.testing.assert_close(merged_BCHW[:, :, row, column], expected_BC)
+
+
+def test_grids_that_were_rounded_down_fit_too() -> None:
+    features = [torch.randn(1, 3, 5, 11), torch.randn(1, 4, 2, 5), torch.randn(1, 5, 1, 2)]
+    assert ScaleMerge(CHANNELS, 6).eval()(features).shape == (1, 6, 2, 5)
+
+
+def test_a_grid_is_cut_or_its_edge_repeated() -> None:
+    map_BCHW = torch.arange(6.0).view(1, 1, 2, 3)
+    assert fit_grid(map_BCHW, 1, 2).flatten().tolist() == [0, 1]
+    assert fit_grid(map_BCHW, 3, 4)[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5]]
+    assert fit_grid(map_BCHW, 3, 2)[0, 0].tolist() == [[0, 1], [3, 4], [3, 4]]
+
+
+@pytest.mark.parametrize("channels", [(3, 4), (3, 4, 5, 6)])
+def test_it_merges_three(channels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"{len(channels)} scales"):
+        ScaleMerge(channels, 6)
