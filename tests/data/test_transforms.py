@@ -87,9 +87,9 @@ def test_a_shrunken_mask_is_what_inter_area_gives(
     if ragged:
         mask_HW &= np.random.default_rng(one).random((height, width)) < 0.6
     smaller = min(one, height), min(other, width)
-    found_HW = shrink_mask(mask_HW, *smaller)
+    found_HW = np.zeros(smaller, dtype=np.uint8)
+    shrink_mask(mask_HW, cv2.boundingRect(mask_HW.view(np.uint8)), found_HW)
     expected_HW = cv2.resize(mask_HW.astype(np.uint8) * 255, smaller[::-1], interpolation=cv2.INTER_AREA)
-    assert found_HW.shape == smaller
     assert np.abs(found_HW.astype(int) - expected_HW.reshape(smaller).astype(int)).max() <= 1
 
 

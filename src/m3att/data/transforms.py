@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -63,12 +64,12 @@ class Resize:
     def mask(self, mask_HW: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """A mask in the square, as coverage in [0, 255]."""
         top, left, height, width = self.content
-        box_area = math.prod(cv2.boundingRect(mask_HW.view(np.uint8))[2:])
         shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
-        if not shrinks or box_area > LARGE_BOX * mask_HW.size:
-            return self.place(mask_HW.astype(np.uint8) * 255, 0)
+        box = cv2.boundingRect(mask_HW.view(np.uint8))
+        if not shrinks or box[2] * box[3] > LARGE_BOX * mask_HW.size:
+            return self.place(mask_HW.view(np.uint8) * np.uint8(255), 0)
         square = np.zeros((self.size, self.size), dtype=np.uint8)
-        square[top : top + height, left : left + width] = shrink_mask(mask_HW, height, width)
+        shrink_mask(mask_HW, box, square[top : top + height, left : left + width])
         return square
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -106,28 +107,27 @@ class Resize:
         return torch.sigmoid(self.invert(mask_logits_NHW))
 
 
-def shrink_mask(mask_HW: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint8]:
-    """A smaller mask, each pixel the share of its area that the mask covers, in [0, 255].
+def shrink_mask(mask_HW: NDArray[np.bool_], box: Sequence[int], out_HW: NDArray[np.uint8]) -> None:
+    """Write a mask in a smaller size, each pixel the share of its area that the mask covers, in [0, 255].
 
     What INTER_AREA gives, to a rounding; but only the box around the mask is worked on, which is most of the time a
     small part of the image, so that it takes a fraction of the time.
 
     Args:
         mask_HW: (H, W).
-        height: of the result, at most H.
-        width: of the result, at most W.
+        box: left, top, width and height of what of it is not empty.
+        out_HW: zeros, at most (H, W).
     """
-    shares_HW = np.zeros((height, width), dtype=np.uint8)
-    left, top, box_width, box_height = cv2.boundingRect(mask_HW.view(np.uint8))
+    left, top, box_width, box_height = box
     if box_width == 0:
-        return shares_HW
+        return
+    height, width = out_HW.shape
     sums_HW = cv2.integral(mask_HW[top : top + box_height, left : left + box_width].view(np.uint8))
     first_row, at_rows_HW = sums_at_cuts(sums_HW, top, mask_HW.shape[0] / height, height)
     first_column, at_cuts_WH = sums_at_cuts(at_rows_HW.T, left, mask_HW.shape[1] / width, width)
     covered_HW = np.diff(np.diff(at_cuts_WH, axis=0), axis=1).T
-    part_HW = np.rint(covered_HW * (255 * height * width / mask_HW.size)).astype(np.uint8)
-    shares_HW[first_row : first_row + part_HW.shape[0], first_column : first_column + part_HW.shape[1]] = part_HW
-    return shares_HW
+    part_HW = np.rint(covered_HW * (255 * height * width / mask_HW.size))
+    out_HW[first_row : first_row + part_HW.shape[0], first_column : first_column + part_HW.shape[1]] = part_HW
 
 
 def sums_at_cuts(sums_HW: NDArray[Any], start: int, step: float, after: int) -> tuple[int, NDArray[np.float64]]:
@@ -183,4 +183,4 @@ def mirrored_word(match: re.Match[str]) -> str:
 
 def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) uint8."""
-    return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
+    return torch.from_numpy(np.stack(cv2.split(image_HWC)))  # faster than a transposed copy
