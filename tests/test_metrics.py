@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m3att.data.faults import Fault
 from m3att.metrics import Expression, MaskCounts, Scores, count_masks, figures, precision_at, share
 from m3att.protocols import ORIGINAL, PROTOCOLS, TENTHS, Protocol
 
@@ -135,6 +136,14 @@ def test_mean_iou_is_the_exact_mean_rounded(entries: list[tuple[Areas, Expressio
     assert 0 <= found["overall_iou"] <= 1 and 0 <= found["mean_iou"] <= 1
     precision = list(found["precision"].values())
     assert precision == sorted(precision, reverse=True)
+
+
+def test_what_was_left_out_at_the_opening_counts_once() -> None:
+    opening, own = Fault("o", entries=2), Fault("p", 3, (1,))
+    first = replace(scores_of([((1, 2, 3), NOTHING)]), left_out=(opening,))
+    second = replace(scores_of([((1, 2, 3), NOTHING)]), left_out=(opening, own))
+    for merged in (first.merge(second), second.merge(first)):
+        assert merged.to_dict()["left_out"] == {"expressions": 3, "reasons": ["o", "p"]}
 
 
 def test_only_shards_of_one_evaluation_merge() -> None:

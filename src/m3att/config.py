@@ -193,7 +193,7 @@ class TrainConfig:
     pretrained_rate: float = 1.0
     """Learning rate of encoders that `weights` filled, as a share of `learning_rate`; not of word vectors."""
     weight_decay: float = 0.0
-    """Weight decay, never on norms, biases and word vectors."""
+    """Weight decay, never on norms, biases, positions and word vectors."""
     schedule: Literal["step", "cosine", "trapezoid", "constant"] = "step"
     """`step` divides by 10 at 80 and 90 per cent (epochs 40 and 45 of 50); `cosine` falls to zero; `trapezoid` stays
     constant and falls to zero in a line at the end (`fall`), so that a run can be lengthened while it is flat."""

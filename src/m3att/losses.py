@@ -73,12 +73,20 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
         categories_BHW: uint8 map of the whole input; 255 is unknown.
         grid: (H, W), H * W = P.
     """
-    classes = category_logits_BPK.shape[2]
+    images, cells, classes = category_logits_BPK.shape
+    height, width = categories_BHW.shape[1:]
+    rows_H, columns_W = (
+        torch.arange(side, device=categories_BHW.device) * count // side
+        for side, count in zip((height, width), grid, strict=True)
+    )
+    cell_BHW = torch.arange(images, device=categories_BHW.device)[:, None, None] * cells + (
+        rows_H[:, None] * grid[1] + columns_W
+    )
     # Unknown becomes one class more, which is cut off; what is left of a cell's shares is its weight.
-    labels_BHW = categories_BHW.long().clamp(max=classes)
-    known_BKHW = F.one_hot(labels_BHW, classes + 1).permute(0, 3, 1, 2)[:, :classes]
-    shares_BKHW = F.adaptive_avg_pool2d(known_BKHW.float(), grid)
-    shares_BPK = shares_BKHW.flatten(2).transpose(1, 2)
+    label_BHW = categories_BHW.long().clamp(max=classes)
+    counts = torch.bincount((cell_BHW * (classes + 1) + label_BHW).flatten(), minlength=images * cells * (classes + 1))
+    pixels_BPK = counts.view(images, cells, classes + 1).float()
+    shares_BPK = pixels_BPK[:, :, :classes] / pixels_BPK.sum(dim=2, keepdim=True).clamp(min=1)
     loss = -(shares_BPK * category_logits_BPK.float().log_softmax(dim=2)).sum()
     return loss / shares_BPK.sum().clamp(min=1)
 

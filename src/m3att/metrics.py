@@ -202,7 +202,9 @@ class Scores:
             for protocol, counted in part.counts.items():
                 counts[protocol].extend(counted)
         expressions = [*self.expressions, *other.expressions]
-        cut, left_out = self.cut + other.cut, self.left_out + other.left_out
+        # What was left out when the files were opened, every shard has met.
+        left_out = self.left_out + tuple(fault for fault in other.left_out if fault.image >= 0)
+        cut = self.cut + other.cut
         return Scores(counts, self.headline, self.beside, expressions, self.about, cut, left_out)
 
     def to_dict(self) -> dict[str, Any]:

@@ -309,10 +309,15 @@ def explain(message: str) -> str:
     line = " ".join(message.split())
     key = re.search(r'Parser key "([^"]+)"', line)
     value = re.search(r"(?:Got value|Given value): (.*)$", line)
-    setting = settings_of(RunConfig).get(key[1]) if key else None
-    if key is None or value is None or setting is None:
+    if key is None or value is None:
         return line
-    return f"{key[1]}: {value[1]!r} does not fit, give {describe(setting.hint)}"
+    settings = settings_of(RunConfig)
+    if key[1] in settings:
+        return f"{key[1]}: {value[1]!r} does not fit, give {describe(settings[key[1]].hint)}"
+    # An option of the command itself: a short form of a setting, such as --protocol, or its own, such as --seeds.
+    fits = [f"give {describe(setting.hint)}" for name, setting in settings.items() if name.endswith("." + key[1])]
+    advice = f", {fits[0]}" if len(fits) == 1 else "; see --help"
+    return f"--{key[1].replace('_', '-')}: {value[1]!r} does not fit{advice}"
 
 
 def describe(hint: Any) -> str:

@@ -217,6 +217,13 @@ def test_a_torn_result_is_answered_in_one_line(tmp_path: Path) -> None:
         read_result(tmp_path)
 
 
+def test_a_system_without_file_locks_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows, where the other commands work
+    with pytest.raises(ConfigError, match="m3att ablate needs file locks"), ablation_runs.hold(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -227,6 +234,7 @@ def test_a_torn_result_is_answered_in_one_line(tmp_path: Path) -> None:
         ("--table 2 --out x --preset ablation-tiny --rows our", "no row 'our' in table 2, did you mean ours?"),
         ("--table 2 --out x --preset ablation-tiny --seeds 0", "--seeds is 1 or more"),
         ("--table 2 --out x --preset ablation-tiny --jobs 0", "--jobs is 1 or more"),
+        ("--table 2 --out x --preset ablation-tiny --seeds x", "--seeds: 'x' does not fit; see --help"),
         ("--table 2 --out x --report", "x: no ablation runs there"),
         ("--table 2 --out x --report --seeds 2", "--report only writes the table anew: leave out --seeds"),
         ("--table 2 --out x --report --train.steps 2", "--report only writes the table anew: leave out --train"),

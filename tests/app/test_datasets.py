@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from m3att.app.cli import main
 
@@ -123,6 +127,10 @@ def test_mix_prints_its_proof(shaperef: Path, tmp_path: Path, capsys: pytest.Cap
         ("data convert a --to coco", "the following arguments are required: --out"),
         ("data mix refcoco --out o", "'refcoco' names no data set: write ROOT:DATASET:SPLIT_BY"),
         ("data mix a:refcoco a:refcoco:unc --out o", "a data set is named twice"),
+        ("data mix a:refcoco b/../a:refcoco --out o", "a data set is named twice"),
+        ("data mix a:refcoco --hold-out a:refcoco --out o", "a data set is named twice"),
+        ("data mix a:phrasecut --out o", "phrasecut cannot be mixed"),
+        ("evaluate --floor largest --protocol lavt --evaluate.protocol vlt", "--protocol is short for --evaluate.pro"),
         ("data mix a:refcoco --out o", "a/refcoco/refs(unc).p: cannot be read"),
         ("evaluate --floor largest --data.dataset jsonl", "data set 'jsonl' is your own: give its file or folder"),
         ("evaluate --floor largest --data.dataset hf --data.root x", "pip install datasets"),
@@ -152,3 +160,58 @@ def test_a_full_disk_gives_one_line_and_leaves_nothing(shaperef: Path, tmp_path:
     assert done.stderr.startswith("m3att: error: ")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_finds_no_room_does_not_blame_the_photo(
+    shaperef: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    def full(source: Path, target: Path) -> None:  # as shutil.copyfile does it
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    words = ["data", "convert", str(shaperef / "shaperef"), "--to", "jsonl", "--out", str(tmp_path / "out")]
+    assert refused(*words, "--copy-images") == "No space left on device: make room, or name another place to write to"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_of_half_a_letter_can_be_printed(tmp_path: Path) -> None:
+    """A file name in JSON may hold half an emoji, and a terminal may know no letters but ASCII's."""
+    lines = [
+        {"image": "\ud83d.png", "expression": "x", "mask": None},
+        {"image": "ا.png", "expression": "x", "mask": None},
+    ]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["data", "convert", str(tmp_path / "own.jsonl"), "--to", "coco", "--out", str(tmp_path / "out")]
+    code = "import sys; from m3att.app.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "fault: " in done.stdout and "\\ud83d.png" in done.stdout and "\\u0627.png" in done.stdout
+
+
+def test_figures_of_nothing_are_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
+    data = {
+        "images": [{"id": 1, "file_name": "gone.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "expression": "x", "segmentation": [[1, 1, 9, 1, 9, 9]]}],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
+    assert "not one expression could be scored: " in (told := refused(*words)) and "gone.png: no such file" in told
+
+
+def test_the_floor_says_what_was_left_out_at_the_opening(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (32, 24)).save(tmp_path / "0.png")
+    outline = {"segmentation": [[1, 1, 9, 1, 9, 9]]}
+    data = {
+        "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "expression": "x", **outline},
+            {"id": 2, "image_id": 2, "expressions": ["y", "z"], **outline},
+        ],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "1 expressions on 1 images" in out and "2 expressions left out" in out
+    assert "image id 2 stands twice: a.png, b.png" in out

@@ -88,6 +88,17 @@ def test_a_training_says_that_its_encoders_start_fresh(
         "note: the vision encoder starts fresh: no --model.vision.weights",
         "note: the language encoder starts fresh: no --model.language.weights",
     ]
+    words = ["--preset", "refcoco-darknet53", "--model.vision.freeze", "false", "--out", str(tmp_path)]
+    assert main(["train", *words]) == 0
+    assert capsys.readouterr().err.splitlines() == ["note: the vision encoder starts fresh: no --model.vision.weights"]
+
+
+def test_a_preset_with_a_frozen_encoder_says_which_weights_it_lacks(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    message = refused("train", "--preset", "refcoco-darknet53", "--out", str(tmp_path / "run"))
+    assert "model.vision.freeze: darknet53 has nothing pretrained to keep; give --model.vision.weights" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_help_names_the_list_of_presets(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from m3att.config import DataConfig, InputConfig
-from m3att.data.batch import BatchReader, Group
+from m3att.data.batch import BatchReader
+from m3att.data.order import Group
 from m3att.data.refer import ReferSource
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import KINDS

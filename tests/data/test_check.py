@@ -11,6 +11,7 @@ import pytest
 from m3att.data.check import check_dataset
 from m3att.data.splits import SPLITS, Counts
 from m3att.errors import DataError
+from m3att.report.tables import faults_of
 
 
 def test_tiny_folder(write_folder: Any) -> None:
@@ -109,3 +110,25 @@ def test_images_that_the_annotations_lack_are_named(write_folder: Any, tiny_cont
     assert report.splits["train"].images == 2
     assert report.without_image == 1
     assert not report.is_sound
+
+
+def test_a_file_without_a_referent_is_not_sound(write_folder: Any, tiny_content: Any) -> None:
+    report = check_dataset(write_folder(([], tiny_content[1])), "refcoco", "unc")
+    assert not report.is_sound
+    assert "the file holds no referent of any split" in faults_of(report.to_dict())
+
+
+def test_images_whose_id_stands_twice_are_named(write_folder: Any, tiny_content: Any) -> None:
+    tiny_content[1]["images"].append({**tiny_content[1]["images"][0], "file_name": "other.jpg"})
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.repeated_images.first == ("100",)
+    assert "image ids that stand twice: 100" in faults_of(report.to_dict())
+
+
+def test_words_are_those_of_the_tokenizer(write_folder: Any, tiny_content: Any) -> None:
+    refs, _ = tiny_content
+    refs[0]["sentences"][0]["sent"] = "हिन्दी शब्द"  # two words; Python takes the vowel signs for ends of words
+    refs[0]["sentences"][1]["sent"] = "\u2776"  # a circled 1, which Python takes for a word
+    train = check_dataset(write_folder(tiny_content), "refcoco", "unc").splits["train"]
+    assert (train.longest, train.wordless.count) == (4, 1)
+    assert train.lengths["50"] == 2

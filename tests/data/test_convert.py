@@ -274,3 +274,19 @@ def test_ids_of_text(write_folder: Any, tiny_content: Any, tmp_path: Path) -> No
     for way in WAYS:
         after = read_content(there_and_back(root / "refcoco", way, tmp_path / "-".join(way)))
         assert (after.refs, after.instances) == (refs, instances)
+
+
+def test_expressions_of_an_image_that_stands_twice_are_told(tmp_path: Path) -> None:
+    outline = {"category_id": 1, "segmentation": [square(4)]}
+    data = {
+        "images": [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "1.png"}, {"id": 1, "file_name": "2.png"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "expression": "lost", **outline},
+            {"id": 2, "image_id": 2, "expression": "kept", **outline},
+        ],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(data))
+    written = convert(tmp_path / "own.json", "jsonl", tmp_path / "out")
+    assert written.expressions == 1
+    assert ["image id 1 stands twice: 0.png, 2.png" in fault for fault in written.faults] == [True]

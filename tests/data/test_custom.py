@@ -241,6 +241,7 @@ def test_ids_that_stand_twice_are_told_and_survived(tmp_path: Path) -> None:
     data["images"].append({"id": 9, "file_name": "other.png"})  # which of the two is meant, nobody knows
     source = open_coco(write_coco(tmp_path, data), "val")
     assert list(source.texts()) == ["left", RTL]
+    assert sum(fault.expressions for fault in source.faults) == 1  # the one that is lost
     assert opening_faults(source) == source.faults
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from m3att.config import DataConfig, InputConfig
-from m3att.data.batch import BatchReader, Group
+from m3att.data.batch import BatchReader
 from m3att.data.faults import Fault, FaultLog
+from m3att.data.order import Group
 from m3att.data.sample import Sample
 from m3att.data.text import Tokenizer
 from m3att.errors import DataError, ImageError
@@ -117,3 +119,12 @@ def test_the_log_counts_each_reason_once_and_stops_past_the_limit() -> None:
     strict.add([Fault("x.jpg: no such file")])
     with pytest.raises(DataError, match=r"^x\.jpg: no such file$"):
         strict.check()
+
+
+@pytest.mark.parametrize("text", ["\u2776", "\u3289", "\U0001f44d", "\u200f", ""])
+def test_numerals_and_signs_that_no_tokenizer_reads_are_no_words(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "TEXTS", ("one", text, "two", "three"))
+    batch = reader()[groups(0)]
+    kept = 3 if TOKENIZER.count_words(text) == 0 else 4
+    assert len(batch.word_ids_NL) == kept
+    assert sum(fault.expressions for fault in batch.faults) == 4 - kept

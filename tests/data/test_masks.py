@@ -117,6 +117,7 @@ def test_is_polygon() -> None:
     assert is_polygon(SQUARE)
     assert not is_polygon(SQUARE[:5])
     assert not is_polygon([SQUARE])
+    assert not is_polygon([10**400] * 6)
 
 
 def test_mask_box() -> None:

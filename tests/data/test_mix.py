@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from m3att.data import mix as mixing
-from m3att.data.mix import Part, mix
+from m3att.data.mix import mix
+from m3att.data.mix_parts import Part, find_holders
 from m3att.data.records import read_refs
 from m3att.data.refer import ReferSource
 from m3att.errors import DataError
@@ -202,3 +203,25 @@ def test_the_real_union(thin_boxes: Path, tmp_path: Path) -> None:
     assert {part.absent for part in report.parts} == {("testA", "testB")}
     source = ReferSource(tmp_path / "out", "mix", "union", "val")
     assert (source.pixels, sum(1 for _ in source.texts())) == ("layout", report.val.sentences)
+
+
+def test_a_referent_without_its_annotation_is_told(root: Path) -> None:
+    path = root / "refcoco" / "instances.json"
+    instances = json.loads(path.read_text())
+    path.write_text(json.dumps({**instances, "annotations": instances["annotations"] * 2}))
+    with pytest.raises(DataError, match=r"refcoco \(unc\): referent 0 names annotation \d+, .* or has twice"):
+        mix(parts(root, "refcoco"), root / "out", incomplete=True)
+    path.write_text(json.dumps({**instances, "annotations": []}))
+    with pytest.raises(DataError, match=r"refcoco \(unc\): referent 0 names annotation"):
+        mix(parts(root, "refcoco"), root / "out", incomplete=True)
+    assert not (root / "out").exists()
+
+
+def test_phrasecut_is_refused() -> None:
+    with pytest.raises(DataError, match="phrasecut cannot be mixed"):
+        Part.parse("data:phrasecut")
+
+
+def test_a_label_of_several_test_splits_stands_for_each(root: Path) -> None:
+    write_set(root, "refclef", "unc", [(1, "train"), (2, "val"), (3, "testAB"), (4, "testBC")])
+    assert find_holders(parts(root, "refclef:unc")).absent == {Part(root, "refclef", "unc"): ()}

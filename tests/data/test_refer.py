@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from m3att.data.masks import decode_segmentation
+from m3att.data.open import opening_faults
 from m3att.data.pickles import loads_plain
 from m3att.data.refer import ReferSource
 from m3att.errors import DataError, ImageError
@@ -127,13 +128,16 @@ Change = Callable[[list[dict[str, Any]], dict[str, Any]], Any]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda refs, instances: instances["images"].pop(0), "lacks image 100"),
-        (lambda refs, instances: instances["annotations"].pop(0), "points to annotation 5"),
-        (lambda refs, instances: refs[0].update(ann_id=7), "points to annotation 7, which image 100"),
         (lambda refs, instances: refs[0].pop("image_id"), "has no 'image_id'"),
         (lambda refs, instances: refs[0]["sentences"][0].pop("sent_id"), "without 'sent_id'"),
         (lambda refs, instances: refs[0]["sentences"][0].update(sent=3), "has no text"),
         (lambda refs, instances: refs.clear(), "no referent of split 'train'"),
+        (lambda refs, instances: refs[0].update(ref_id=2**70), "has no 'ref_id'"),
+        (lambda refs, instances: refs[0].update(category_id=[1]), "'category_id' that is none"),
+        (lambda refs, instances: refs[0]["sentences"][0].update(sent_id=2**70), "without 'sent_id'"),
+        (lambda refs, instances: refs[0]["sentences"][0].update(skills=5), "'skills' that are not"),
+        (lambda refs, instances: refs[0]["sentences"][0].update(skills=[["kind"]]), "'skills' that are not"),
+        (lambda refs, instances: instances["images"].clear(), "referent 0 is of image 100, which instances"),
         (lambda refs, instances: instances.pop("categories"), "no list 'categories'"),
         (lambda refs, instances: instances["annotations"][0].pop("category_id"), "lacks one of"),
         (lambda refs, instances: instances["annotations"][0].pop("bbox"), "nor a box for every annotation"),
@@ -151,6 +155,62 @@ def test_faulty_annotations_are_named(write_folder: Any, tiny_content: Any, chan
     with pytest.raises(DataError, match=message) as caught:
         open_tiny(write_folder(tiny_content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        (lambda refs, instances: refs[0].update(image_id=9), {"referent 0 is of image 9": 2}),
+        (lambda refs, instances: refs[0].update(ann_id=99), {"referent 0 points to annotation 99": 2}),
+        (lambda refs, instances: refs[0].update(ann_id=7), {"referent 0 points to annotation 7": 2}),
+        (
+            lambda refs, instances: instances["annotations"].append({**instances["annotations"][0], "area": 1}),
+            {"referent 0 points to annotation 5": 2, "referent 3 points to annotation 5": 1},
+        ),
+        (
+            lambda refs, instances: instances["images"].append({**instances["images"][1], "file_name": "other.jpg"}),
+            {"referent 1 is of image 200": 1},
+        ),
+    ],
+)
+def test_what_is_missing_or_stands_twice_is_left_out_and_counted(
+    write_folder: Any, tiny_content: Any, change: Change, lost: dict[str, int]
+) -> None:
+    change(*tiny_content)
+    source = open_tiny(write_folder(tiny_content))
+    assert {fault.reason.split(": ")[1].split(", which")[0]: fault.entries for fault in source.faults} == lost
+    assert opening_faults(source) == source.faults
+    assert len(list(source.texts())) == 5 - sum(lost.values())
+    for index in range(len(source)):
+        assert source.read(index).masks_MHW.any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("photos", [True, False])
+def test_an_object_outside_its_image_is_no_expression_that_means_nothing(
+    write_folder: Any, tiny_content: Any, photos: bool
+) -> None:
+    outside = {"bbox": [200, 10, 5, 5], "segmentation": [[200, 10, 205, 10, 205, 15]]}
+    tiny_content[1]["annotations"][0].update(outside)
+    source = open_tiny(write_folder(tiny_content, photos=photos))
+    with pytest.raises(DataError, match=r"annotation 5 of image 100: its (box lies outside|outline covers no pixel)"):
+        source.read(0)
+    assert source.read(0, (2,)).masks_MHW.any()
+    assert source.read_largest(0).any()
+
+
+def test_a_broken_outline_that_no_expression_names_stops_nothing(write_folder: Any, tiny_content: Any) -> None:
+    source = open_tiny(write_folder(photos=True))
+    assert (source.read_categories(1) == 0).any()
+    tiny_content[1]["annotations"][3].update(segmentation=[[1, 2, 3, 4]])
+    broken = open_tiny(write_folder(tiny_content))
+    assert (broken.read_categories(1) == 255).all()
+    assert not broken.read_largest(1).any()
+
+
+def test_a_layout_larger_than_any_photo_is_refused(write_folder: Any, tiny_content: Any) -> None:
+    tiny_content[1]["images"][0].update(width=10**6, height=10**6)
+    with pytest.raises(DataError, match="image 100 is stated to be 1000000 x 1000000"):
+        open_tiny(write_folder(tiny_content)).read(0)
 
 
 def test_illegal_split_and_missing_folder(write_folder: Any, tmp_path: Path) -> None:

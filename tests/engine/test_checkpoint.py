@@ -86,6 +86,16 @@ def test_training_goes_on_bit_for_bit(trained: Trained, tiny_run: RunConfig, tmp
     assert_equal(tensors_of(again), tensors_of(trained))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_dropout_on_a_gpu_goes_on_with_its_own_generator(trained: Trained, tmp_path: Path) -> None:
+    network, optimizer = trained
+    network.cuda()
+    save_checkpoint(tmp_path, network, optimizer, POSITION)
+    drawn = torch.rand(9, device="cuda")
+    load_checkpoint(tmp_path, network, optimizer)
+    assert torch.equal(torch.rand(9, device="cuda"), drawn)
+
+
 def test_saving_changes_nothing(trained: Trained, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in tensors_of(trained).items()}
     chance = torch.get_rng_state()

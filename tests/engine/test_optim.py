@@ -106,6 +106,15 @@ def test_decay_touches_matrices_and_kernels_only(tiny_run: RunConfig) -> None:
     assert len(kept) + len(decayed["params"]) == len(list(network.parameters()))
 
 
+def test_tables_of_biases_and_positions_have_no_decay() -> None:
+    part = nn.Module()
+    for name in ("relative_position_bias_table", "position_embeddings", "cls_token", "kernel"):
+        part.register_parameter(name, nn.Parameter(torch.ones(2, 2)))
+    decayed, free = build_optimizer(part, replace(CONFIG, weight_decay=0.1)).param_groups
+    assert [weight is part.kernel for weight in decayed["params"]] == [True]
+    assert len(free["params"]) == 3
+
+
 def test_frozen_weights_are_left_out() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     network[0].requires_grad_(False)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from m3att.config import DataConfig, InputConfig, LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
 from m3att.data.open import open_source
-from m3att.errors import ConfigError
+from m3att.engine.optim import build_optimizer
+from m3att.errors import ConfigError, DataError
 from m3att.report import dry_run as module
 from m3att.report.dry_run import (
     Memory,
@@ -30,16 +32,51 @@ def config_of(expressions: int, data: DataConfig = SCENES) -> RunConfig:
     return RunConfig(data=data, train=TrainConfig(batch_size=expressions))
 
 
+def small_run(train: TrainConfig) -> RunConfig:
+    """A network that steps in a moment, on data that are not here."""
+    model = ModelConfig(channels=16, vision=VisionConfig(widths=(8, 16), blocks=(0, 0), encoder_layers=1))
+    return RunConfig(
+        model=replace(model, mask=replace(model.mask, channels=8, upsamplings=1)),
+        input=InputConfig(size=32),
+        data=DataConfig(dataset="refcocog", split_by="umd", pixels="photos", sentences="one"),
+        train=train,
+    )
+
+
 @pytest.mark.parametrize(
-    ("dataset", "drawn"),
-    [("refcoco", "shaperef"), ("refcoco+", "shaperef+"), ("refcocog", "shaperefg"), ("refclef", "shaperef")],
+    ("dataset", "split_by", "drawn"),
+    [
+        ("refcoco", "unc", "shaperef"),
+        ("refcoco+", None, "shaperef+"),
+        ("refcocog", "umd", "shaperefg"),
+        ("refclef", "berkeley", "shaperef"),
+        ("jsonl", None, "shaperef"),
+    ],
 )
-def test_data_that_are_not_there_are_drawn_under_the_runs_own_settings(dataset: str, drawn: str) -> None:
-    given = DataConfig(dataset=dataset, split_by="umd", pixels="photos", sentences="one", flip=True)
+def test_data_that_are_not_there_are_drawn_under_the_runs_own_settings(
+    dataset: str, split_by: str | None, drawn: str
+) -> None:
+    given = DataConfig(dataset=dataset, split_by=split_by, pixels="photos", sentences="one", flip=True)
     data, notes = data_at_hand(given)
     assert (data.dataset, data.split_by, data.pixels, data.sentences, data.flip) == (drawn, None, "auto", "one", True)
     assert len(notes) == 1
     assert f"{drawn}'s drawn scenes in place of {dataset}" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (DataConfig(dataset="refcoc"), "unknown data set 'refcoc'"),
+        (DataConfig(dataset="refcoco", split_by="umd"), "refcoco is not split by 'umd'"),
+        (
+            DataConfig(dataset="refcocog", split_by="google", split="test"),
+            "refcocog split by google has no split 'test'",
+        ),
+    ],
+)
+def test_what_the_run_would_be_refused_for_is_not_drawn(given: DataConfig, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        data_at_hand(given)
 
 
 def test_data_that_are_there_or_drawn_anyway_stay() -> None:
@@ -115,14 +152,23 @@ def test_large_counts_are_told_in_their_own_unit(count: int, text: str) -> None:
     assert short_count(count) == text
 
 
+def test_the_step_trains_pretrained_parts_at_their_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[float] = []
+
+    def spy(*words: Any) -> Any:
+        optimizer = build_optimizer(*words)
+        shares.extend(group["share"] for group in optimizer.param_groups)
+        return optimizer
+
+    monkeypatch.setattr(module, "build_optimizer", spy)
+    monkeypatch.setattr(module, "pretrained_parts", lambda network, _: [network.vision.trunk])
+    config = small_run(TrainConfig(batch_size=2, threads=1, pretrained_rate=0.25))
+    module.dry_run(config)
+    assert set(shares) == {1.0, 0.25}
+
+
 def test_the_whole_of_it_on_drawn_scenes() -> None:
-    model = ModelConfig(channels=16, vision=VisionConfig(widths=(8, 16), blocks=(0, 0), encoder_layers=1))
-    config = RunConfig(
-        model=replace(model, mask=replace(model.mask, channels=8, upsamplings=1)),
-        input=InputConfig(size=32),
-        data=DataConfig(dataset="refcocog", split_by="umd", pixels="photos", sentences="one"),
-        train=TrainConfig(batch_size=6, threads=1, category_weight=0.5),
-    )
+    config = small_run(TrainConfig(batch_size=6, threads=1, category_weight=0.5))
     found = module.dry_run(config).to_dict()
     assert found["pixels"] == "drawn"
     assert found["steps"] is None

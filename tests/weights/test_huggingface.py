@@ -31,7 +31,7 @@ from m3att.engine.train import train
 from m3att.errors import ConfigError, ModelError
 from m3att.model.build import build_network
 from m3att.model.language.huggingface import HuggingFaceEncoder
-from m3att.model.network import M3AttNet
+from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN, M3AttNet
 from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.pretrained import load_model
 from m3att.weights.huggingface import WANTED, find_architectures, find_folder
@@ -132,6 +132,12 @@ def test_pixels_are_normalised_as_the_checkpoint_says(checkpoints: Path, tmp_pat
         processor.write_text(json.dumps({"image_mean": mean, "image_std": deviation}))
         backbone = built(small(vision=folder))[0].vision.backbone
         assert isinstance(backbone, HuggingFaceBackbone) and backbone.renormalise == differs
+    processor.write_text(json.dumps({"do_normalize": False, "image_mean": [0.485, 0.456, 0.406]}))
+    backbone = built(small(vision=folder))[0].vision.backbone
+    mean, deviation = torch.tensor(PIXEL_MEAN).view(3, 1, 1), torch.tensor(PIXEL_DEVIATION).view(3, 1, 1)
+    black_white_3HW = (torch.tensor([0.0, 255.0]).expand(3, 1, 2) - mean) / deviation
+    expected_3HW = torch.tensor([0.0, 1.0]).expand(3, 1, 2)
+    torch.testing.assert_close(black_white_3HW * backbone.gain + backbone.shift, expected_3HW)
     for broken in ('{"image_mean": [0.5]}', "[]", "{"):
         processor.write_text(broken)
         refused(small(vision=folder), "preprocessor_config.json")

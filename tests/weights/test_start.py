@@ -180,6 +180,18 @@ def test_freezing_what_starts_from_nothing_is_refused(part: str) -> None:
         fill_pretrained(network, TOKENIZER, settings)
 
 
+def test_a_training_refuses_it_before_it_opens_its_data(tmp_path: Path) -> None:
+    settings = replace(run(config({"freeze": True})), data=DataConfig(root="nowhere", dataset="refcoco"))
+    with pytest.raises(ConfigError, match=r"model\.vision\.freeze: darknet53 has nothing pretrained to keep"):
+        train(settings, tmp_path / "run")
+
+
+def test_a_category_loss_without_categories_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m3att.data.shaperef.source.ShapeRefSource.category_names", ())
+    with pytest.raises(ConfigError, match=r"train\.category_weight: shaperef has no categories to learn; give --train"):
+        train(run(config(), category_weight=0.5), tmp_path / "run")
+
+
 def test_weights_for_a_backbone_without_any_are_refused() -> None:
     settings = config({"encoder": "tiny", "weights": "x"})
     network = build_network(settings, 32, TOKENIZER.size)

@@ -5,7 +5,6 @@ A run is a training and a scoring in a process of its own (`ablation_run`), so t
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -217,8 +216,12 @@ def hold(out: Path) -> Iterator[int]:
     """Hold a folder against other commands.
 
     Raises:
-        ConfigError: where another one is at work there.
+        ConfigError: where another one is at work there, or the system has no such locks.
     """
+    try:
+        import fcntl
+    except ImportError as error:  # here, since the whole command line imports this module
+        raise ConfigError("m3att ablate needs file locks as Linux and macOS have them") from error
     out.mkdir(parents=True, exist_ok=True)
     with (out / LOCK).open("w") as file:
         begun = time.monotonic()

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 130 interrupted; 141 the
         reader of our output went away.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its figures
     try:
         code = dispatch(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
@@ -77,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except OSError as error:
         # A folder that is forbidden or a disk that is full is the user's to mend; the rest without a file is our bug.
-        if error.filename is not None:
+        # Of a copy that found no room the system names the file that was read.
+        if error.filename is not None and error.errno not in NO_ROOM:
             return complain(f"{str(error.filename).removesuffix('.part')}: {error.strerror}")
         if error.errno not in NO_ROOM:
             raise

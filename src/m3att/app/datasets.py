@@ -74,10 +74,11 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     )
     given = parser.parse_args(words)
 
-    from m3att.data.mix import DATASET, SPLIT_BY, Part, mix
+    from m3att.data.mix import DATASET, SPLIT_BY, mix
+    from m3att.data.mix_parts import Part
 
     parts = [Part.parse(text) for text in given.parts] + [Part.parse(text, trains=False) for text in given.hold_out]
-    if len(set(parts)) < len(parts):
+    if len({(part.root.resolve(), part.dataset, part.split_by) for part in parts}) < len(parts):
         raise ConfigError("a data set is named twice: name each once, to mix or to hold out")
     report = mix(parts, given.out, given.incomplete, given.copy_images)
     print(report.to_markdown())

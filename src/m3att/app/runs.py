@@ -134,7 +134,8 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
 
     if config.train.init is None and not resume:
         for name, half in (("vision", config.model.vision), ("language", config.model.language)):
-            if half.encoder == "huggingface" and half.weights is None:
+            # A frozen one is refused at once, with more to say.
+            if half.encoder in ("darknet53", "huggingface") and half.weights is None and not half.freeze:
                 print(f"note: the {name} encoder starts fresh: no --model.{name}.weights", file=sys.stderr)
     if resume:  # what was given now shall hold the next time too
         replace_file(out / RUN_CONFIG, config_to_yaml(config).encode())

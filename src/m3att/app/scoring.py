@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from m3att.app.commands import progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 from m3att.protocols import PROTOCOLS
 from m3att.settings import SettingsParser, add_settings, changed
 
@@ -54,6 +54,8 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     given = parser.parse_args(words, defaults=False).as_dict()
     options: dict[str, Any] = {name: given[name] for name in ("data", "evaluate") if name in given}
     if "protocol" in given:
+        if options.get("evaluate", {}).get("protocol", given["protocol"]) != given["protocol"]:
+            parser.error("--protocol is short for --evaluate.protocol: give one of them")
         options["evaluate"] = {**options.get("evaluate", {}), "protocol": given["protocol"]}
     changed(RunConfig(), options)  # what is wrong in itself is said before a model is loaded
     if ("model" in given) == ("floor" in given):
@@ -68,6 +70,9 @@ def evaluate(words: Sequence[str], prog: str) -> int:
 
     scored = None if "floor" in given else open_model(given, options)
     scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
+    if not scores.expressions:
+        reason = scores.left_out[0].reason if scores.left_out else "there is none"
+        raise DataError(f"not one expression could be scored: {reason}")
     found = {**scores.to_dict(), "model": given.get("model")}
     print(scores_heading(found))
     if len(found["protocols"]) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
@@ -16,7 +15,7 @@ from m3att.data.phrasecut import phrase_file
 from m3att.data.places import PhotoFolder, given_photos, usual_photos
 from m3att.data.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
 from m3att.data.tables import Tables, annotation_folder, open_tables
-from m3att.data.text import WORD
+from m3att.data.text import words_in
 
 Agreement = Literal["agrees", "differs", "unpublished", "absent"]
 
@@ -100,6 +99,7 @@ class DatasetReport:
         annotation_root: the folder of the annotations.
         shared_by_design: whether those who made the splits divided objects and not images.
         without_image: annotations of images that are not listed.
+        repeated_images: image ids that stand more than once, with different names or sizes.
     """
 
     dataset: str
@@ -118,6 +118,7 @@ class DatasetReport:
     annotation_root: str = ""
     shared_by_design: bool = False
     without_image: int = 0
+    repeated_images: Faults = _NO_FAULTS
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""
@@ -131,7 +132,8 @@ class DatasetReport:
             self.pixels != "none"
             and not self.unknown_splits
             and (self.shared_by_design or not self.shared_images)
-            and self.repeated_ids.count == 0
+            and self.repeated_ids.count == self.repeated_images.count == 0
+            and any(split.refs for split in splits)
             and all(split.counts != "differs" for split in splits)
             and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
             and (
@@ -179,7 +181,8 @@ def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Pat
     labels = dict.fromkeys(label for tables in opened.values() for label in tables.referents.labels)
     known = {label for tables in opened.values() for label in _labels_of(tables)}
     broken = [str(id_) for objects in stores for id_ in objects.ids[objects.store["broken"]].tolist()]
-    repeated = [str(id_) for objects in stores for id_ in objects.store.notes["first_repeated"]]
+    repeated = [str(id_) for objects in stores for id_ in objects.store.notes["repeated"]]
+    doubtful = [str(id_) for objects in stores for id_ in objects.store.notes["doubtful"]]
     return DatasetReport(
         dataset=dataset,
         split_by=split_by,
@@ -192,7 +195,8 @@ def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Pat
         crowds=sum(int(objects.crowd.sum()) for objects in stores),
         without_segmentation=sum(int((objects.store["segmentation_kinds"] == 0).sum()) for objects in stores),
         broken_segmentations=_faults(broken),
-        repeated_ids=Faults(sum(objects.store.notes["repeated"] for objects in stores), tuple(repeated[:_NAMED])),
+        repeated_ids=_faults(repeated),
+        repeated_images=_faults(doubtful),
         shared_images=_shared_images({split: _image_ids(tables) for split, tables in opened.items()}),
         annotation_root=str(folder),
         shared_by_design=(dataset, split_by) in SHARED_BY_DESIGN,
@@ -214,7 +218,7 @@ def _check_split(dataset: str, split_by: str, split: str, tables: Tables, photos
     wordless: list[str] = []
     for ref in refs.tolist():
         for sentence in referents.sentences(ref):
-            parts = re.findall(WORD, texts[sentence].lower())
+            parts = words_in(texts[sentence])
             lengths.append(len(parts))
             words.update(parts)
             if not parts:

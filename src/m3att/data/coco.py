@@ -90,7 +90,7 @@ def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = Non
         DataError: where some referents have a split and others do not, or there is none.
     """
     converted = ABOUT in data  # by us: then all ids stay as they were
-    images, doubtful, faults = ({}, set(), []) if converted else index_images(data, path)
+    images, doubtful, faults = ({}, {}, {}) if converted else index_images(data, path)
     highest = 0 if converted else max((entry["id"] for entry in data["annotations"]), default=0)
     annotations: list[dict[str, Any]] = []
     placed: list[tuple[int, dict[str, Any]]] = [(at, ref) for at, ref in data.get(ABOUT, {}).get("refs", [])]
@@ -109,10 +109,13 @@ def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = Non
         annotation.setdefault("category_id", NO_CATEGORY["id"])
         if entry["id"] in seen:
             highest += 1
-            faults.append(f"{path}: annotation id {entry['id']} stands twice; the later one is read as {highest}")
+            faults[f"{path}: annotation id {entry['id']} stands twice; the later one is read as {highest}"] = 0
             annotation |= {"id": highest, "given_id": entry["id"]}
         seen.add(entry["id"])
-        if name is None or entry["image_id"] in doubtful:
+        if name is None:
+            continue
+        if entry["image_id"] in doubtful:
+            faults[doubtful[entry["image_id"]]] += len(texts_of(entry[name]) or ())
             continue
         if entry["image_id"] not in images:
             raise DataError(f"{path}: annotation {entry['id']} is of image {entry['image_id']}, which is not listed")
@@ -152,17 +155,20 @@ def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = Non
     )
 
 
-def index_images(data: Mapping[str, Any], path: Path) -> tuple[dict[int, dict[str, Any]], set[int], list[str]]:
-    """The images by id, the ids that two different files share, and what is to be said about ids that stand twice."""
+def index_images(
+    data: Mapping[str, Any], path: Path
+) -> tuple[dict[int, dict[str, Any]], dict[int, str], dict[str, int]]:
+    """The images by id, what is to be said of ids that two different files share, and of all ids that stand twice."""
     images: dict[int, dict[str, Any]] = {}
-    doubtful: set[int] = set()
-    faults: list[str] = []
+    doubtful: dict[int, str] = {}
+    faults: dict[str, int] = {}
     for entry in data["images"]:
         first = images.setdefault(entry["id"], entry)
         if first is not entry:
-            faults.append(f"{path}: image id {entry['id']} stands twice: {first['file_name']}, {entry['file_name']}")
+            reason = f"{path}: image id {entry['id']} stands twice: {first['file_name']}, {entry['file_name']}"
+            faults[reason] = 0
             if first["file_name"] != entry["file_name"]:
-                doubtful.add(entry["id"])
+                doubtful.setdefault(entry["id"], reason)
     return images, doubtful, faults
 
 

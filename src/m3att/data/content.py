@@ -35,7 +35,7 @@ class Content:
         dataset: name of the data set.
         split_by: who made the splits.
         every_object: whether all objects of its categories are annotated, so that where none is, nothing is.
-        faults: entries that could not be taken in as they are, a line each.
+        faults: entries that could not be taken in as they are, and how many expressions each costs.
         family: whose names the photos have; see `places.PhotoFolder`.
     """
 
@@ -45,7 +45,7 @@ class Content:
     dataset: str = "custom"
     split_by: str = "own"
     every_object: bool = True
-    faults: list[str] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
     family: str = "own"
 
     def image_file(self, name: str) -> Path:
@@ -116,6 +116,8 @@ def fault_of_ref(ref: Any) -> str | None:
         return "a referent without ref_id or image_id"
     if not isinstance(ref.get("ann_id"), int | str | list) or not isinstance(ref.get("extra", {}), dict):
         return "a referent with a strange ann_id or extra"
+    if not isinstance(ref.get("category_id", 0), int | str | None):
+        return "a referent with a strange category_id"
     sentences = ref.get("sentences")
     for sentence in sentences if isinstance(sentences, list) else [None]:
         if not isinstance(sentence, dict) or not isinstance(sentence.get("extra", {}), dict):

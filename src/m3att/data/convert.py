@@ -107,6 +107,11 @@ def read_refer_content(folder: Path, split_by: str | None) -> Content:
             isinstance(entry, dict) and isinstance(entry.get("id"), int | str) for entry in entries
         ):
             raise DataError(f"{folder / 'instances.json'}: has no list {key!r} of entries with ids")
+    for entry in instances["annotations"]:
+        category = entry.get("category_id")
+        if not isinstance(entry.get("image_id"), int | str) or not isinstance(category, int | str | None):
+            place = folder / "instances.json"
+            raise DataError(f"{place}: annotation {entry['id']} has no image_id, or a category_id that is none")
     # What `write_refer_content` noted about data that had neither splits nor all objects.
     every_object = instances.get("extra") != {"every_object": False}
     instances = instances if every_object else without(instances, "extra")
@@ -152,7 +157,8 @@ def write_content(
     content: Content, form: Form, folder: Path, out: Path, copy_images: bool, progress: Progress | None = None
 ) -> Converted:
     """Writes records into a folder that will be called ``out``."""
-    faults: list[str] = []
+    # What has only got another id comes along; what lost expressions does not.
+    faults = [reason for reason, cost in content.faults.items() if cost]
     if not content.every_object:
         content = with_drawn_masks(content, faults)
     photos = usual_photos(folder, content.dataset).path if form == "refer" else folder / "images"

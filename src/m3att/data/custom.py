@@ -52,7 +52,7 @@ class CustomSource:
         self._category_number = {id_: number for number, (id_, _) in enumerate(categories, start=1)}
         self.every_object = content.every_object
         self._background = 0 if content.every_object and self.category_names else UNKNOWN
-        faults = [Fault(reason) for reason in content.faults]
+        faults = [Fault(reason, entries=cost) for reason, cost in content.faults.items()]
         annotations = unique_by_id(content.instances["annotations"])
         images: dict[int, dict[str, Any]] = {}
         for entry in content.instances["images"]:

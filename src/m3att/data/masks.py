@@ -50,7 +50,7 @@ def is_polygon(polygon: Any) -> bool:
     """Whether this is a flat run of x and y with three or more points, none of them absurdly far out."""
     try:
         coordinates = np.asarray(polygon, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a whole number may have any number of digits
         return False
     return (
         coordinates.ndim == 1

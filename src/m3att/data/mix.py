@@ -2,89 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from m3att.data.content import Content, json_bytes, new_folder
 from m3att.data.convert import read_refer_content, write_refer_content
+from m3att.data.mix_parts import Holders, Part, coco_number, find_holders, photo_of
 from m3att.data.mix_report import MixReport, PartReport, tally
-from m3att.data.places import family_of, find_annotations
-from m3att.data.records import collector_paused, read_refs
-from m3att.data.splits import default_split_by, legal_splits
+from m3att.data.places import family_of
+from m3att.data.records import collector_paused
+from m3att.data.referents import NO_OBJECT
 from m3att.errors import DataError
 
 DATASET, SPLIT_BY = "mix", "union"
-_COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.\w+")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One data set of a mixture.
-
-    Args:
-        root: of the REFER layout, or a layout that is known.
-        dataset: its name.
-        split_by: who made its splits.
-        trains: whether its training referents enter; else it only keeps photos out.
-    """
-
-    root: Path
-    dataset: str
-    split_by: str
-    trains: bool = True
-
-    @classmethod
-    def parse(cls, text: str, trains: bool = True) -> Part:
-        """Reads ``ROOT:DATASET`` or ``ROOT:DATASET:SPLIT_BY``.
-
-        Raises:
-            DataError: where it is neither, or names no data set of the REFER family.
-        """
-        words = text.rsplit(":", 2)
-        if len(words) < 2 or not all(words):
-            raise DataError(f"{text!r} names no data set: write ROOT:DATASET:SPLIT_BY, as in data:refcoco:unc")
-        split_by = words[2] if len(words) == 3 else default_split_by(words[1])
-        legal_splits(words[1], split_by)
-        return cls(Path(words[0]), words[1], split_by, trains)
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        return f"{self.dataset} ({self.split_by})"
-
-    @property
-    def refs_file(self) -> Path:
-        """Where its referents stand."""
-        names = (f"refs({self.split_by}).p", f"grefs({self.split_by}).json")
-        folder = find_annotations(self.root, self.dataset, names)
-        return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-
-
-@dataclass(slots=True)
-class Holders:
-    """Which splits a photo is held out by.
-
-    Args:
-        scored: for each photo the names of the splits, of any data set, that are not train.
-        tested: the photos of splits that are neither train nor val.
-        absent: for each data set the splits that its file should have and has not.
-    """
-
-    scored: dict[str, set[str]] = field(default_factory=dict)
-    tested: set[str] = field(default_factory=set)
-    absent: dict[Part, tuple[str, ...]] = field(default_factory=dict)
-
-
-def photo_of(part: Part, image_id: int) -> str:
-    """What tells a photo from all others, whichever data set shows it: COCO's ids are the photos' own numbers."""
-    family = family_of(part.dataset)
-    return f"{family} {image_id}" if family in ("coco", "saiapr") else f"{part.root.resolve()} {family} {image_id}"
 
 
 def mix(parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images: bool = False) -> MixReport:
@@ -121,23 +55,6 @@ def mix(parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images:
             (folder / "mix.json").write_bytes(json_bytes(report.to_dict()) + b"\n")
             (folder / "mix.md").write_text(report.to_markdown(), encoding="utf-8")
     return report
-
-
-def find_holders(parts: Iterable[Part]) -> Holders:
-    """Reads which photos the data sets score on."""
-    holders = Holders()
-    for part in parts:
-        present: set[str] = set()
-        for ref in read_refs(part.refs_file):
-            split, photo = ref["split"], photo_of(part, ref["image_id"])
-            present.add(split)
-            if split != "train":
-                holders.scored.setdefault(photo, set()).add(f"{part.name} {split}")
-            if split not in ("train", "val"):
-                holders.tested.add(photo)
-        legal = legal_splits(part.dataset, part.split_by)
-        holders.absent[part] = tuple(split for split in legal if split not in present)
-    return holders
 
 
 class Mixture:
@@ -264,6 +181,7 @@ class Mixture:
     ) -> dict[Any, int]:
         """Takes in all annotations of photos; one that another data set has brought already is not taken twice."""
         numbers: dict[Any, int] = {}
+        occurrences = Counter(entry["id"] for entry in content.instances["annotations"])
         known = {*self.annotations, *(entry["id"] for entry in content.instances["annotations"])}
         free = count(max((id_ for id_ in known if isinstance(id_, int)), default=0) + 1)
         for entry in content.instances["annotations"]:
@@ -276,6 +194,8 @@ class Mixture:
             if number is None or self.annotations.get(number, own) != own:
                 number = next(free)
             numbers[entry["id"]] = number
+            if occurrences[entry["id"]] > 1:
+                del numbers[entry["id"]]  # which of them is meant, nobody can know
             self.annotations[number] = {**own, "id": number}
         return numbers
 
@@ -288,7 +208,14 @@ class Mixture:
         annotations: Mapping[Any, int],
     ) -> None:
         named = ref["ann_id"]
-        numbers = [annotations.get(one, -1) for one in (named if isinstance(named, list) else [named])]
+        every = named if isinstance(named, list) else [named]
+        numbers = [annotations.get(one, NO_OBJECT) for one in every]
+        lost = [one for one in every if one not in annotations]
+        if lost and named != [NO_OBJECT]:
+            raise DataError(
+                f"{part.name}: referent {ref['ref_id']} names annotation {lost[0]}, which its image does not have, or "
+                "has twice; m3att data check finds all such"
+            )
         sentences = [{**s, "sent_id": self.sentences + at} for at, s in enumerate(ref["sentences"], start=1)]
         self.sentences += len(sentences)
         told = {"dataset": part.dataset, "split_by": part.split_by, "ref_id": ref["ref_id"]}
@@ -303,12 +230,6 @@ class Mixture:
             "sentences": sentences,
             "extra": {**ref.get("extra", {}), "from": told},
         })  # fmt: skip
-
-
-def coco_number(name: str) -> int | None:
-    """The number that COCO gives a photo, told from its file's name."""
-    found = _COCO_NAME.fullmatch(Path(name).name)
-    return int(found[1]) if found else None
 
 
 def prove(root: Path, reports: tuple[PartReport, ...], holders: Holders) -> MixReport:

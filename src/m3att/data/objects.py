@@ -23,7 +23,6 @@ from m3att.errors import DataError
 _NONE, _POLYGONS, _WRITTEN = 0, 1, 2  # how a segmentation is kept: not at all, as points, as the JSON that it was
 _ANNOTATION_IDS = ("id", "image_id", "category_id")
 _BATCH = 256  # annotations that are taken at a time
-_NAMED = 5  # repeated ids that are noted by name
 
 
 class ObjectTable:
@@ -157,6 +156,7 @@ class ObjectWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._images: dict[int, tuple[str, int, int]] = {}
+        self._doubtful: dict[int, None] = {}  # images whose id two different files share
         self._categories: dict[int, str] = {}
         self._ids, self._image_ids, self._category_ids = array("q"), array("q"), array("q")
         self._boxes, self._areas, self._crowd = array("d"), array("d"), bytearray()
@@ -171,7 +171,9 @@ class ObjectWriter:
         name = entry.get("file_name")
         sides = [entry.get(key, 0) for key in ("height", "width")]
         height, width = (int(side) if isinstance(side, int | float) and 0 <= side < 2**31 else 0 for side in sides)
-        self._images[id_] = (name if isinstance(name, str) else "", height, width)
+        image = (name if isinstance(name, str) else "", height, width)
+        if self._images.setdefault(id_, image) != image:
+            self._doubtful[id_] = None
 
     def add_category(self, entry: Mapping[str, Any]) -> None:
         """Takes an entry of COCO's ``categories``."""
@@ -238,7 +240,7 @@ class ObjectWriter:
             **pack_texts("written", [text for _, text in written]),
             "broken": faulty[order],
         }
-        notes = {"repeated": len(repeated), "first_repeated": repeated[:_NAMED], "homeless": int((~known).sum())}
+        notes = {"repeated": repeated, "doubtful": list(self._doubtful), "homeless": int((~known).sum())}
         return arrays, notes
 
     def _number(self, entry: Mapping[str, Any], key: str, kind: str) -> int:

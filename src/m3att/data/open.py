@@ -129,4 +129,4 @@ def opening_faults(source: Source) -> tuple[Fault, ...]:
     """Entries that a source had to leave out when its files were opened."""
     if isinstance(source, MixedSource):
         return tuple(fault for part in source.sources for fault in opening_faults(part))
-    return source.faults if isinstance(source, CustomSource) else ()
+    return source.faults if isinstance(source, CustomSource | ReferSource) else ()

@@ -54,18 +54,24 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path}: not a list of referents; is it a refs(...).p of the REFER layout?")
     for position, ref in enumerate(refs):
         for key, kind in (("ref_id", int), ("image_id", int), ("split", str), ("sentences", list)):
-            if not isinstance(ref.get(key), kind):
+            if not isinstance(ref.get(key), kind) or (kind is int and whole_id(ref[key]) is None):
                 raise DataError(f"{path}: referent {position} has no {key!r}; download the file again")
         named = ref.get("ann_id")
         if not isinstance(named, int) and any(
             whole_id(id_) is None for id_ in (named if isinstance(named, list) else [named])
         ):
             raise DataError(f"{path}: referent {position} has no 'ann_id'; download the file again")
+        if not isinstance(ref.get("category_id"), int | str | None):
+            raise DataError(f"{path}: referent {position} has a 'category_id' that is none; download the file again")
         for sentence in ref["sentences"]:
-            if not isinstance(sentence, dict) or not isinstance(sentence.get("sent_id"), int):
+            number = sentence.get("sent_id") if isinstance(sentence, dict) else None
+            if not isinstance(number, int) or whole_id(number) is None:
                 raise DataError(f"{path}: referent {ref['ref_id']} has a sentence without 'sent_id'")
             if not isinstance(sentence.get("sent", sentence.get("raw")), str):
                 raise DataError(f"{path}: sentence {sentence['sent_id']} has no text")
+            skills = sentence.get("skills") or []
+            if not isinstance(skills, list | tuple) or not all(isinstance(skill, str) for skill in skills):
+                raise DataError(f"{path}: sentence {sentence['sent_id']} has 'skills' that are not a list of texts")
     return refs
 
 

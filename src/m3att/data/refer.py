@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.images import read_image
+from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout import paint_layout
 from m3att.data.masks import decode_segmentation
 from m3att.data.places import PhotoFolder, given_photos, usual_photos
-from m3att.data.referents import require_whole
+from m3att.data.referents import split_whole
 from m3att.data.sample import Sample
 from m3att.data.tables import open_tables
 from m3att.errors import DataError
@@ -39,6 +39,9 @@ class ReferSource:
         pixels: ``photos``, ``layout``, or ``auto`` for photos where they are at hand and else the layout.
         image_root: folder of the images, where it is none that `places` knows.
 
+    Attributes:
+        faults: referents that are left out, since their image or annotation is missing or stands twice.
+
     Raises:
         DataError: where the split is not legal, a file is missing or broken, or neither photos nor boxes are there.
     """
@@ -60,10 +63,12 @@ class ReferSource:
         refs = tables.refs[tables.referents.sentence_counts()[tables.refs] > 0]
         if len(refs) == 0:
             raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}")
-        require_whole(tables.referents, refs, self._place)
+        refs, self.faults = split_whole(tables.referents, refs, self._place)
+        if len(refs) == 0:
+            raise DataError(self.faults[0].reason)
         self._objects, self._referents = tables.objects, tables.referents
         self.categories = self._objects.categories
-        self._images = tables.image_numbers()
+        self._images = np.unique(tables.referents.image_numbers[refs]).astype(np.int64)
         self.image_ids: list[int] = self._objects.image_ids[self._images].tolist()
         self._require_names()
         self._index(refs)
@@ -111,6 +116,8 @@ class ReferSource:
         mask_number = {rows: number for number, rows in enumerate(distinct)}
         sentences = [int(self._sentences[place]) for place in places]
         image_HWC, masks_MHW = self._draw(index, distinct)
+        if self.pixels == "layout":
+            self._require_inside(index, distinct)
         texts, ids = self._referents.texts, self._referents.store["sentence_ids"]
         return Sample(
             image_HWC=image_HWC,
@@ -132,8 +139,14 @@ class ReferSource:
         """
         every = list(self._rows(index))
         rows = [row for row in every if not self._objects.crowd[row]] or every
-        if self.pixels == "photos" and rows:
-            rows = [max(rows, key=lambda row: float(self._objects.areas[row]))]
+        if self.pixels == "photos":
+            for row in sorted(rows, key=lambda row: -float(self._objects.areas[row])):
+                try:
+                    masks_1HW = self._draw(index, [(row,)])[1]
+                    return np.asarray(masks_1HW[0], dtype=np.bool_)
+                except DataError:
+                    continue  # told when its expressions are read, and the guess is the largest that can be drawn
+            rows = []
         masks_AHW = self._draw(index, [(row,) for row in rows] or [()])[1]
         largest_HW: NDArray[np.bool_] = masks_AHW[int(np.argmax(masks_AHW.sum(axis=(1, 2))))]
         return largest_HW
@@ -146,7 +159,7 @@ class ReferSource:
         return tuple(self.categories[id_] for id_ in sorted(self.categories))
 
     def read_categories(self, index: int) -> NDArray[np.uint8]:
-        """See Source; crowd regions and objects of no outline are unknown.
+        """See Source; crowd regions are unknown, and where an object's outline cannot be drawn, all that is empty.
 
         RefCLEF has more categories than a map can hold, and PhraseCut outlines only what its phrases name: all unknown.
         """
@@ -159,13 +172,15 @@ class ReferSource:
         if self.pixels == "layout":
             _, owner_HW = paint_layout(height, width, annotations, self.categories)
             return np.array([*labels, 0], dtype=np.uint8)[owner_HW]  # the background's owner is -1
-        categories_HW = np.zeros((height, width), dtype=np.uint8)
+        categories_HW, background = np.zeros((height, width), dtype=np.uint8), 0
         rows = self._rows(index)
         largest_first = sorted(range(len(labels)), key=lambda number: -float(self._objects.areas[rows[number]]))
         for number in largest_first:  # outlines overlap at their rims, and what is small lies in front more often
-            segmentation = self._objects.segmentation(rows[number])
-            if segmentation is not None:
-                categories_HW[decode_segmentation(segmentation, height, width)] = labels[number]
+            try:
+                categories_HW[self._mask(index, rows[number], height, width)] = labels[number]
+            except DataError:  # told when its expressions are read; it may lie anywhere
+                background = UNKNOWN
+        categories_HW[categories_HW == 0] = background
         return categories_HW
 
     def image_path(self, index: int) -> Path:
@@ -176,10 +191,17 @@ class ReferSource:
         return self._objects.rows_of_image(int(self._images[index]))
 
     def _size(self, index: int) -> tuple[int, int]:
-        """Height and width as stated, or of the photo where the file does not say."""
+        """Height and width as stated, or of the photo where the file does not say.
+
+        Raises:
+            DataError: where a drawing would be larger than any photo that is read.
+        """
         height, width = self._objects.image_sizes[int(self._images[index])].tolist()
         if self.pixels == "photos" and min(height, width) <= 0:
             height, width = read_image(self.image_path(index)).shape[:2]
+        if height * width > MAX_PIXELS:
+            which = f"image {self.image_ids[index]}"
+            raise DataError(f"{self._place}: {which} is stated to be {width} x {height}, more than can be drawn")
         return height, width
 
     def _require_names(self) -> None:
@@ -241,11 +263,25 @@ class ReferSource:
         for mask_HW, rows in zip(masks_MHW, targets, strict=True):
             for row in rows:
                 mask_HW |= self._mask(index, row, height, width)
+            # Run lengths of nothing are meant so, where own data name nothing; an outline of nothing is a mistake, and
+            # must not pass for an expression that means nothing.
+            if not mask_HW.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
+                raise DataError(f"{self._which(index, rows[0])}: its outline covers no pixel of the image")
         return image_HWC, masks_MHW
+
+    def _require_inside(self, index: int, targets: Sequence[tuple[int, ...]]) -> None:
+        """Refuses an object whose box lies outside its image: what was drawn for it stands somewhere else."""
+        height, width = self._size(index)
+        for row in (row for rows in targets for row in rows):
+            left, top, right, bottom = self._objects.boxes_A4[row].tolist()
+            if right < 0 or bottom < 0 or left > width or top > height:
+                raise DataError(f"{self._which(index, row)}: its box lies outside the image")
+
+    def _which(self, index: int, row: int) -> str:
+        return f"{self.dataset}: annotation {int(self._objects.ids[row])} of image {self.image_ids[index]}"
 
     def _mask(self, index: int, row: int, height: int, width: int) -> NDArray[np.bool_]:
         try:
             return decode_segmentation(self._objects.segmentation(row), height, width)
         except DataError as error:
-            annotation = f"annotation {int(self._objects.ids[row])} of image {self.image_ids[index]}"
-            raise DataError(f"{self.dataset}: {annotation}: {error}") from None
+            raise DataError(f"{self._which(index, row)}: {error}") from None

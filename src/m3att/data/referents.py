@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.faults import Fault
 from m3att.data.objects import ObjectTable
 from m3att.data.records import collector_paused, read_refs, sentence_text, whole_id
 from m3att.data.store import Arrays, Store, Texts, cached, pack_texts
-from m3att.errors import DataError
 
 NO_OBJECT = -1  # what gRefCOCO writes for the annotation of an expression that names nothing
 
@@ -112,7 +112,11 @@ class ReferentWriter:
     def __init__(self, objects: ObjectTable) -> None:
         ids = objects.ids.tolist()
         self._row_of = dict(zip(ids, range(len(ids)), strict=True))
+        for id_ in objects.store.notes["repeated"]:  # which of them is meant, nobody can know
+            self._row_of.pop(id_, None)
         self._number_of = {id_: number for number, id_ in enumerate(objects.image_ids.tolist())}
+        for id_ in objects.store.notes["doubtful"]:
+            del self._number_of[id_]
         self._owner = np.repeat(np.arange(len(objects.image_ids)), np.diff(objects.starts)).tolist()
         self._crowd = set(np.flatnonzero(objects.crowd).tolist())
         self._ref_ids, self._ref_images, self._ref_labels = array("q"), array("i"), array("i")
@@ -187,27 +191,31 @@ class ReferentWriter:
         return arrays, notes
 
 
-def require_whole(table: ReferentTable, refs: NDArray[np.int64], place: str) -> None:
-    """Refuses referents whose image or annotation does not exist.
+def split_whole(
+    table: ReferentTable, refs: NDArray[np.int64], place: str
+) -> tuple[NDArray[np.int64], tuple[Fault, ...]]:
+    """Tells referents whose image and annotations are there from those that nobody can find.
 
     Args:
         table: all referents.
         refs: those that are wanted.
-        place: the data set's folder, for the message.
+        place: the data set's folder, for messages.
 
-    Raises:
-        DataError: naming the first.
+    Returns:
+        Those that are whole, and a fault for each of the others.
     """
-    wanted = set(refs.tolist())
-    for ref, image_id in table.store.notes["lost_images"]:
-        if ref in wanted:
-            raise DataError(f"{place}: instances.json lacks image {image_id} that refs name")
+    wanted, counts = set(refs.tolist()), table.sentence_counts()
+    reasons: dict[int, str] = {}
     for ref, annotation_id, image_id in table.store.notes["lost_targets"]:
-        if ref in wanted:
-            ref_id = int(table.store["ref_ids"][ref])
-            raise DataError(
-                f"{place}: referent {ref_id} points to annotation {annotation_id}, which image {image_id} does not have"
-            )
+        reasons[ref] = f"points to annotation {annotation_id}, which image {image_id} does not have, or has twice"
+    for ref, image_id in table.store.notes["lost_images"]:
+        reasons[ref] = f"is of image {image_id}, which instances.json does not have, or has twice"
+    faults = tuple(
+        Fault(f"{place}: referent {int(table.store['ref_ids'][ref])} {reason}", entries=int(counts[ref]))
+        for ref, reason in sorted(reasons.items())
+        if ref in wanted
+    )
+    return refs[~np.isin(refs, list(reasons))], faults
 
 
 def _starts(counts: array[int]) -> NDArray[np.int64]:

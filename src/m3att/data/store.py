@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from m3att.errors import DataError
 
-FORMAT = 1  # raise it whenever an array changes its name or meaning
+FORMAT = 2  # raise it whenever an array changes its name or meaning
 _MAGIC = b"m3att annotations\n"
 _ALIGNMENT = 64
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,20 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def words_in(text: str) -> list[str]:
+    """The words of a text by the rules of `word_tokenizer`, which a regular expression follows only within ASCII.
+
+    Elsewhere Python knows letters apart from the marks on them, and takes other numerals for words.
+    """
+    if text.isascii():
+        return re.findall(WORD, text.lower())
+    return split_words(_ANY_WORDS, encodable(text))
+
+
 def split_words(tokenizer: FastTokenizer, text: str) -> list[str]:
     """The words of a text as the tokenizer's own rules split them, known or not."""
     normal = tokenizer.normalizer.normalize_str(text)
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+
+
+_ANY_WORDS = word_tokenizer({PADDING: 0, UNKNOWN: 1})

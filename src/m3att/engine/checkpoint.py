@@ -55,6 +55,9 @@ def save_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["random"] = torch.get_rng_state()
+    device = next(network.parameters()).device
+    if device.type == "cuda":  # dropout there draws on a generator of the GPU's
+        tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     replace_tensors(folder / CHECKPOINT, tensors, {"position": json.dumps(vars(position))})
 
 
@@ -86,6 +89,9 @@ def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
             if value.ndim > 1:
                 moments[key] = torch.empty_like(weight).copy_(value)
     torch.set_rng_state(tensors["random"])
+    device = next(network.parameters()).device
+    if device.type == "cuda" and "random_cuda" in tensors:  # none where the run was on a CPU till now
+        torch.cuda.set_rng_state(tensors["random_cuda"], device)
     return position
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
-from m3att.data.batch import Batch, BatchReader, Group, evaluation_batches
+from m3att.data.batch import Batch, BatchReader
 from m3att.data.custom import CustomSource
 from m3att.data.faults import FaultLog, find_readable
 from m3att.data.open import MixedSource, opening_faults, pixel_source
+from m3att.data.order import Group, evaluation_batches
 from m3att.data.refer import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.source import Source
@@ -137,6 +138,8 @@ def evaluate_largest(
     scores = no_scores(source, data, config)
     groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
     faults = FaultLog(data.fault_limit)
+    faults.add(opening_faults(source))
+    faults.check()
     for number, group in enumerate(groups, start=1):
         try:
             sample = source.read(group.image, group.positions)

@@ -11,6 +11,7 @@ from torch import nn
 from m3att.config import TrainConfig
 
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
+UNDECAYED = ("bias", "position", "token")  # in the names of weights, whatever their shape
 
 
 def build_optimizer(
@@ -18,8 +19,8 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Adam or AdamW over weights that want a gradient.
 
-    Weight decay touches matrices and kernels only, never norms, biases and word vectors. A group's ``share`` is its
-    learning rate as a share of the others'.
+    Weight decay touches matrices and kernels only, never norms, biases, positions and word vectors. A group's ``share``
+    is its learning rate as a share of the others'.
 
     Args:
         network: its weights.
@@ -31,7 +32,8 @@ def build_optimizer(
     for module in network.modules():
         for name, weight in module.named_parameters(recurse=False):
             if weight.requires_grad:
-                plain = weight.ndim < 2 or name.startswith("bias") or isinstance(module, nn.Embedding)
+                # Swin's tables of biases and a ViT's positions have several axes, and are no kernels.
+                plain = weight.ndim < 2 or any(word in name for word in UNDECAYED) or isinstance(module, nn.Embedding)
                 groups[id(weight) in slow][plain].append(weight)
     options = [
         {"params": weights, "weight_decay": decay, "lr": config.learning_rate * share, "share": share}

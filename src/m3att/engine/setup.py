@@ -8,7 +8,7 @@ from m3att.config import RunConfig
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.faults import FAULTS
-from m3att.errors import ModelError
+from m3att.errors import ConfigError, ModelError
 from m3att.model.huggingface import Architectures
 from m3att.model.network import M3AttNet
 from m3att.pretrained import (
@@ -43,6 +43,21 @@ def run_architectures(config: RunConfig, tokenizer: Tokenizer, out: Path, resume
     if config.train.init is not None:
         return read_architectures(find_model(config.train.init))
     return find_architectures(config.model, tokenizer)
+
+
+def count_categories(config: RunConfig, source: Source) -> int:
+    """Classes of the category head, "nothing" among them; none without a category loss.
+
+    Raises:
+        ConfigError: where the data set names no categories to learn.
+    """
+    if config.train.category_weight == 0:
+        return 0
+    if not source.category_names:
+        raise ConfigError(
+            f"train.category_weight: {config.data.dataset} has no categories to learn; give --train.category_weight 0"
+        )
+    return len(source.category_names) + 1
 
 
 def start_from(network: M3AttNet, name: str) -> None:

@@ -17,21 +17,29 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
-from m3att.data.batch import Batch, BatchReader, EndlessOrder, Group, TrainingOrder
+from m3att.data.batch import Batch, BatchReader
 from m3att.data.open import ENDLESS, open_source, opening_faults
+from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
 from m3att.engine.evaluate import evaluate
 from m3att.engine.faults import RunFaults
 from m3att.engine.optim import build_optimizer, learning_rate_at
-from m3att.engine.setup import METRICS, run_architectures, run_tokenizer, start_folder, start_from
+from m3att.engine.setup import (
+    METRICS,
+    count_categories,
+    run_architectures,
+    run_tokenizer,
+    start_folder,
+    start_from,
+)
 from m3att.errors import ConfigError, DataError, DivergedError
 from m3att.losses import Losses, category_loss, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.pretrained import choose_device, replace_file, save_model
-from m3att.weights.start import fill_pretrained, pretrained_parts
+from m3att.weights.start import fill_pretrained, pretrained_parts, require_weights
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
 
@@ -61,6 +69,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     if not resume and (out / CHECKPOINT).exists():
         raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
     settings = config.train
+    if settings.init is None and not resume:
+        require_weights(config.model)  # at once: data may take a while to open
     device = choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -69,7 +79,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     source = open_source(config.data, "train", training=True)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
     tokenizer = run_tokenizer(config, source, out, resume)
-    categories = len(source.category_names) + 1 if settings.category_weight > 0 else 0
+    categories = count_categories(config, source)
     architectures = run_architectures(config, tokenizer, out, resume)
     network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if settings.init is not None and not resume:

@@ -13,13 +13,15 @@ from typing import Any
 import torch
 
 from m3att.config import DataConfig, ModelConfig, RunConfig
-from m3att.data.batch import BatchReader, EndlessOrder, Group, TrainingOrder
-from m3att.data.open import ENDLESS, open_source, pixel_source
+from m3att.data.batch import BatchReader
+from m3att.data.open import ENDLESS, OWN, open_source, pixel_source
+from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
+from m3att.data.splits import default_split_by, require_legal
 from m3att.data.text import Tokenizer
 from m3att.engine.optim import build_optimizer, learning_rate_at
-from m3att.engine.setup import run_architectures, run_tokenizer, start_from
+from m3att.engine.setup import count_categories, run_architectures, run_tokenizer, start_from
 from m3att.engine.train import count_steps, require_finite, train_step
 from m3att.errors import ConfigError
 from m3att.model.build import build_network
@@ -148,12 +150,19 @@ def dry_run(config: RunConfig) -> DryRun:
 
 
 def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
-    """The run's data, drawn where they cannot be read, and a line on that."""
+    """The run's data, drawn where they cannot be read, and a line on that.
+
+    Raises:
+        DataError: where the data set or one of its splits is unknown, which nothing that is drawn would tell.
+    """
     names = [name.strip() for name in data.dataset.split(",")]
     if data.root is not None:
         return replace(data, pixels="auto" if data.pixels == "photos" else data.pixels), []
     if all(name in VARIANTS for name in names):
         return data, []
+    for name in (name for name in names if name not in OWN):
+        for split in ("train", data.split):
+            require_legal(name, data.split_by or default_split_by(name), split)
     drawn = STAND_INS.get(names[0], "shaperef")
     note = f"no --data.root: the step reads {drawn}'s drawn scenes in place of {data.dataset}, with their vocabulary"
     return replace(data, dataset=drawn, split_by=None, pixels="auto", images=STAND_IN_IMAGES), [note]
@@ -161,7 +170,7 @@ def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
 
 def start_network(config: RunConfig, source: Source, tokenizer: Tokenizer, notes: list[str]) -> M3AttNet:
     """The network as the run starts with it, but that an encoder to be frozen may lack its weights: a note says so."""
-    categories = len(source.category_names) + 1 if config.train.category_weight > 0 else 0
+    categories = count_categories(config, source)
     architectures = run_architectures(config, tokenizer, NOWHERE, resume=False)
     network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if config.train.init is not None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from m3att.config import RunConfig
-from m3att.data.batch import BatchReader, Group, evaluation_batches
+from m3att.data.batch import BatchReader
+from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.errors import ConfigError

@@ -178,6 +178,7 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
     found = [f"{kind}: {_some(report[key])}" for key, kind in (
         ("broken_segmentations", "broken segmentations"),
         ("repeated_ids", "annotation ids that stand twice"),
+        ("repeated_images", "image ids that stand twice"),
     ) if report[key]["count"]]  # fmt: skip
     found += [f"unknown split: {name}" for name in report["unknown_splits"]]
     if not report["shared_by_design"]:
@@ -191,6 +192,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
         if split["missing_images"]["count"] and report["pixels"] == "photos":
             found.append(f"{name}: photos missing in {report['image_root']}: {_some(split['missing_images'])}")
+    if not any(split["refs"] for split in report["splits"].values()):
+        found.append("the file holds no referent of any split")
     if report["pixels"] == "none":
         found.append(f"neither photos in {report['image_root']} nor boxes to draw: nothing to look at")
     return found

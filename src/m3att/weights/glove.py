@@ -51,11 +51,13 @@ def read_vectors(
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; give GloVe's text file, or its zip, as model.language.weights")
-    cached = (cache or cache_folder()) / cache_name(path, vocabulary, channels)
-    rows = read_cache(cached)
+    folder = cache or cache_folder()
+    cached = None if folder is None else folder / cache_name(path, vocabulary, channels)
+    rows = None if cached is None else read_cache(cached)
     if rows is None:
         rows = search(path, choose_file(path, channels), vocabulary, channels)
-        write_cache(cached, rows)
+        if cached is not None:
+            write_cache(cached, rows)
     numbers_R, vectors_RD = rows
     vectors_VD = torch.zeros(len(vocabulary), channels)
     vectors_VD[numbers_R] = vectors_RD
@@ -174,10 +176,11 @@ def parse(numbers: list[bytes]) -> npt.NDArray[np.float32] | None:
     return vector if np.isfinite(vector).all() else None
 
 
-def cache_folder() -> Path:
-    """Where found vectors are kept: ``$M3ATT_CACHE``, else ``m3att`` in the user's cache folder."""
-    if os.environ.get("M3ATT_CACHE"):
-        return Path(os.environ["M3ATT_CACHE"])
+def cache_folder() -> Path | None:
+    """Where found vectors are kept: $M3ATT_CACHE, else m3att in the user's cache; None where $M3ATT_CACHE is empty."""
+    chosen = os.environ.get("M3ATT_CACHE")
+    if chosen is not None:
+        return Path(chosen) if chosen else None
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "m3att"
 
 

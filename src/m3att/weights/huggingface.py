@@ -82,8 +82,8 @@ def read_pixels(folder: Path) -> dict[str, list[float]]:
     """
     path = folder / PREPROCESSOR
     values = read_json(path) if path.is_file() else {}
-    if values.get("do_normalize") is False:
-        return {}
+    if values.get("do_normalize") is False:  # pixels in [0, 1] as they are
+        return dict(zip(vision.PIXELS, ([0.0] * 3, [1.0] * 3), strict=True))
     given = {key: values[key] for key in vision.PIXELS if isinstance(values.get(key), list)}
     network = dict(zip(vision.PIXELS, (PIXEL_MEAN, PIXEL_DEVIATION), strict=True))
     if any(len(value) != 3 or not all(isinstance(number, int | float) for number in value) for value in given.values()):

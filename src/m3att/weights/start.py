@@ -42,6 +42,23 @@ def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> 
     return Tokenizer.from_texts(texts(), config.word_limit, config.language.word_minimum, framed)
 
 
+def require_weights(config: ModelConfig) -> None:
+    """Refuse to freeze what starts from nothing; a frozen tiny backbone is a choice of random features.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    for part, encoder, weights, freeze in (
+        ("vision", config.vision.encoder, config.vision.weights, config.vision.freeze),
+        ("language", config.language.encoder, config.language.weights, config.language.freeze),
+    ):
+        if weights is None and freeze and encoder != "tiny":
+            raise ConfigError(
+                f"model.{part}.freeze: {encoder} has nothing pretrained to keep; give --model.{part}.weights, or "
+                f"--model.{part}.freeze false"
+            )
+
+
 def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig) -> None:
     """Fill the encoders whose settings name public weights.
 
@@ -54,15 +71,7 @@ def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig
         ConfigError: where the encoder has no public weights, they do not fit its settings, or nothing is to be frozen.
         ModelError: where a file is missing, broken or of another network.
     """
-    for part, encoder, weights, freeze in (
-        ("vision", config.vision.encoder, config.vision.weights, config.vision.freeze),
-        ("language", config.language.encoder, config.language.weights, config.language.freeze),
-    ):
-        if weights is None and freeze and encoder != "tiny":
-            raise ConfigError(
-                f"model.{part}.freeze: {encoder} has nothing pretrained to keep; give --model.{part}.weights, or "
-                f"--model.{part}.freeze false"
-            )
+    require_weights(config)
     if config.vision.weights is not None:
         if config.vision.encoder not in VISION:
             raise ConfigError(
