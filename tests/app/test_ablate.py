@@ -107,6 +107,7 @@ def test_killed_and_resumed_it_gives_the_same_table(
     assert runs_here == []
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_all_runs_and_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
     line = words(small_config, tmp_path, "--rows", "ours", "--train.steps", "100000")
     process = subprocess.Popen([sys.executable, "-m", "m3att", *line], stderr=subprocess.PIPE, text=True)

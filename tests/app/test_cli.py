@@ -237,6 +237,7 @@ def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused:
     assert message.startswith(f"{small_run} holds a run already: add --resume")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["train", "--config", str(small_config), "--out", str(out), "--train.steps", "100000"]
