@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 DEMO_IMAGE := examples/scene.jpg
-DEMO_EXPRESSIONS := "the brown thing" "the leftmost box" "the pink one"
+DEMO_EXPRESSIONS := "the person in yellow" "the person that is not yellow" "the mushroom above the ball"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -14,7 +14,7 @@ from m3att import Segmenter
 from m3att.overlay import draw_overlay
 from m3att.report.gallery import contact_sheet
 
-EXPRESSIONS = ("the brown thing", "the leftmost box", "the pink one")
+EXPRESSIONS = ("the person in yellow", "the person that is not yellow", "the mushroom above the ball")
 IMAGE = Path(__file__).parents[1] / "examples" / "scene.jpg"
 
 
