@@ -45,6 +45,24 @@ def require_transformers() -> ModuleType:
     return transformers
 
 
+def known_architecture(half: str, known: Mapping[str, Architecture], name: str | None) -> Architecture:
+    """An architecture by its name.
+
+    Args:
+        half: `vision` or `language`, for what is said where there is none.
+        known: the half's architectures.
+        name: one of them.
+
+    Raises:
+        ConfigError: where there is none of that name.
+    """
+    if name is None:
+        raise ConfigError(f"model.{half}: an encoder of `huggingface` needs `weights`, `architecture` or both")
+    if name not in known:
+        raise ConfigError(f"model.{half}.architecture: no {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
 def make_config(architecture: Architecture) -> Any:
     """The transformers config of plain values.
 

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import Architecture, make_config, plain_architecture, require_transformers
+from m3att.model.huggingface import (
+    Architecture,
+    known_architecture,
+    make_config,
+    plain_architecture,
+    require_transformers,
+)
 from m3att.model.language.contract import LanguageEncoder
 
 # Published sizes; 30,522 is bert-base-uncased's vocabulary.
@@ -115,16 +121,8 @@ class HuggingFaceEncoder(LanguageEncoder):
 
 
 def find_architecture(name: str | None) -> Architecture:
-    """A known architecture by its name.
-
-    Raises:
-        ConfigError: where there is none of that name.
-    """
-    if name is None:
-        raise ConfigError("model.language: an encoder of `huggingface` needs `weights`, `architecture` or both")
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"model.language.architecture: no {name!r}; there are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    """A known architecture by its name; see `known_architecture`."""
+    return known_architecture("language", ARCHITECTURES, name)
 
 
 def make_trunk(config: Any) -> nn.Module:

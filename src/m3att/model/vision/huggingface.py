@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import Architecture, make_config, plain_architecture, require_transformers
+from m3att.model.huggingface import (
+    Architecture,
+    known_architecture,
+    make_config,
+    plain_architecture,
+    require_transformers,
+)
 from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.merge import ScaleMerge
@@ -132,16 +138,8 @@ class HuggingFaceBackbone(VisionBackbone):
 
 
 def find_architecture(name: str | None) -> Architecture:
-    """A known architecture by its name.
-
-    Raises:
-        ConfigError: where there is none of that name.
-    """
-    if name is None:
-        raise ConfigError("model.vision: an encoder of `huggingface` needs `weights`, `architecture` or both")
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"model.vision.architecture: no {name!r}; there are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    """A known architecture by its name; see `known_architecture`."""
+    return known_architecture("vision", ARCHITECTURES, name)
 
 
 def make_trunk(config: Any, stages: Sequence[str]) -> nn.Module:
