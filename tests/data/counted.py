@@ -36,7 +36,7 @@ class CountedSource:
             masks_MHW[row, :, referent : referent + 2] = True
         return Sample(
             image_HWC=np.full((height, width, 3), 10 * index, dtype=np.uint8),
-            masks_MHW=masks_MHW,
+            masks=tuple(masks_MHW),
             mask_index_N=tuple(referents.index(referent_of[at]) for at in positions),
             expressions=tuple(f"image {index} {at} left" for at in positions),
             expression_ids=tuple(100 * index + at for at in positions),

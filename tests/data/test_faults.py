@@ -42,7 +42,7 @@ class FaultySource:
         masks_MHW = np.ones((len(chosen), 8, 8), dtype=bool)
         texts = tuple(TEXTS[at] for at in chosen)
         rows = tuple(range(len(chosen)))
-        return Sample(image_HWC, masks_MHW, rows, texts, chosen, index, ((),) * len(chosen))
+        return Sample(image_HWC, tuple(masks_MHW), rows, texts, chosen, index, ((),) * len(chosen))
 
 
 def reader(**changes: bool) -> BatchReader:

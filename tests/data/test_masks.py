@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
+from m3att.data.masks import decode_segmentation, draw, encode_rle, is_polygon, mask_box, read_segmentation, unite
 from m3att.errors import DataError
 
 SQUARE = [2, 1, 6, 1, 6, 4, 2, 4]
@@ -108,9 +108,24 @@ def test_polygon_beyond_the_image_is_cut_at_its_edge() -> None:
         max_size=3,
     ),
 )
-def test_drawing_the_columns_that_are_reached_is_drawing_all(height: int, width: int, polygons: Any) -> None:
+def test_pixels_are_those_that_the_reference_draws(height: int, width: int, polygons: Any) -> None:
     code = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    assert np.array_equal(decode_segmentation(polygons, height, width), coco_mask.decode(code))
+    found = read_segmentation(polygons, height, width)
+    assert np.array_equal(found.draw(), coco_mask.decode(code))
+    assert found.any() == found.draw().any()
+    assert found.lengths().sum() == height * width
+
+
+def test_masks_of_every_form_unite() -> None:
+    left, right = (read_segmentation([[x, 1, x + 3, 1, x + 3, 4, x, 4]], 6, 9) for x in (1, 5))
+    both_HW = left.draw() | right.draw()
+    assert both_HW.sum() == 18
+    for masks in ([left, right], [left.draw(), right], [left.draw(), right.draw()]):
+        united = unite(masks, 6, 9)
+        assert np.array_equal(draw(united), both_HW)
+    assert unite([left], 6, 9) is left
+    nothing = unite([], 6, 9)
+    assert nothing.shape == (6, 9) and not nothing.any() and not draw(nothing).any()
 
 
 def test_is_polygon() -> None:

@@ -40,7 +40,7 @@ class NumberedSource:
         image_HWC = np.zeros((2, 2, 3), dtype=np.uint8)
         masks_MHW = np.zeros((1, 2, 2), dtype=bool)
         texts = (f"{self.name} {index}",) * len(chosen)
-        return Sample(image_HWC, masks_MHW, (0,) * len(chosen), texts, chosen, index, ((),) * len(chosen))
+        return Sample(image_HWC, tuple(masks_MHW), (0,) * len(chosen), texts, chosen, index, ((),) * len(chosen))
 
     def read_categories(self, index: int) -> NDArray[np.uint8]:
         return np.array([[0, 1], [2, 255]], dtype=np.uint8)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from m3att.data.masks import read_segmentation, unite
 from m3att.data.sample import Sample
 from m3att.errors import DataError
 
@@ -17,7 +18,7 @@ from m3att.errors import DataError
 def sample() -> Sample:
     return Sample(
         image_HWC=np.zeros((4, 6, 3), dtype=np.uint8),
-        masks_MHW=np.zeros((2, 4, 6), dtype=bool),
+        masks=(np.zeros((4, 6), dtype=bool), read_segmentation([[1, 1, 4, 1, 4, 3, 1, 3]], 4, 6)),
         mask_index_N=(0, 1, 0),
         expressions=("one", "two", "three"),
         expression_ids=(7, 8, 9),
@@ -49,8 +50,16 @@ def test_an_image_is_rgb_bytes(sample: Sample, image: NDArray[np.uint8]) -> None
 
 
 def test_masks_have_the_image_s_size(sample: Sample) -> None:
-    with pytest.raises(DataError, match=r"image 12: masks \(6, 4\) and image \(4, 6\) differ in size"):
-        replace(sample, masks_MHW=np.zeros((2, 6, 4), dtype=bool))
+    with pytest.raises(DataError, match=r"image 12: a mask \(6, 4\) and the image \(4, 6\) differ"):
+        replace(sample, masks=(sample.masks[0], np.zeros((6, 4), dtype=bool)))
+    with pytest.raises(DataError, match=r"image 12: a mask \(6, 4\)"):
+        replace(sample, masks=(sample.masks[0], unite([], 6, 4)))
+
+
+def test_masks_of_both_forms_are_drawn(sample: Sample) -> None:
+    assert sample.masks_MHW.dtype == np.bool_
+    assert sample.masks_MHW.sum(axis=(1, 2)).tolist() == [0, 6]
+    assert sample.masks_MHW[1, 1:3, 1:4].all()
 
 
 def test_it_does_not_change(sample: Sample) -> None:
@@ -59,7 +68,5 @@ def test_it_does_not_change(sample: Sample) -> None:
 
 
 def test_no_expression_is_a_sample_too(sample: Sample) -> None:
-    empty = replace(
-        sample, masks_MHW=sample.masks_MHW[:0], mask_index_N=(), expressions=(), expression_ids=(), skills=()
-    )
+    empty = replace(sample, masks=(), mask_index_N=(), expressions=(), expression_ids=(), skills=())
     assert empty.masks_MHW.shape == (0, 4, 6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from m3att.data.sample import Sample
-from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, shrink_mask, to_pixels
+from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, to_pixels
 
 Mode = Literal["letterbox", "stretch"]
 SIDES = st.integers(1, 700)
@@ -74,23 +73,6 @@ def test_coverage_of_a_shrunken_mask_is_the_share_of_each_cell() -> None:
     mask_HW[:, :3] = True
     placed_HW = Resize(8, 8, 4, "stretch").mask(mask_HW)
     assert placed_HW.tolist() == [[255, 128, 0, 0]] * 4
-
-
-@QUICK
-@given(SIDES, SIDES, SIDES, SIDES, RECTANGLES, st.booleans())
-def test_a_shrunken_mask_is_what_inter_area_gives(
-    height: int, width: int, one: int, other: int, box: tuple[int, int, int, int] | None, ragged: bool
-) -> None:
-    mask_HW = np.zeros((height, width), dtype=np.bool_)
-    if box is not None:
-        mask_HW[box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = True
-    if ragged:
-        mask_HW &= np.random.default_rng(one).random((height, width)) < 0.6
-    smaller = min(one, height), min(other, width)
-    found_HW = np.zeros(smaller, dtype=np.uint8)
-    shrink_mask(mask_HW, cv2.boundingRect(mask_HW.view(np.uint8)), found_HW)
-    expected_HW = cv2.resize(mask_HW.astype(np.uint8) * 255, smaller[::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(found_HW.astype(int) - expected_HW.reshape(smaller).astype(int)).max() <= 1
 
 
 @QUICK
@@ -249,7 +231,7 @@ def sample_of(texts: tuple[str, ...]) -> Sample:
     chance = np.random.default_rng(3)
     return Sample(
         image_HWC=chance.integers(0, 256, (5, 7, 3), dtype=np.uint8),
-        masks_MHW=chance.random((1, 5, 7)) < 0.5,
+        masks=(chance.random((5, 7)) < 0.5,),
         mask_index_N=(0,) * len(texts),
         expressions=texts,
         expression_ids=tuple(range(len(texts))),

@@ -95,7 +95,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
     for number, (resize, sample) in enumerate(zip(resizes, samples, strict=True)):
         mask_index += [len(masks) + row for row in sample.mask_index_N]
         image_index += [number] * len(sample.expressions)
-        masks += [resize.mask(mask_HW) for mask_HW in sample.masks_MHW]
+        masks += [resize.mask(mask) for mask in sample.masks]
     categories = [
         resize.categories(sample.categories_HW)
         for resize, sample in zip(resizes, samples, strict=True)

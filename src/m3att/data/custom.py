@@ -14,7 +14,7 @@ from m3att.data.content import Content, files_of_split, named_masks, unique_by_i
 from m3att.data.faults import Fault
 from m3att.data.images import read_image, read_mask
 from m3att.data.jsonl import content_of_lines, read_lines
-from m3att.data.masks import decode_segmentation
+from m3att.data.masks import Mask, draw, read_segmentation, unite
 from m3att.data.packed import Packed
 from m3att.data.records import sentence_text
 from m3att.data.refer import UNKNOWN
@@ -124,19 +124,19 @@ class CustomSource:
         image_HWC = self._image(index)
         referents = [int(self._referent_N[at]) for at in flat]
         distinct = list(dict.fromkeys(referents))
-        masks: list[NDArray[np.bool_]] = []
+        masks: list[Mask] = []
+        height, width = image_HWC.shape[:2]
         for referent in distinct:
             try:
-                mask_HW = np.zeros(image_HWC.shape[:2], dtype=np.bool_)
-                for mask in self._masks[referent]:  # none where it names nothing, several of gRefCOCO
-                    mask_HW |= self._draw(mask, image_HWC.shape[0], image_HWC.shape[1])
-                masks.append(mask_HW)
+                # none where it names nothing, several of gRefCOCO
+                parts = [self._read_mask(mask, height, width) for mask in self._masks[referent]]
+                masks.append(unite(parts, height, width))
             except (DataError, ImageError) as error:
                 text = self._texts[flat[referents.index(referent)]]
                 raise DataError(f"{self.image_path(index)}: {text!r}: {error}") from None
         return Sample(
             image_HWC=image_HWC,
-            masks_MHW=np.stack(masks),
+            masks=tuple(masks),
             mask_index_N=tuple(distinct.index(referent) for referent in referents),
             expressions=tuple(self._texts[at] for at in flat),
             expression_ids=tuple(int(self._sentence_ids[at]) for at in flat),
@@ -167,7 +167,7 @@ class CustomSource:
         objects = self._objects[index]
         for number, mask in objects:
             try:
-                mask_HW = self._draw(mask, height, width)
+                mask_HW = draw(self._read_mask(mask, height, width))
                 drawn.append((-int(mask_HW.sum()), number, mask_HW))
             except (DataError, ImageError):
                 continue  # told when its expressions are read; the caller learns that one is missing
@@ -193,21 +193,22 @@ class CustomSource:
             )
         return image_HWC
 
-    def _draw(self, mask: Any, height: int, width: int) -> NDArray[np.bool_]:
+    def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
         """A mask; null is empty on purpose, every other must cover something."""
         if mask is None:
-            return np.zeros((height, width), dtype=np.bool_)
+            return unite([], height, width)
+        found: Mask
         if isinstance(mask, dict) and "png" in mask:
-            mask_HW = read_mask(self.image_root / str(mask["png"]))
-            if mask_HW.shape != (height, width):
+            found = read_mask(self.image_root / str(mask["png"]))
+            if found.shape != (height, width):
                 raise DataError(
-                    f"{mask['png']} is {mask_HW.shape[1]} x {mask_HW.shape[0]}, but the image {width} x {height}"
+                    f"{mask['png']} is {found.shape[1]} x {found.shape[0]}, but the image {width} x {height}"
                 )
         else:
-            mask_HW = decode_segmentation(mask, height, width)
-        if not mask_HW.any():
+            found = read_segmentation(mask, height, width)
+        if not found.any():
             raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
-        return mask_HW
+        return found
 
 
 def mask_in(annotation: Mapping[str, Any]) -> Any:

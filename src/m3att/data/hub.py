@@ -14,7 +14,7 @@ from m3att.data.content import text_field, texts_of
 from m3att.data.custom import CustomSource
 from m3att.data.images import to_mask, to_rgb
 from m3att.data.jsonl import content_of_lines
-from m3att.data.masks import decode_segmentation
+from m3att.data.masks import Mask, read_segmentation, unite
 from m3att.errors import ConfigError, DataError, ImageError
 
 _KEPT = ("image_id", "split", "category")
@@ -78,26 +78,27 @@ class RowsSource(CustomSource):
             raise ImageError(f"{self.name}: row {number}: 'image' is no picture")
         return pixels_HWC
 
-    def _draw(self, mask: Any, height: int, width: int) -> NDArray[np.bool_]:
+    def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
         number = int(mask["row"])
         try:
             value = self._row_data[number].get("mask")
             if value is None:
-                return np.zeros((height, width), dtype=np.bool_)
+                return unite([], height, width)
+            found: Mask
             if isinstance(value, Image.Image):
-                mask_HW = to_mask(value)
+                found = to_mask(value)
             elif isinstance(value, np.ndarray):
-                mask_HW = value != 0
+                found = value != 0
             else:
                 flat = isinstance(value, list) and bool(value) and isinstance(value[0], int | float)
-                mask_HW = decode_segmentation([value] if flat else value, height, width)
+                found = read_segmentation([value] if flat else value, height, width)
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"{self.name}: row {number}: the mask cannot be read ({error})") from None
-        if mask_HW.shape != (height, width):
-            raise DataError(f"{self.name}: row {number}: a mask {mask_HW.shape} on an image {(height, width)}")
-        if not mask_HW.any():
+        if found.shape != (height, width):
+            raise DataError(f"{self.name}: row {number}: a mask {found.shape} on an image {(height, width)}")
+        if not found.any():
             raise DataError(f"{self.name}: row {number}: its mask covers no pixel; give none where nothing is named")
-        return mask_HW
+        return found
 
 
 def open_hub(root: Path, split: str) -> RowsSource:

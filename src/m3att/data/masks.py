@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -13,8 +16,88 @@ from m3att.errors import DataError
 FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
 
 
+@dataclass(frozen=True, slots=True)
+class RunLengths:
+    """A mask as the lengths of its runs down the columns, in turn without and with the object; COCO's compressed form.
+
+    A few hundred bytes, which travel between processes, unite and shrink without being drawn.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        counts: compressed run lengths that cover the image exactly.
+    """
+
+    height: int
+    width: int
+    counts: bytes
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), as of an array."""
+        return self.height, self.width
+
+    def any(self) -> bool:
+        """Whether it covers a pixel, as of an array."""
+        return bool(coco_mask.area(self.code()) > 0)
+
+    def code(self) -> dict[str, Any]:
+        """As pycocotools takes it."""
+        return {"size": [self.height, self.width], "counts": self.counts}
+
+    def lengths(self) -> NDArray[np.int64]:
+        """The runs' lengths in pixels, that of a run without the object first; it may be 0."""
+        lengths = unpack_lengths(self.counts)
+        assert lengths is not None, "checked when it was made"
+        return lengths
+
+    def draw(self) -> NDArray[np.bool_]:
+        """The pixels, (H, W)."""
+        lengths = self.lengths()
+        covered_P = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+        columns_WH = covered_P.view(np.uint8).reshape(self.width, self.height)
+        drawn_HW: NDArray[np.bool_] = np.ascontiguousarray(cv2.transpose(columns_WH)).view(np.bool_)
+        return drawn_HW.reshape(self.height, self.width)
+
+
+Mask = NDArray[np.bool_] | RunLengths
+"""A mask at its image's own size: pixels (H, W), or run lengths."""
+
+
+def draw(mask: Mask) -> NDArray[np.bool_]:
+    """A mask's pixels, (H, W)."""
+    return mask.draw() if isinstance(mask, RunLengths) else mask
+
+
+def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
+    """The mask of all that several masks cover; of none, an empty one."""
+    if not masks:
+        return RunLengths(height, width, coco_mask.frPyObjects(empty_code(height, width), height, width)["counts"])
+    if len(masks) == 1:
+        return masks[0]
+    codes = [mask.code() for mask in masks if isinstance(mask, RunLengths)]
+    if len(codes) == len(masks):
+        return RunLengths(height, width, coco_mask.merge(codes)["counts"])
+    united_HW: NDArray[np.bool_] = np.logical_or.reduce([draw(mask) for mask in masks])
+    return united_HW
+
+
+def empty_code(height: int, width: int) -> dict[str, Any]:
+    """Uncompressed run lengths of nothing."""
+    return {"size": [height, width], "counts": [height * width]}
+
+
 def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
-    """Rasterises one annotation's ``segmentation`` field.
+    """Rasterises one annotation's ``segmentation`` field; see `read_segmentation`.
+
+    Returns:
+        bool, (H, W).
+    """
+    return read_segmentation(segmentation, height, width).draw()
+
+
+def read_segmentation(segmentation: Any, height: int, width: int) -> RunLengths:
+    """One annotation's ``segmentation`` field as run lengths.
 
     Polygons of fewer than three points enclose nothing and are left out, as long as a whole one remains.
 
@@ -24,26 +107,21 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[n
         height: image height in pixels.
         width: image width in pixels.
 
-    Returns:
-        bool, (H, W).
-
     Raises:
         DataError: where nothing can be drawn: empty or broken polygons, or run lengths of another image size.
     """
     if isinstance(segmentation, dict):
-        return _decode_rle(segmentation, height, width)
+        return _read_lengths(segmentation, height, width)
     if not isinstance(segmentation, list | tuple) or len(segmentation) == 0:
         raise DataError("the segmentation is empty; it needs a polygon or run lengths")
     if all(isinstance(part, dict) for part in segmentation):  # RefCLEF wraps its run lengths in a list
-        united_HW = np.zeros((height, width), dtype=np.bool_)
-        for part in segmentation:
-            united_HW |= _decode_rle(part, height, width)
-        return united_HW
-    polygons = [polygon for polygon in segmentation if is_polygon(polygon)]
-    if not polygons:
-        raise DataError("the segmentation has no polygon of three or more points")
-    codes = coco_mask.frPyObjects([np.asarray(p, dtype=np.float64).tolist() for p in polygons], height, width)
-    return _drawn(coco_mask.merge(codes))
+        codes = [_read_lengths(part, height, width).code() for part in segmentation]
+    else:
+        polygons = [polygon for polygon in segmentation if is_polygon(polygon)]
+        if not polygons:
+            raise DataError("the segmentation has no polygon of three or more points")
+        codes = coco_mask.frPyObjects([np.asarray(p, dtype=np.float64).tolist() for p in polygons], height, width)
+    return RunLengths(height, width, coco_mask.merge(codes)["counts"])
 
 
 def is_polygon(polygon: Any) -> bool:
@@ -89,7 +167,7 @@ def mask_box(mask_HW: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def _decode_rle(code: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
+def _read_lengths(code: dict[str, Any], height: int, width: int) -> RunLengths:
     size, counts = code.get("size"), code.get("counts")
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         raise DataError(f"run lengths of size {size} on an image of {[height, width]}")
@@ -97,85 +175,43 @@ def _decode_rle(code: dict[str, Any], height: int, width: int) -> NDArray[np.boo
         lengths = np.asarray(counts)
         if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
             raise DataError("run lengths are not a list of counts")
-        if int(lengths.sum()) != height * width:
-            raise DataError(f"run lengths cover {int(lengths.sum())} of {height * width} pixels")
-        values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-        return np.ascontiguousarray(values.reshape(width, height).T)  # COCO runs down the columns
+        _require_whole(lengths, height, width)
+        packed = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)["counts"]
+        return RunLengths(height, width, packed)
     if not isinstance(counts, str | bytes) or len(counts) == 0:
         raise DataError("run lengths without counts")
-    packed = counts.encode("latin1", errors="replace") if isinstance(counts, str) else counts
-    covered = _compressed_length(packed)
-    if covered != height * width:  # pycocotools would write past its buffer, or leave rubbish
+    packed = counts.encode("latin1", errors="replace") if isinstance(counts, str) else bytes(counts)
+    unpacked = unpack_lengths(packed)
+    if unpacked is None or (unpacked < 0).any():
+        raise DataError("run lengths are damaged")
+    _require_whole(unpacked, height, width)  # pycocotools would write past its buffer, or leave rubbish
+    return RunLengths(height, width, packed)
+
+
+def _require_whole(lengths: NDArray[Any], height: int, width: int) -> None:
+    """Refuses run lengths of another image; in whole numbers of Python, which do not overflow."""
+    covered = sum(lengths.tolist())
+    if covered != height * width:
         raise DataError(f"run lengths cover {covered} of {height * width} pixels")
-    return _to_bool({"size": [height, width], "counts": packed})
 
 
-def _compressed_length(packed: bytes) -> int:
-    """Pixels that compressed run lengths cover; -1 where they are broken."""
-    lengths: list[int] = []
-    position = 0
-    while position < len(packed):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(packed) or not 48 <= packed[position] < 112 or shift > 60:
-                return -1
-            chunk = packed[position] - 48
-            value |= (chunk & 0x1F) << shift
-            more = bool(chunk & 0x20)
-            position += 1
-            shift += 5
-            if not more and chunk & 0x10:
-                value -= 1 << shift
-        if len(lengths) > 2:  # from the fourth on, each is told by its difference to the last but one
-            value += lengths[-2]
-        if value < 0:
-            return -1
-        lengths.append(value)
-    return sum(lengths)
+def unpack_lengths(packed: bytes) -> NDArray[np.int64] | None:
+    """Run lengths of COCO's compressed form; None where they are broken.
 
-
-def _to_bool(code: Any) -> NDArray[np.bool_]:
-    decoded: NDArray[np.bool_] = np.ascontiguousarray(coco_mask.decode(code)).view(np.bool_)
-    return decoded
-
-
-def _drawn(code: Any) -> NDArray[np.bool_]:
-    """Draws run lengths of pycocotools' own making, and only the columns that they reach: most objects are small."""
-    height, width = code["size"]
-    left, columns = (round(float(side)) for side in coco_mask.toBbox(code)[[0, 2]])
-    mask_HW = np.zeros((height, width), dtype=np.bool_)
-    if columns:
-        counts = _without_margins(code["counts"], left * height, (width - left - columns) * height)
-        mask_HW[:, left : left + columns] = coco_mask.decode({"size": [height, columns], "counts": counts})
-    return mask_HW
-
-
-def _without_margins(packed: bytes, before: int, behind: int) -> bytes:
-    """Shortens the first and the last of compressed run lengths, which are both of nothing where they are shortened.
-
-    The first is no base of any difference, and the last only has one, so the others stand as they are.
+    Each number is written in chunks of five bits, the lowest first, with a sixth bit where another chunk follows and
+    the sign in the last one's highest; from the fourth on, each is told by its difference to the last but one.
     """
-    if before:
-        stop = next(place for place, byte in enumerate(packed) if not (byte - 48) & 0x20) + 1
-        packed = _pack_number(_unpack_number(packed[:stop]) - before) + packed[stop:]
-    if behind:
-        start = len(packed) - 1
-        while start > 0 and (packed[start - 1] - 48) & 0x20:
-            start -= 1
-        packed = packed[:start] + _pack_number(_unpack_number(packed[start:]) - behind)
-    return packed
-
-
-def _unpack_number(packed: bytes) -> int:
-    value = sum(((byte - 48) & 0x1F) << (5 * place) for place, byte in enumerate(packed))
-    return value - (1 << (5 * len(packed))) if (packed[-1] - 48) & 0x10 else value
-
-
-def _pack_number(value: int) -> bytes:
-    packed = bytearray()
-    while True:
-        chunk, value = value & 0x1F, value >> 5
-        if value == (-1 if chunk & 0x10 else 0):
-            packed.append(chunk + 48)
-            return bytes(packed)
-        packed.append(chunk + 0x20 + 48)
+    chunk = np.frombuffer(packed, dtype=np.uint8) - np.uint8(48)
+    last = np.flatnonzero((chunk & 0x20) == 0)
+    if len(chunk) == 0 or chunk.max() >= 64 or len(last) == 0 or last[-1] != len(chunk) - 1:
+        return None
+    chunks = np.diff(last, prepend=-1)
+    if chunks.max() > 8:  # 40 bits are more than any image has pixels
+        return None
+    first = last + 1 - chunks
+    shift = 5 * (np.arange(len(chunk)) - np.repeat(first, chunks))
+    lengths: NDArray[np.int64] = np.add.reduceat((chunk & 0x1F).astype(np.int64) << shift, first)
+    lengths -= ((chunk[last] & 0x10) != 0) * (np.int64(1) << 5 * chunks)
+    for start in (1, 2):
+        np.cumsum(lengths[start::2], out=lengths[start::2])
+    return lengths

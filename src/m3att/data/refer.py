@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout import paint_layout
-from m3att.data.masks import decode_segmentation
+from m3att.data.masks import Mask, RunLengths, draw, read_segmentation, unite
 from m3att.data.places import PhotoFolder, given_photos, usual_photos
 from m3att.data.referents import split_whole
 from m3att.data.sample import Sample
@@ -115,13 +115,13 @@ class ReferSource:
         distinct = list(dict.fromkeys(targets))
         mask_number = {rows: number for number, rows in enumerate(distinct)}
         sentences = [int(self._sentences[place]) for place in places]
-        image_HWC, masks_MHW = self._draw(index, distinct)
+        image_HWC, masks = self._draw(index, distinct)
         if self.pixels == "layout":
             self._require_inside(index, distinct)
         texts, ids = self._referents.texts, self._referents.store["sentence_ids"]
         return Sample(
             image_HWC=image_HWC,
-            masks_MHW=masks_MHW,
+            masks=masks,
             mask_index_N=tuple(mask_number[rows] for rows in targets),
             expressions=tuple(texts[number] for number in sentences),
             expression_ids=tuple(int(ids[number]) for number in sentences),
@@ -142,13 +142,12 @@ class ReferSource:
         if self.pixels == "photos":
             for row in sorted(rows, key=lambda row: -float(self._objects.areas[row])):
                 try:
-                    masks_1HW = self._draw(index, [(row,)])[1]
-                    return np.asarray(masks_1HW[0], dtype=np.bool_)
+                    return draw(self._draw(index, [(row,)])[1][0])
                 except DataError:
                     continue  # told when its expressions are read, and the guess is the largest that can be drawn
             rows = []
-        masks_AHW = self._draw(index, [(row,) for row in rows] or [()])[1]
-        largest_HW: NDArray[np.bool_] = masks_AHW[int(np.argmax(masks_AHW.sum(axis=(1, 2))))]
+        masks_AHW = [draw(mask) for mask in self._draw(index, [(row,) for row in rows] or [()])[1]]
+        largest_HW = masks_AHW[int(np.argmax([mask_HW.sum() for mask_HW in masks_AHW]))]
         return largest_HW
 
     @property
@@ -177,7 +176,7 @@ class ReferSource:
         largest_first = sorted(range(len(labels)), key=lambda number: -float(self._objects.areas[rows[number]]))
         for number in largest_first:  # outlines overlap at their rims, and what is small lies in front more often
             try:
-                categories_HW[self._mask(index, rows[number], height, width)] = labels[number]
+                categories_HW[self._mask(index, rows[number], height, width).draw()] = labels[number]
             except DataError:  # told when its expressions are read; it may lie anywhere
                 background = UNKNOWN
         categories_HW[categories_HW == 0] = background
@@ -239,18 +238,14 @@ class ReferSource:
             )
         return "layout"
 
-    def _draw(self, index: int, targets: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _draw(self, index: int, targets: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.uint8], tuple[Mask, ...]]:
         """The pixels of image ``index`` and a mask for each set of table rows, empty for an empty set."""
         if self.pixels == "layout":
             number = int(self._images[index])
             height, width = self._size(index)
             image_HWC, owner_HW = paint_layout(height, width, self._objects.of_image(number), self.categories)
             first = int(self._objects.starts[number])
-            masks_MHW = np.zeros((len(targets), height, width), dtype=np.bool_)
-            for mask_HW, rows in zip(masks_MHW, targets, strict=True):
-                for row in rows:
-                    mask_HW |= owner_HW == row - first
-            return image_HWC, masks_MHW
+            return image_HWC, tuple(unite([owner_HW == row - first for row in rows], height, width) for rows in targets)
         image_HWC = read_image(self.image_path(index))
         height, width = image_HWC.shape[:2]
         stated = tuple(self._objects.image_sizes[int(self._images[index])].tolist())
@@ -259,15 +254,13 @@ class ReferSource:
                 f"{self.image_path(index)}: {width} x {height}, but instances.json says {stated[1]} x {stated[0]}; "
                 "the masks would not fit, download the image again"
             )
-        masks_MHW = np.zeros((len(targets), height, width), dtype=np.bool_)
-        for mask_HW, rows in zip(masks_MHW, targets, strict=True):
-            for row in rows:
-                mask_HW |= self._mask(index, row, height, width)
+        masks = tuple(unite([self._mask(index, row, height, width) for row in rows], height, width) for rows in targets)
+        for mask, rows in zip(masks, targets, strict=True):
             # Run lengths of nothing are meant so, where own data name nothing; an outline of nothing is a mistake, and
             # must not pass for an expression that means nothing.
-            if not mask_HW.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
+            if not mask.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
                 raise DataError(f"{self._which(index, rows[0])}: its outline covers no pixel of the image")
-        return image_HWC, masks_MHW
+        return image_HWC, masks
 
     def _require_inside(self, index: int, targets: Sequence[tuple[int, ...]]) -> None:
         """Refuses an object whose box lies outside its image: what was drawn for it stands somewhere else."""
@@ -280,8 +273,8 @@ class ReferSource:
     def _which(self, index: int, row: int) -> str:
         return f"{self.dataset}: annotation {int(self._objects.ids[row])} of image {self.image_ids[index]}"
 
-    def _mask(self, index: int, row: int, height: int, width: int) -> NDArray[np.bool_]:
+    def _mask(self, index: int, row: int, height: int, width: int) -> RunLengths:
         try:
-            return decode_segmentation(self._objects.segmentation(row), height, width)
+            return read_segmentation(self._objects.segmentation(row), height, width)
         except DataError as error:
             raise DataError(f"{self._which(index, row)}: {error}") from None

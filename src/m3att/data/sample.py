@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.masks import Mask, draw
 from m3att.errors import DataError
 
 
@@ -18,8 +19,8 @@ class Sample:
 
     Args:
         image_HWC: RGB, uint8 in [0, 255].
-        masks_MHW: bool, one mask a distinct referent, at the image's own size.
-        mask_index_N: for each expression the row of ``masks_MHW`` that it names.
+        masks: M masks, one a distinct referent, at the image's own size.
+        mask_index_N: for each expression the number of the mask that it names.
         expressions: the N texts as written.
         expression_ids: the N sentence ids of the data set.
         image_id: the image's id in the data set.
@@ -31,7 +32,7 @@ class Sample:
     """
 
     image_HWC: NDArray[np.uint8]
-    masks_MHW: NDArray[np.bool_]
+    masks: tuple[Mask, ...]
     mask_index_N: tuple[int, ...]
     expressions: tuple[str, ...]
     expression_ids: tuple[int, ...]
@@ -45,8 +46,16 @@ class Sample:
             raise DataError(f"image {self.image_id}: {count} expressions, but masks, ids or skills of another number")
         if self.image_HWC.ndim != 3 or self.image_HWC.shape[2] != 3 or self.image_HWC.dtype != np.uint8:
             raise DataError(f"image {self.image_id}: needs RGB uint8 (H, W, 3), not {self.image_HWC.shape}")
-        if self.masks_MHW.shape[1:] != self.image_HWC.shape[:2]:
-            raise DataError(
-                f"image {self.image_id}: masks {self.masks_MHW.shape[1:]} and image "
-                f"{self.image_HWC.shape[:2]} differ in size"
-            )
+        for mask in self.masks:
+            if mask.shape != self.image_HWC.shape[:2]:
+                raise DataError(
+                    f"image {self.image_id}: a mask {mask.shape} and the image {self.image_HWC.shape[:2]} differ"
+                )
+
+    @property
+    def masks_MHW(self) -> NDArray[np.bool_]:
+        """The masks as pixels, drawn at each call."""
+        drawn_MHW = np.empty((len(self.masks), *self.image_HWC.shape[:2]), dtype=np.bool_)
+        for number, mask in enumerate(self.masks):
+            drawn_MHW[number] = draw(mask)
+        return drawn_MHW

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,6 +13,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from m3att.data.coverage import cover_box, cover_runs
+from m3att.data.masks import Mask, RunLengths, draw
 from m3att.data.sample import Sample
 
 GREY = 128  # what surrounds a letterboxed image
@@ -61,15 +61,20 @@ class Resize:
         """The network's input (size, size, 3)."""
         return self.place(image_HWC, GREY)
 
-    def mask(self, mask_HW: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    def mask(self, mask: Mask) -> NDArray[np.uint8]:
         """A mask in the square, as coverage in [0, 255]."""
         top, left, height, width = self.content
+        square = np.zeros((self.size, self.size), dtype=np.uint8)
+        inner_HW = square[top : top + height, left : left + width]
         shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
+        if shrinks and isinstance(mask, RunLengths):
+            cover_runs(mask, inner_HW)
+            return square
+        mask_HW = draw(mask)
         box = cv2.boundingRect(mask_HW.view(np.uint8))
         if not shrinks or box[2] * box[3] > LARGE_BOX * mask_HW.size:
             return self.place(mask_HW.view(np.uint8) * np.uint8(255), 0)
-        square = np.zeros((self.size, self.size), dtype=np.uint8)
-        shrink_mask(mask_HW, box, square[top : top + height, left : left + width])
+        cover_box(mask_HW, box, inner_HW)
         return square
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -107,51 +112,6 @@ class Resize:
         return torch.sigmoid(self.invert(mask_logits_NHW))
 
 
-def shrink_mask(mask_HW: NDArray[np.bool_], box: Sequence[int], out_HW: NDArray[np.uint8]) -> None:
-    """Write a mask in a smaller size, each pixel the share of its area that the mask covers, in [0, 255].
-
-    What INTER_AREA gives, to a rounding; but only the box around the mask is worked on, which is most of the time a
-    small part of the image, so that it takes a fraction of the time.
-
-    Args:
-        mask_HW: (H, W).
-        box: left, top, width and height of what of it is not empty.
-        out_HW: zeros, at most (H, W).
-    """
-    left, top, box_width, box_height = box
-    if box_width == 0:
-        return
-    height, width = out_HW.shape
-    sums_HW = cv2.integral(mask_HW[top : top + box_height, left : left + box_width].view(np.uint8))
-    first_row, at_rows_HW = sums_at_cuts(sums_HW, top, mask_HW.shape[0] / height, height)
-    first_column, at_cuts_WH = sums_at_cuts(at_rows_HW.T, left, mask_HW.shape[1] / width, width)
-    covered_HW = np.diff(np.diff(at_cuts_WH, axis=0), axis=1).T
-    part_HW = np.rint(covered_HW * (255 * height * width / mask_HW.size))
-    out_HW[first_row : first_row + part_HW.shape[0], first_column : first_column + part_HW.shape[1]] = part_HW
-
-
-def sums_at_cuts(sums_HW: NDArray[Any], start: int, step: float, after: int) -> tuple[int, NDArray[np.float64]]:
-    """Running sums over rows, read where the larger pixels of the smaller picture begin and end.
-
-    Between two rows a running sum is a line, so what lies on a cut is shared between both sides.
-
-    Args:
-        sums_HW: sums over all rows above, from zero on.
-        start: number of the first row in the whole picture; above it and below the last there is nothing.
-        step: rows of the whole picture to one of the smaller.
-        after: rows of the smaller one.
-
-    Returns:
-        The first row of the smaller one that is not empty, and the sums at its upper edge and at all edges below it.
-    """
-    rows = len(sums_HW) - 1
-    first, last = int(start / step), min(after, math.ceil((start + rows) / step))
-    cuts = np.clip(np.arange(first, last + 1) * step - start, 0, rows)
-    whole = np.minimum(cuts.astype(np.int64), rows - 1)
-    share = (cuts - whole)[:, None]
-    return first, sums_HW[whole] * (1 - share) + sums_HW[whole + 1] * share
-
-
 MIRRORED = {
     "left": "right", "leftmost": "rightmost", "lefthand": "righthand", "lft": "rght", "l": "r", "leftest": "rightest",
     "lefty": "righty", "lefts": "rights", "leftside": "rightside",
@@ -166,7 +126,7 @@ def mirror(sample: Sample) -> Sample:
     return replace(
         sample,
         image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),
-        masks_MHW=np.ascontiguousarray(sample.masks_MHW[:, :, ::-1]),
+        masks=tuple(np.ascontiguousarray(draw(mask)[:, ::-1]) for mask in sample.masks),
         categories_HW=None if sample.categories_HW is None else np.ascontiguousarray(sample.categories_HW[:, ::-1]),
         expressions=tuple(MIRRORED_WORD.sub(mirrored_word, text) for text in sample.expressions),
     )
@@ -183,4 +143,6 @@ def mirrored_word(match: re.Match[str]) -> str:
 
 def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) uint8."""
-    return torch.from_numpy(np.stack(cv2.split(image_HWC)))  # faster than a transposed copy
+    planes_CHW = np.empty((3, *image_HWC.shape[:2]), dtype=np.uint8)
+    cv2.split(image_HWC, list(planes_CHW))  # faster than a transposed copy
+    return torch.from_numpy(planes_CHW)

@@ -111,7 +111,7 @@ def score_batch(mask_logits_NHW: torch.Tensor, batch: Batch, source: Source, sco
 
 def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequence[Protocol]) -> Iterator[Expression]:
     """What is known of an image's expressions, in their order."""
-    targets = [bool(mask_HW.any()) for mask_HW in sample.masks_MHW]
+    targets = [bool(mask.any()) for mask in sample.masks]
     positions = group.positions or ()
     # A drawn source draws the scene again to tell its referents, so it is asked only where that counts.
     asked = any(protocol.sentences == "first" for protocol in protocols)

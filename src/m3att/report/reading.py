@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from m3att.data.images import read_image
-from m3att.data.masks import decode_segmentation
+from m3att.data.masks import read_segmentation
 from m3att.data.objects import ObjectTable
 from m3att.data.places import PhotoFolder
 from m3att.data.transforms import Resize, to_pixels
@@ -92,7 +92,7 @@ def measure_reading(
 
         def masks(number: int) -> None:
             for segmentation in photos[number].segmentations:
-                places[number].mask(decode_segmentation(segmentation, *sizes[number]))
+                places[number].mask(read_segmentation(segmentation, *sizes[number]))
 
         def whole(number: int) -> None:
             to_pixels(places[number].image(read_image(photos[number].path)))

@@ -103,7 +103,7 @@ class ShapeRefSource:
         image_id = self.image_id(index)
         return Sample(
             image_HWC=scene.image_HWC.copy(),  # the reader's own, whatever is done to it
-            masks_MHW=scene.masks_OHW[referents],
+            masks=tuple(scene.masks_OHW[referents]),
             mask_index_N=tuple(referents.index(description.object_index) for description in chosen),
             expressions=tuple(description.text for description in chosen),
             expression_ids=tuple(image_id * IDS_PER_IMAGE + position for position in positions),

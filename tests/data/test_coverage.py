@@ -1,0 +1,61 @@
+"""A shrunken mask is what OpenCV's INTER_AREA makes of it, whichever way it is shrunk."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from m3att.data.coverage import cover_box, cover_runs
+from m3att.data.masks import encode_rle, read_segmentation
+
+SIDES = st.integers(1, 700)
+BOXES = st.none() | st.tuples(*[st.integers(0, 400)] * 4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES, BOXES, st.booleans())
+@example(1, 1, 1, 1, (0, 0, 1, 1), False)
+@example(40, 30, 20, 15, (0, 0, 40, 30), False)
+@example(700, 3, 33, 2, (0, 0, 700, 3), True)
+def test_both_ways_give_what_inter_area_gives(
+    height: int, width: int, one: int, other: int, box: tuple[int, int, int, int] | None, ragged: bool
+) -> None:
+    mask_HW = np.zeros((height, width), dtype=np.bool_)
+    if box is not None:
+        mask_HW[box[0] : box[0] + box[2], box[1] : box[1] + box[3]] = True
+    if ragged:
+        mask_HW &= np.random.default_rng(one).random((height, width)) < 0.6
+    smaller = min(one, height), min(other, width)
+    by_box_HW, by_runs_HW = np.zeros((2, *smaller), dtype=np.uint8)
+    cover_box(mask_HW, cv2.boundingRect(mask_HW.view(np.uint8)), by_box_HW)
+    cover_runs(read_segmentation(encode_rle(mask_HW), height, width), by_runs_HW)
+    expected_HW = cv2.resize(mask_HW.astype(np.uint8) * 255, smaller[::-1], interpolation=cv2.INTER_AREA)
+    assert furthest(by_box_HW, expected_HW.reshape(smaller)) <= 1
+    assert furthest(by_runs_HW, expected_HW.reshape(smaller)) <= 1
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [6],  # nothing
+        [0, 6],  # everything, one run through all columns
+        [2, 2, 2],  # up to the foot of one column and on from the top of the next
+        [0, 2, 0, 1, 3],  # two runs with nothing between them
+        [1, 0, 5],  # a run of no pixel
+    ],
+)
+def test_runs_by_hand(counts: list[int]) -> None:
+    mask = read_segmentation({"size": [3, 2], "counts": counts}, 3, 2)
+    out_HW = np.zeros((1, 2), dtype=np.uint8)
+    cover_runs(mask, out_HW)
+    shares = mask.draw().mean(axis=0)
+    assert furthest(out_HW, np.rint(shares * 255)) == 0
+
+
+def furthest(one: NDArray[np.generic], other: NDArray[np.generic]) -> int:
+    """The largest difference of two pictures."""
+    return int(np.abs(one.astype(int) - other.astype(int)).max(initial=0))
