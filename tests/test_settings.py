@@ -89,7 +89,6 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
         ({"train": {"early_size": 0}}, "train.early_size: 0 is out of range, give 8 to 4096"),
         ({"train": {"early_size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "early_size: 8 is"),
-        ({"model": {"vision": {"weights": "x"}}}, "weights: there are none for the tiny backbone, so not x"),
         ({"model": {"vision": {"architecture": "swin-b"}}}, "swin-b is of the encoder huggingface, not of tiny"),
         ({"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}}, "x is of the encoder huggingface"),
         ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: bert-base is of the"),

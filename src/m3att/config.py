@@ -15,10 +15,11 @@ class VisionConfig:
     """The vision half: a backbone and the transformer encoder over its features."""
 
     encoder: Literal["tiny", "darknet53", "huggingface"] = "tiny"
-    """Backbone: `tiny` is a small residual conv net trained from scratch, `darknet53` that of YOLOv3, `huggingface` any
-    backbone that transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
+    """Backbone: `tiny` is a small residual conv net without public weights, `darknet53` that of YOLOv3, `huggingface`
+    any backbone that transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
     weights: str | None = None
-    """Pretrained weights of the backbone, a path or a Hub id; none: fresh ones."""
+    """Pretrained weights of the backbone, a path or a Hub id, or for `tiny` a model whose backbone is taken (by name,
+    folder or Hub id); none: fresh ones."""
     architecture: str | None = None
     """`huggingface`: a known architecture by name (`swin-b` ...), built without any file; none: what `weights` says."""
     widths: tuple[int, ...] = (32, 64, 128)

@@ -26,11 +26,8 @@ from m3att.model.build import build_network
 from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
 from m3att.settings import config_from_dict, config_to_dict
+from m3att.weights.models import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, find_model
 
-BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT_MODEL = "shaperef-tiny"
-CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
 TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
 
 
@@ -51,11 +48,6 @@ class Pretrained:
     config: RunConfig
     world: str
     name: str
-
-
-def bundled_models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
-    return tuple(sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CONFIG).is_file()))
 
 
 def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: RunConfig, world: str = "") -> None:
@@ -221,28 +213,3 @@ def load_weights(network: M3AttNet, path: Path) -> None:
         if names:
             raise ModelError(f"{path}: {what} {min(names)} ({len(names)} in all); it is of another network")
     network.load_state_dict(weights)
-
-
-def find_model(name: str) -> Path:
-    """The folder of a model by its name, downloaded from the Hub where it is neither bundled nor here."""
-    if name == "bundled":
-        name = DEFAULT_MODEL
-    if name in bundled_models():
-        return BUNDLED / name
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    if folder.is_file():
-        raise ModelError(f"{name}: is a file; give the folder that holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
-    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    if not looks_like_hub:
-        names = ", ".join(bundled_models()) or "none"
-        raise ModelError(f"{name}: no such model; bundled are {names}, or give a folder")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values()]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error

@@ -212,11 +212,6 @@ def check_encoders(model: ModelConfig) -> None:
     Raises:
         ConfigError: names the setting.
     """
-    if model.vision.encoder == "tiny" and model.vision.weights is not None:
-        raise ConfigError(
-            f"model.vision.weights: there are none for the tiny backbone, so not {model.vision.weights}; "
-            "set model.vision.encoder to darknet53 or huggingface, or the weights to null"
-        )
     halves: dict[str, VisionConfig | LanguageConfig] = {"vision": model.vision, "language": model.language}
     for half, encoder in halves.items():
         if encoder.encoder != "huggingface" and encoder.architecture is not None:

@@ -192,11 +192,39 @@ def test_a_category_loss_without_categories_is_refused(tmp_path: Path, monkeypat
         train(run(config(), category_weight=0.5), tmp_path / "run")
 
 
-def test_weights_for_a_backbone_without_any_are_refused() -> None:
-    settings = config({"encoder": "tiny", "weights": "x"})
-    network = build_network(settings, 32, TOKENIZER.size)
-    with pytest.raises(ConfigError, match=r"model\.vision\.weights: there are none for tiny; choose darknet53"):
-        fill_pretrained(network, TOKENIZER, settings)
+def tiny(widths: tuple[int, ...] = (4, 6, 8), **vision: Any) -> ModelConfig:
+    return config({"encoder": "tiny", "widths": widths, "blocks": (0, 0, 1)} | vision)
+
+
+def test_a_tiny_backbone_comes_from_a_model_and_may_be_frozen(tmp_path: Path) -> None:
+    first = train(run(tiny()), tmp_path / "first")
+    train(run(tiny(weights=str(first), freeze=True), weight_decay=0.1), tmp_path / "second")
+    one, other = (load_model(tmp_path / name / "last").network.state_dict() for name in ("first", "second"))
+    held = {key for key in one if key.startswith("vision.backbone.")}
+    assert held and all(torch.equal(one[key], other[key]) for key in held)
+    assert not torch.equal(one["vision.projection.linear.weight"], other["vision.projection.linear.weight"])
+    parts = pretrained_parts(load_model(tmp_path / "second" / "last").network, tiny(weights=str(first)))
+    assert {name for part in parts for name, _ in part.named_parameters()} == {
+        key.removeprefix("vision.backbone.") for key in held if key.endswith(("weight", "bias"))
+    }
+
+
+def test_a_model_with_another_backbone_is_refused(tmp_path: Path) -> None:
+    first = train(run(tiny()), tmp_path / "first")
+    for widths, blocks in (((4, 6, 10), (0, 0, 1)), ((4, 8), (0, 1)), ((4, 6, 8), (1, 0, 1))):
+        wanted = tiny(widths, blocks=blocks, weights=str(first))
+        network = build_network(wanted, 32, TOKENIZER.size)
+        with pytest.raises(ModelError, match=r"its backbone is another one than this run's: stages\..* does not fit"):
+            fill_pretrained(network, TOKENIZER, wanted)
+
+
+def test_a_backbone_of_no_model_is_refused(tmp_path: Path) -> None:
+    network = build_network(tiny(), 32, TOKENIZER.size)
+    with pytest.raises(ModelError, match="x: no such model; bundled are"):
+        fill_pretrained(network, TOKENIZER, tiny(weights="x"))
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        fill_pretrained(network, TOKENIZER, tiny(weights=str(tmp_path)))
 
 
 def test_a_wrong_file_stops_a_training_before_its_folder_is_made(tmp_path: Path) -> None:

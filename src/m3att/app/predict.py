@@ -18,9 +18,10 @@ from rich.markup import escape
 
 from m3att.app.commands import progress_bar
 from m3att.errors import ConfigError, ExpressionError, ImageError
-from m3att.pretrained import DEFAULT_MODEL, replace_file
+from m3att.pretrained import replace_file
 from m3att.report.tables import plain_table
 from m3att.segmenter import Prediction, Scene, Segmenter, shorten
+from m3att.weights.models import DEFAULT_MODEL
 
 ROWS_SHOWN = 40  # of the table; the JSON has all
 LABEL_BYTES, SLUG_LENGTH = 120, 40  # together well below the 255 bytes of a file name

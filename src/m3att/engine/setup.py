@@ -12,9 +12,7 @@ from m3att.errors import ConfigError, ModelError
 from m3att.model.huggingface import Architectures
 from m3att.model.network import M3AttNet
 from m3att.pretrained import (
-    TOKENIZER,
     TRAINING_ONLY,
-    find_model,
     load_model,
     read_architectures,
     replace_file,
@@ -22,6 +20,7 @@ from m3att.pretrained import (
 )
 from m3att.settings import config_to_yaml
 from m3att.weights.huggingface import find_architectures
+from m3att.weights.models import TOKENIZER, find_model
 from m3att.weights.start import start_tokenizer
 
 METRICS = "metrics.jsonl"

@@ -24,6 +24,7 @@ from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.weights import huggingface
 from m3att.weights.darknet import fill_trunk
 from m3att.weights.glove import read_vectors
+from m3att.weights.models import fill_backbone
 
 
 def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> Tokenizer:
@@ -73,13 +74,15 @@ def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig
     """
     require_weights(config)
     if config.vision.weights is not None:
-        if config.vision.encoder not in VISION:
-            raise ConfigError(
-                f"model.vision.weights: there are none for {config.vision.encoder}; choose {' or '.join(VISION)}"
-            )
         VISION[config.vision.encoder](network.vision.backbone, config.vision)
     if config.language.weights is not None:
         LANGUAGE[config.language.encoder](network.language, tokenizer, config.language)
+
+
+def fill_tiny(backbone: VisionBackbone, config: VisionConfig) -> None:
+    """The backbone of a model that was trained with this package."""
+    assert config.weights is not None
+    fill_backbone(backbone, config.weights)
 
 
 def fill_darknet53(backbone: VisionBackbone, config: VisionConfig) -> None:
@@ -124,6 +127,7 @@ def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
 
 
 VISION: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
+    "tiny": fill_tiny,
     "darknet53": fill_darknet53,
     "huggingface": fill_vision_transformers,
 }

@@ -1,0 +1,74 @@
+"""Where trained models lie, and what their folders hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from m3att.errors import ModelError
+
+BUNDLED = Path(__file__).parents[1] / "bundled"
+DEFAULT_MODEL = "shaperef-tiny"
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
+BACKBONE = "vision.backbone."  # what the backbone's weights begin with
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CONFIG).is_file()))
+
+
+def find_model(name: str) -> Path:
+    """The folder of a model by its name, downloaded from the Hub where it is neither bundled nor here.
+
+    Raises:
+        ModelError: where there is no such model.
+    """
+    if name == "bundled":
+        name = DEFAULT_MODEL
+    if name in bundled_models():
+        return BUNDLED / name
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise ModelError(f"{name}: is a file; give the folder that holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
+    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    if not looks_like_hub:
+        names = ", ".join(bundled_models()) or "none"
+        raise ModelError(f"{name}: no such model; bundled are {names}, or give a folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values()]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error
+
+
+def fill_backbone(backbone: nn.Module, name: str) -> None:
+    """Fill a backbone with that of a trained model.
+
+    Args:
+        backbone: of the same architecture.
+        name: of the model, as `find_model` takes it.
+
+    Raises:
+        ModelError: where there is no such model, it is broken, or its backbone is another one.
+    """
+    path = find_model(name) / WEIGHTS
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
+    found = {key.removeprefix(BACKBONE): value for key, value in weights.items() if key.startswith(BACKBONE)}
+    own = backbone.state_dict()
+    for key in sorted(own.keys() | found.keys()):
+        if key not in own or key not in found or own[key].shape != found[key].shape:
+            raise ModelError(f"{name}: its backbone is another one than this run's: {key} does not fit")
+    backbone.load_state_dict(found)
