@@ -205,15 +205,32 @@ def test_the_real_union(thin_boxes: Path, tmp_path: Path) -> None:
     assert (source.pixels, sum(1 for _ in source.texts())) == ("layout", report.val.sentences)
 
 
-def test_a_referent_without_its_annotation_is_told(root: Path) -> None:
+def test_a_referent_without_its_annotation_is_named_and_left_out(root: Path) -> None:
+    path = root / "refcoco" / "instances.json"
+    instances = json.loads(path.read_text())
+    own = [entry for entry in instances["annotations"] if entry["id"] == 10]  # of photo 1, which is safe
+    others = [entry for entry in instances["annotations"] if entry["id"] != 10]
+    whole = mix(parts(root, "refcoco"), root / "whole", incomplete=True)
+    faults = {
+        "stands twice": [*others, *own, *own],
+        "its image does not have": others,
+        "its image does not have ": [*others, {**own[0], "image_id": 2}],
+    }
+    for number, (what, kept) in enumerate(faults.items()):
+        path.write_text(json.dumps({**instances, "annotations": kept}))
+        report = mix(parts(root, "refcoco"), root / f"out{number}", incomplete=True)
+        reason = f"refcoco (unc): referent 0 names annotation 10, which {what.strip()}"
+        assert report.parts[0].left_out == (reason,)
+        assert f"- {reason}" in report.to_markdown()
+        assert report.train.refs == report.parts[0].train_after.refs == whole.train.refs - 1
+
+
+def test_too_many_such_referents_stop_it(root: Path) -> None:
     path = root / "refcoco" / "instances.json"
     instances = json.loads(path.read_text())
     path.write_text(json.dumps({**instances, "annotations": instances["annotations"] * 2}))
-    with pytest.raises(DataError, match=r"refcoco \(unc\): referent 0 names annotation \d+, .* or has twice"):
-        mix(parts(root, "refcoco"), root / "out", incomplete=True)
-    path.write_text(json.dumps({**instances, "annotations": []}))
-    with pytest.raises(DataError, match=r"refcoco \(unc\): referent 0 names annotation"):
-        mix(parts(root, "refcoco"), root / "out", incomplete=True)
+    with pytest.raises(DataError, match=r"which stands twice; \d+ referents .* more than --fault-limit 0: mend them"):
+        mix(parts(root, "refcoco"), root / "out", incomplete=True, fault_limit=0)
     assert not (root / "out").exists()
 
 

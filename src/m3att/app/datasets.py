@@ -72,6 +72,13 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--incomplete", action="store_true", help="go on where a data set lacks a split, whose photos are unknown then"
     )
+    parser.add_argument(
+        "--fault-limit",
+        type=int,
+        default=10,
+        metavar="N",
+        help="most referents to leave out for want of their annotations; then it stops (default: %(default)s)",
+    )
     given = parser.parse_args(words)
 
     from m3att.data.mix import DATASET, SPLIT_BY, mix
@@ -80,10 +87,10 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     parts = [Part.parse(text) for text in given.parts] + [Part.parse(text, trains=False) for text in given.hold_out]
     if len({(part.root.resolve(), part.dataset, part.split_by) for part in parts}) < len(parts):
         raise ConfigError("a data set is named twice: name each once, to mix or to hold out")
-    report = mix(parts, given.out, given.incomplete, given.copy_images)
+    report = mix(parts, given.out, given.incomplete, given.copy_images, given.fault_limit)
     print(report.to_markdown())
     print(
         f"train on it with: --data.root {given.out} --data.dataset {DATASET} --data.split_by {SPLIT_BY}; "
         f"the proof: {given.out / 'mix.json'}"
     )
-    return 0
+    return 1 if any(part.left_out for part in report.parts) else 0

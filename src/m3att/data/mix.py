@@ -21,7 +21,9 @@ from m3att.errors import DataError
 DATASET, SPLIT_BY = "mix", "union"
 
 
-def mix(parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images: bool = False) -> MixReport:
+def mix(
+    parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images: bool = False, fault_limit: int = 10
+) -> MixReport:
     """Writes a root of the REFER layout with the data set ``mix`` (split by ``union``).
 
     Train holds the training referents of all data sets on photos that none of them has in another split; val the
@@ -33,9 +35,11 @@ def mix(parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images:
         out: the new root.
         incomplete: go on where a data set's file lacks a split; its photos cannot be removed then.
         copy_images: copy the photos; else their folders are linked.
+        fault_limit: most referents that are left out for want of their annotations.
 
     Raises:
-        DataError: where a data set cannot be read or is incomplete, the root is not new, or a leak is found.
+        DataError: where a data set cannot be read or is incomplete, has more faults than that, the root is not new, or
+            a leak is found.
     """
     with collector_paused():
         holders = find_holders(parts)
@@ -47,7 +51,15 @@ def mix(parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images:
             )
         with new_folder(out) as folder:
             mixture = Mixture(holders, folder / "images" / DATASET, copy_images)
-            reports = [mixture.add(part) for part in parts]
+            reports: list[PartReport] = []
+            for part in parts:
+                reports.append(mixture.add(part))
+                left_out = [reason for report in reports for reason in report.left_out]
+                if len(left_out) > fault_limit:
+                    raise DataError(
+                        f"{left_out[-1]}; {len(left_out)} referents have no annotation of their own, more than "
+                        f"--fault-limit {fault_limit}: mend them, or allow more"
+                    )
             if not any(ref["split"] == "train" for ref in mixture.refs):
                 raise DataError("no training referent is left: every photo is held out by one of the data sets")
             write_refer_content(mixture.content(), folder)
@@ -78,8 +90,10 @@ class Mixture:
     def add(self, part: Part) -> PartReport:
         """Takes in what is safe of a data set."""
         content = read_refer_content(part.refs_file.parent, part.split_by)
-        kept = [ref for ref in content.refs if part.trains and self.is_safe(part, ref)]
-        report = self._report(part, content.refs, kept)
+        safe = [ref for ref in content.refs if part.trains and self.is_safe(part, ref)]
+        lost = find_lost(safe, content.instances["annotations"])
+        kept = [ref for ref in safe if ref["ref_id"] not in lost]
+        report = self._report(part, content.refs, kept, tuple(f"{part.name}: {reason}" for reason in lost.values()))
         if kept:
             photos = {ref["image_id"] for ref in kept}
             images = self._add_images(part, content, photos)
@@ -109,7 +123,13 @@ class Mixture:
         }
         return Content(self.refs, instances, self.photos, DATASET, SPLIT_BY)
 
-    def _report(self, part: Part, refs: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> PartReport:
+    def _report(
+        self,
+        part: Part,
+        refs: Sequence[Mapping[str, Any]],
+        kept: Sequence[Mapping[str, Any]],
+        left_out: tuple[str, ...],
+    ) -> PartReport:
         before, after = (
             {s: tally([r for r in some if r["split"] == s]) for s in ("train", "val")} for some in (refs, kept)
         )
@@ -129,6 +149,7 @@ class Mixture:
             before["val"],
             after["val"],
             dict(sorted(removed.items())),
+            left_out,
         )
 
     def _add_images(self, part: Part, content: Content, wanted: set[int]) -> dict[int, int]:
@@ -181,7 +202,6 @@ class Mixture:
     ) -> dict[Any, int]:
         """Takes in all annotations of photos; one that another data set has brought already is not taken twice."""
         numbers: dict[Any, int] = {}
-        occurrences = Counter(entry["id"] for entry in content.instances["annotations"])
         known = {*self.annotations, *(entry["id"] for entry in content.instances["annotations"])}
         free = count(max((id_ for id_ in known if isinstance(id_, int)), default=0) + 1)
         for entry in content.instances["annotations"]:
@@ -194,8 +214,6 @@ class Mixture:
             if number is None or self.annotations.get(number, own) != own:
                 number = next(free)
             numbers[entry["id"]] = number
-            if occurrences[entry["id"]] > 1:
-                del numbers[entry["id"]]  # which of them is meant, nobody can know
             self.annotations[number] = {**own, "id": number}
         return numbers
 
@@ -210,12 +228,6 @@ class Mixture:
         named = ref["ann_id"]
         every = named if isinstance(named, list) else [named]
         numbers = [annotations.get(one, NO_OBJECT) for one in every]
-        lost = [one for one in every if one not in annotations]
-        if lost and named != [NO_OBJECT]:
-            raise DataError(
-                f"{part.name}: referent {ref['ref_id']} names annotation {lost[0]}, which its image does not have, or "
-                "has twice; m3att data check finds all such"
-            )
         sentences = [{**s, "sent_id": self.sentences + at} for at, s in enumerate(ref["sentences"], start=1)]
         self.sentences += len(sentences)
         told = {"dataset": part.dataset, "split_by": part.split_by, "ref_id": ref["ref_id"]}
@@ -230,6 +242,22 @@ class Mixture:
             "sentences": sentences,
             "extra": {**ref.get("extra", {}), "from": told},
         })  # fmt: skip
+
+
+def find_lost(refs: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
+    """Referents that name an annotation that is not there, or not once: ids, and what is wrong, a line each."""
+    images: dict[Any, list[Any]] = {}
+    for entry in annotations:
+        images.setdefault(entry["id"], []).append(entry["image_id"])
+    lost: dict[Any, str] = {}
+    for ref in refs:
+        named = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
+        for one in named if named != [NO_OBJECT] else ():
+            held = images.get(one, [])
+            if held != [ref["image_id"]]:  # which of two is meant, nobody can know
+                what = "stands twice" if len(held) > 1 else "its image does not have"
+                lost[ref["ref_id"]] = f"referent {ref['ref_id']} names annotation {one}, which {what}"
+    return lost
 
 
 def prove(root: Path, reports: tuple[PartReport, ...], holders: Holders) -> MixReport:

@@ -30,6 +30,7 @@ class PartReport:
         val_before: its validation split.
         val_after: what of it is in the mixture's.
         removed_for: training images that were removed, by the split that holds them; one may stand at several.
+        left_out: safe referents that have no annotation of their own, a line each.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PartReport:
     val_before: Tally
     val_after: Tally
     removed_for: dict[str, int]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ class MixReport:
             f"- {part.name}: {count:,} for {split}" for part in self.parts for split, count in part.removed_for.items()
         ]
         lines += removed or ["- none"]
+        left_out = [f"- {reason}" for part in self.parts for reason in part.left_out]
+        if left_out:
+            lines += ["", "Left out, as their annotations are:", "", *left_out]
         absent = [f"{part.name}: {', '.join(part.absent)}" for part in self.parts if part.absent]
         if absent:
             lines += ["", f"**Not proven** for splits that the files do not hold: {'; '.join(absent)}."]

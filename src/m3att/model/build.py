@@ -113,6 +113,22 @@ def build_network(
         config.vision.freeze,
         config.vision.early_fusion,
     )
+    # What all rows of an ablation table share is made first, so that with one seed it starts alike in each of them.
+    language = build_language(config, words, architectures.language)
+    category_head = nn.Linear(channels, categories) if categories else None
+    mask = config.mask
+    mask_decoder = MaskDecoder(
+        channels,
+        config.word_limit,
+        grid,
+        mask.kind,
+        mask.channels,
+        mask.upsamplings,
+        mask.kernel,
+        mask.maps_per_word,
+        mask.narrowing,
+        decoder.heads,
+    )
     layers = [
         M3DecLayer(
             M3Att(channels, grid, decoder.attention, decoder.mutual_heads, decoder.projection_norm),
@@ -128,21 +144,6 @@ def build_network(
         if decoder.interaction != "none"
         else []
     )
-    mask = config.mask
-    mask_decoder = MaskDecoder(
-        channels,
-        config.word_limit,
-        grid,
-        mask.kind,
-        mask.channels,
-        mask.upsamplings,
-        mask.kernel,
-        mask.maps_per_word,
-        mask.narrowing,
-        decoder.heads,
-    )
     lfr = LFR(channels, decoder.reconstruction_stop_gradient) if decoder.reconstruction else None
-    language = build_language(config, words, architectures.language)
-    category_head = nn.Linear(channels, categories) if categories else None
     filled_words = None if config.mask_padding else config.word_limit
     return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr, category_head, filled_words)
