@@ -172,6 +172,9 @@ def _open_table() -> Table:
     pairs = (
         ("model.vision.early_fusion", ("early-fusion-off", "Language meets the image after the encoder", False),
          ("early-fusion-on", "Early fusion, as VLT", True)),
+        ("model.decoder.fusion_norm",
+         ("fusion-norm-on", "F_mul normed over the positions", True),
+         ("fusion-norm-off", "F_mul projected as it is", False)),
         ("model.decoder.reconstruction_stop_gradient",
          ("lfr-gradient-stopped", "LFR's target out of the gradient", True),
          ("lfr-gradient-through", "LFR's target trained, as Eq. 4 stands", False)),

@@ -73,6 +73,9 @@ class DecoderConfig:
     """Heads of the mutual attention; Eq. 1 has one."""
     projection_norm: bool = True
     """BN and ReLU after M3Att's projections of vision; off: linear layers alone."""
+    fusion_norm: bool = False
+    """Layer norm of F_mul over the positions before its projection; the paper has none. Without it nearly all of F_mul
+    is one number a word, the same at every position."""
     heads: int = 8
     """Heads of self- and cross-attention and of the transformer encoder."""
     feedforward: int = 4

@@ -88,7 +88,7 @@ WEIGHTS = {
 }
 MEASURE = {"darknet53": "mean IoU", "swin-b": "overall IoU"}
 PRETRAINED_RATE = 5e-5  # of LAVT
-ABLATION_STEPS = 1500
+ABLATION_STEPS = 1200
 
 
 def tiny_network() -> ModelConfig:
@@ -166,7 +166,11 @@ def ablation_tiny() -> RunConfig:
     base = shaperef_tiny()
     return replace(
         base,
-        model=replace(base.model, vision=replace(base.model.vision, weights="shaperef-tiny", freeze=True)),
+        model=replace(
+            base.model,
+            vision=replace(base.model.vision, weights="shaperef-tiny", freeze=True),
+            decoder=replace(base.model.decoder, fusion_norm=True),
+        ),
         input=InputConfig(size=96, resize="stretch"),
         data=DataConfig(dataset="shaperef", per_image=6),
         train=replace(
@@ -188,7 +192,8 @@ def ablation_layout_tiny() -> RunConfig:
     """The same on RefCOCO's sentences over drawn layouts, with the backbone of that bundled model."""
     base, layouts = ablation_tiny(), refcoco_layout_tiny()
     vision = replace(layouts.model.vision, weights="refcoco-layout-tiny", freeze=True)
-    return replace(base, model=replace(layouts.model, vision=vision), data=layouts.data)
+    model = replace(base.model, word_limit=15, vision=vision, language=layouts.model.language)
+    return replace(base, model=model, data=layouts.data)
 
 
 def paper_run(row: Row, backbone: str) -> RunConfig:

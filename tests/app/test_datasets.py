@@ -133,7 +133,7 @@ def test_mix_prints_its_proof(shaperef: Path, tmp_path: Path, capsys: pytest.Cap
         ("evaluate --floor largest --protocol lavt --evaluate.protocol vlt", "--protocol is short for --evaluate.pro"),
         ("data mix a:refcoco --out o", "a/refcoco/refs(unc).p: cannot be read"),
         ("evaluate --floor largest --data.dataset jsonl", "data set 'jsonl' is your own: give its file or folder"),
-        ("evaluate --floor largest --data.dataset hf --data.root x", "pip install datasets"),
+        ("evaluate --floor largest --data.dataset hf --data.root x", "pip install 'm3att[datasets]'"),
         ("train --preset shaperef-tiny --out run --data.fault_limit -1", "data.fault_limit: -1 is out of range"),
     ],
 )

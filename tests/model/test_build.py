@@ -77,6 +77,7 @@ def part(network: M3AttNet, name: str) -> Any:
         ("decoder", "attention", "val", "decoder.layers.1.mutual.attention=val"),
         ("decoder", "mutual_heads", 4, "decoder.layers.1.mutual.heads=4"),
         ("decoder", "projection_norm", False, "decoder.layers.1.mutual.vision_key.out_features=16"),
+        ("decoder", "fusion_norm", True, "decoder.layers.1.mutual.fusion_norm.normalized_shape=(64,)"),
         ("decoder", "heads", 4, "decoder.layers.1.self_attention.num_heads=4"),
         ("decoder", "heads", 4, "decoder.layers.1.cross_attention.num_heads=4"),
         ("decoder", "heads", 4, "vision.layers.0.self_attn.num_heads=4"),

@@ -111,7 +111,7 @@ def open_hub(root: Path, split: str) -> RowsSource:
     try:
         import datasets
     except ImportError:
-        raise ConfigError("data.dataset hf needs the library datasets: pip install datasets") from None
+        raise ConfigError("data.dataset hf needs the library datasets: pip install 'm3att[datasets]'") from None
     try:
         if (root / "dataset_dict.json").is_file():
             rows = datasets.load_from_disk(str(root))[split]

@@ -131,7 +131,14 @@ def build_network(
     )
     layers = [
         M3DecLayer(
-            M3Att(channels, grid, decoder.attention, decoder.mutual_heads, decoder.projection_norm),
+            M3Att(
+                channels,
+                grid,
+                decoder.attention,
+                decoder.mutual_heads,
+                decoder.projection_norm,
+                decoder.fusion_norm,
+            ),
             channels,
             decoder.heads,
             decoder.feedforward,

@@ -23,7 +23,8 @@ class M3Att(nn.Module):
 
     Paper: Eq. 1 (A_mut), Eq. 2a (LAV, F_V^a), Eq. 2b (VAL, F_L^a), F_mul = F_V^a (F_L^a)^T and its projection to C.
     Departs: F_mul is scaled by 1/sqrt(C), as A_mut is; padding words take no part; at a grid other than the trained
-        one F_mul is resized to the trained one before the projection, whose input size is fixed.
+        one F_mul is resized to the trained one before the projection, whose input size is fixed; `fusion_norm` is ours
+        and off in the paper's presets.
 
     Args:
         channels: C.
@@ -31,6 +32,8 @@ class M3Att(nn.Module):
         attention: `shared` or `independent` A_mut; `lav` or `val` alone are the generic attention of Table I.
         heads: heads of the mutual attention; the paper's equations have one.
         projection_norm: BN and ReLU after the projections of vision, as Sec. IV-A says; off: linear layers alone.
+        fusion_norm: layer norm of each word's F_mul over the positions. They attend to much the same words, so that
+            F_mul is nearly the same at all of them, and the projection sees little more than one number a word.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class M3Att(nn.Module):
         attention: Attention = "shared",
         heads: int = 1,
         projection_norm: bool = True,
+        fusion_norm: bool = False,
     ) -> None:
         super().__init__()
         project = Projection if projection_norm else nn.Linear
@@ -54,6 +58,7 @@ class M3Att(nn.Module):
             self.word_key_val = nn.Linear(channels, channels)
             self.vision_key_val = project(channels, channels)
         fused = attention in ("shared", "independent")
+        self.fusion_norm = nn.LayerNorm(grid[0] * grid[1]) if fused and fusion_norm else None
         self.output = nn.Linear(grid[0] * grid[1] if fused else channels, channels)
 
     def mutual_attention(self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping) -> Tensor:
@@ -131,6 +136,8 @@ class M3Att(nn.Module):
                 fused_NLP.unflatten(2, grid), size=self.grid, mode="bilinear", align_corners=False
             )
             fused_NLP = fused_NLHW.flatten(2)
+        if self.fusion_norm is not None:
+            fused_NLP = self.fusion_norm(fused_NLP)
         return self.output(fused_NLP)
 
 
