@@ -105,7 +105,7 @@ def test_a_row_differs_in_what_it_names_and_in_nothing_else(table: Table, row: R
         "model.vision.early_fusion": True,
         "model.mask_padding": False,
         "data.grouped": False,
-        "model.decoder.fusion_norm": False,
+        "model.decoder.fusion_norm": True,
         "model.decoder.reconstruction_stop_gradient": False,
     }
     config = row_config(BASE, row, seed=7)

@@ -166,11 +166,7 @@ def ablation_tiny() -> RunConfig:
     base = shaperef_tiny()
     return replace(
         base,
-        model=replace(
-            base.model,
-            vision=replace(base.model.vision, weights="shaperef-tiny", freeze=True),
-            decoder=replace(base.model.decoder, fusion_norm=True),
-        ),
+        model=replace(base.model, vision=replace(base.model.vision, weights="shaperef-tiny", freeze=True)),
         input=InputConfig(size=96, resize="stretch"),
         data=DataConfig(dataset="shaperef", per_image=6),
         train=replace(

@@ -125,6 +125,13 @@ def pixel_source(source: Source) -> str:
     return source.pixels if isinstance(source, ReferSource) and source.dataset not in VARIANTS else "drawn"
 
 
+def prepare(source: Source) -> None:
+    """Do once, before processes share a source, what each of them would else do for itself."""
+    for part in source.sources if isinstance(source, MixedSource) else (source,):
+        if isinstance(part, ReferSource):
+            part.prepare()
+
+
 def opening_faults(source: Source) -> tuple[Fault, ...]:
     """Entries that a source had to leave out when its files were opened."""
     if isinstance(source, MixedSource):

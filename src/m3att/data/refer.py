@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout import paint_layout
+from m3att.data.mask_table import MaskTable, open_masks
 from m3att.data.masks import Mask, RunLengths, draw, read_segmentation, unite
 from m3att.data.places import PhotoFolder, given_photos, usual_photos
 from m3att.data.referents import split_whole
@@ -78,9 +79,15 @@ class ReferSource:
             photos = None if pixels == "layout" else tables.photos(self.root, dataset)
         self._photos = photos or usual_photos(self.root, dataset)
         self.pixels: Literal["photos", "layout"] = self._choose_pixels(pixels, photos)
+        self._masks: MaskTable | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def prepare(self) -> None:
+        """Rasterise the split's masks, or find them in the cache, before reading begins; drawn layouts need none."""
+        if self.pixels == "photos" and self._masks is None:
+            self._masks = open_masks(self._objects, self._referents, self._refs, self.split)
 
     @property
     def image_root(self) -> Path:
@@ -274,6 +281,9 @@ class ReferSource:
         return f"{self.dataset}: annotation {int(self._objects.ids[row])} of image {self.image_ids[index]}"
 
     def _mask(self, index: int, row: int, height: int, width: int) -> RunLengths:
+        found = None if self._masks is None else self._masks.find(row, height, width)
+        if found is not None:
+            return found
         try:
             return read_segmentation(self._objects.segmentation(row), height, width)
         except DataError as error:

@@ -16,7 +16,7 @@ from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.custom import CustomSource
 from m3att.data.faults import FaultLog, find_readable
-from m3att.data.open import MixedSource, opening_faults, pixel_source
+from m3att.data.open import MixedSource, opening_faults, pixel_source, prepare
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.refer import ReferSource
 from m3att.data.sample import Sample
@@ -65,6 +65,7 @@ def evaluate(
     """
     device = device or torch.device("cpu")
     batches = evaluation_batches(source, config.batch_size, data.images)
+    prepare(source)
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
     # A generator of its own keeps the loader from drawing on the one that dropout uses: scoring changes no training.
     chance = torch.Generator()

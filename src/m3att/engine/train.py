@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.open import ENDLESS, open_source, opening_faults
+from m3att.data.open import ENDLESS, open_source, opening_faults, prepare
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
@@ -78,6 +78,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
     source = open_source(config.data, "train", training=True)
     validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
+    prepare(source)
     tokenizer = run_tokenizer(config, source, out, resume)
     categories = count_categories(config, source)
     architectures = run_architectures(config, tokenizer, out, resume)
