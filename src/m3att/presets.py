@@ -269,13 +269,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "ablation-tiny": Preset(
         ablation_tiny(),
-        "m3att train --preset ablation-tiny --out runs/ablation-tiny; needs no data. For the rows of m3att ablate: 7 "
-        "minutes on one core.",
+        "m3att train --preset ablation-tiny --out runs/ablation-tiny; needs no data. 6 minutes on one core. For the "
+        "rows of m3att ablate; docs/results.md has their scores.",
     ),
     "ablation-layout-tiny": Preset(
         ablation_layout_tiny(),
         "m3att train --preset ablation-layout-tiny --data.root REFER --out runs/ablation-layout-tiny; needs RefCOCO's "
-        "annotations, no photos; --data.dataset refcoco+ for the other. For the rows of m3att ablate.",
+        "annotations, no photos; --data.dataset refcoco+ takes those of the other. 6 minutes on one core. For the rows "
+        "of m3att ablate; docs/results.md has their scores.",
     ),
     **paper_presets(),
 }

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from m3att.app.cli import main
+from m3att.data.records import read_refs
 
 
 def test_the_example_of_the_documentation_runs(
@@ -118,6 +119,24 @@ def test_mix_prints_its_proof(shaperef: Path, tmp_path: Path, capsys: pytest.Cap
     assert "mix val (union)" in capsys.readouterr().out
 
 
+def test_mix_says_by_its_exit_code_that_something_was_left_out(
+    shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(shaperef / "shaperef", root / "shaperef")
+    path = root / "shaperef" / "instances.json"
+    instances = json.loads(path.read_text())
+    named = {ref["ann_id"] for ref in read_refs(root / "shaperef" / "refs(unc).p") if ref["split"] == "train"}
+    lost = min(named)
+    kept = [entry for entry in instances["annotations"] if entry["id"] != lost]
+    path.write_text(json.dumps({**instances, "annotations": kept}))
+    words = ["data", "mix", f"{root}:shaperef:unc", "--incomplete", "--out", str(tmp_path / "mix")]
+    assert main([*words, "--fault-limit", "0"]) == 2
+    assert "more than --fault-limit 0: mend them, or allow more" in capsys.readouterr().err
+    assert main(words) == 1
+    assert f"names annotation {lost}, which its image does not have" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -130,6 +149,7 @@ def test_mix_prints_its_proof(shaperef: Path, tmp_path: Path, capsys: pytest.Cap
         ("data mix a:refcoco b/../a:refcoco --out o", "a data set is named twice"),
         ("data mix a:refcoco --hold-out a:refcoco --out o", "a data set is named twice"),
         ("data mix a:phrasecut --out o", "phrasecut cannot be mixed"),
+        ("data mix a:refcoco --out o --fault-limit -1", "--fault-limit must be at least 0"),
         ("evaluate --floor largest --protocol lavt --evaluate.protocol vlt", "--protocol is short for --evaluate.pro"),
         ("data mix a:refcoco --out o", "a/refcoco/refs(unc).p: cannot be read"),
         ("evaluate --floor largest --data.dataset jsonl", "data set 'jsonl' is your own: give its file or folder"),

@@ -46,6 +46,8 @@ def test_both_ways_give_what_inter_area_gives(
         [2, 2, 2],  # up to the foot of one column and on from the top of the next
         [0, 2, 0, 1, 3],  # two runs with nothing between them
         [1, 0, 5],  # a run of no pixel
+        [3, 0, 3],  # and one between two columns
+        [0, 0, 1, 4, 1],
     ],
 )
 def test_runs_by_hand(counts: list[int]) -> None:

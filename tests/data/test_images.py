@@ -29,7 +29,7 @@ def test_png_comes_back_exactly(picture: Image.Image, tmp_path: Path) -> None:
     picture.save(tmp_path / "a.png")
     pixels = read_image(tmp_path / "a.png")
     assert pixels.dtype == np.uint8
-    assert not pixels.flags.writeable  # Pillow's own buffer, not a copy of it
+    assert not pixels.flags.writeable  # the bytes that Pillow hands over, not a copy of them
     assert np.array_equal(pixels, np.asarray(picture))
 
 

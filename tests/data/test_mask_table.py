@@ -79,12 +79,38 @@ def test_a_changed_file_is_rasterised_anew(write_folder: Any, tiny_content: Any,
     assert source.read(0).masks_MHW[0].sum() == 200
 
 
+def test_a_file_that_changes_after_it_was_read_leaves_no_stale_masks(
+    write_folder: Any, tiny_content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("M3ATT_CACHE", str(tmp_path / "cache"))
+    root = write_folder(photos=True)
+    early = open_train(root)
+    tiny_content[1]["annotations"][0]["segmentation"] = [[10, 10, 30, 10, 30, 20, 10, 20]]
+    (root / "refcoco" / "instances.json").write_text(json.dumps(tiny_content[1]) + " ")
+    prepare(early)  # as a validation that comes long after its source was opened
+    assert early.read(0).masks_MHW[0].sum() == 600
+    late = open_train(root)
+    prepare(late)
+    assert late.read(0).masks_MHW[0].sum() == 200
+
+
+def test_each_split_and_split_maker_has_its_own(write_folder: Any, tiny_content: Any) -> None:
+    root = write_folder(photos=True)
+    whole = {split: ReferSource(root, "refcoco", "unc", split).read(0).masks_MHW for split in ("train", "val")}
+    for _ in range(2):
+        for split, masks_MHW in whole.items():
+            source = ReferSource(root, "refcoco", "unc", split)
+            prepare(source)
+            assert np.array_equal(source.read(0).masks_MHW, masks_MHW)
+
+
 @pytest.mark.parametrize(
     ("segmentation", "size", "message"),
     [
         ([[1, 2, 3, 4]], (60, 80), "annotation 5 of image 100: the segmentation has no polygon"),
         ([[500, 500, 600, 500, 600, 600]], (60, 80), "annotation 5 of image 100: its outline covers no pixel"),
         ([[10, 10, 30, 10, 30, 40, 10, 40]], (60, 81), "80 x 60, but instances.json says 81 x 60"),
+        ([[10, 10, 30, 10, 30, 40]] * 2, (400_000, 400_000), "80 x 60, but instances.json says 400000 x 400000"),
     ],
 )
 def test_what_cannot_be_rasterised_is_told_when_it_is_read(

@@ -85,12 +85,66 @@ def test_uniform_masks_come_back(value: bool) -> None:
         {"size": [8, 10], "counts": "é€"},
         {"size": [8, 10], "counts": "oooooooooooooooooooo"},
         {"size": [8, 10], "counts": "PPPPPP"},
+        {"size": [8, 10], "counts": [[1], 79]},
+        {"size": [8, 10], "counts": [10**30]},
+        {"size": [400_000, 400_000], "counts": [160_000_000_000]},
     ],
 )
 def test_what_encloses_nothing_is_an_error(segmentation: Any) -> None:
     with pytest.raises(DataError) as caught:
         decode_segmentation(segmentation, 8, 10)
     assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_no_image_has_is_an_error() -> None:
+    square = [1, 1, 9, 1, 9, 9, 1, 9]
+    with pytest.raises(DataError, match="a mask of 400000 x 400000 is more than 175 megapixels"):
+        decode_segmentation([square, square], 400_000, 400_000)
+
+
+@pytest.mark.parametrize(
+    ("counts", "canonical"),
+    [
+        ([3, 0, 3], [6]),
+        ([0, 0, 6], [6]),
+        ([6, 0], [6]),
+        ([0, 0, 1, 4, 1], [1, 4, 1]),
+        ([1, 0, 0, 2, 0, 0, 0, 1, 2], [1, 3, 2]),
+        ([0, 0, 0, 6, 0, 0], [0, 6]),
+    ],
+)
+def test_runs_of_no_pixel_are_taken_out(counts: list[int], canonical: list[int]) -> None:
+    mask = read_segmentation({"size": [3, 2], "counts": counts}, 3, 2)
+    assert mask.lengths().tolist() == canonical
+    values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    assert np.array_equal(mask.draw(), values.reshape(2, 3).T)
+    assert mask.any() == values.any()
+    assert mask == read_segmentation({"size": [3, 2], "counts": packed(counts)}, 3, 2)
+
+
+def test_many_runs_of_no_pixel_leave_the_library_its_memory() -> None:
+    code = {"size": [2, 2], "counts": [0] * 200_000 + [4]}
+    assert not read_segmentation([code, code], 2, 2).any()
+
+
+@pytest.mark.parametrize("chunks", [2, 6, 7, 8])
+def test_numbers_in_more_chunks_than_they_need_are_read_as_what_they_say(chunks: int) -> None:
+    counts = [10, 20, 10, 5, 55]  # the fourth is written as 5 - 20, whose sign goes on through all its chunks
+    mask = read_segmentation({"size": [10, 10], "counts": packed(counts, chunks)}, 10, 10)
+    assert mask == read_segmentation({"size": [10, 10], "counts": packed(counts)}, 10, 10)
+    assert mask.draw().sum() == coco_mask.area(mask.code()) == 25
+
+
+def packed(counts: list[int], chunks: int = 1) -> str:
+    """COCO's compressed text of run lengths by its rule, each number in so many chunks at least."""
+    text = ""
+    for place, count in enumerate(counts):
+        number, written, more = count - (counts[place - 2] if place > 2 else 0), 0, True
+        while more:
+            chunk, number, written = number & 0x1F, number >> 5, written + 1
+            more = number != (-1 if chunk & 0x10 else 0) or written < chunks
+            text += chr(48 + (chunk | 0x20 * more))
+    return text
 
 
 def test_polygon_beyond_the_image_is_cut_at_its_edge() -> None:

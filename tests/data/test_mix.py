@@ -211,15 +211,15 @@ def test_a_referent_without_its_annotation_is_named_and_left_out(root: Path) -> 
     own = [entry for entry in instances["annotations"] if entry["id"] == 10]  # of photo 1, which is safe
     others = [entry for entry in instances["annotations"] if entry["id"] != 10]
     whole = mix(parts(root, "refcoco"), root / "whole", incomplete=True)
-    faults = {
-        "stands twice": [*others, *own, *own],
-        "its image does not have": others,
-        "its image does not have ": [*others, {**own[0], "image_id": 2}],
-    }
-    for number, (what, kept) in enumerate(faults.items()):
+    faults = (
+        ("stands twice", [*others, *own, *own]),
+        ("its image does not have", others),
+        ("its image does not have", [*others, {**own[0], "image_id": 2}]),
+    )
+    for number, (what, kept) in enumerate(faults):
         path.write_text(json.dumps({**instances, "annotations": kept}))
         report = mix(parts(root, "refcoco"), root / f"out{number}", incomplete=True)
-        reason = f"refcoco (unc): referent 0 names annotation 10, which {what.strip()}"
+        reason = f"refcoco (unc): referent 0 names annotation 10, which {what}"
         assert report.parts[0].left_out == (reason,)
         assert f"- {reason}" in report.to_markdown()
         assert report.train.refs == report.parts[0].train_after.refs == whole.train.refs - 1

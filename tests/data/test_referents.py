@@ -68,9 +68,11 @@ def grefcoco(tmp_path: Path, tiny_content: Any) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("pixels", ["photos", "layout"])
-def test_masks_of_several_objects_are_united_and_of_none_empty(grefcoco: Path, pixels: Any) -> None:
+@pytest.mark.parametrize(("pixels", "prepared"), [("photos", False), ("photos", True), ("layout", False)])
+def test_masks_of_several_objects_are_united_and_of_none_empty(grefcoco: Path, pixels: Any, prepared: bool) -> None:
     source = ReferSource(grefcoco, "grefcoco", "unc", "train", pixels)
+    if prepared:
+        source.prepare()
     assert len(source) == 1  # the other image has no expression
     sample = source.read(0)
     assert sample.expressions == ("both", "the unicorn", "the second unicorn", "the car", "the car again")

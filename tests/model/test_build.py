@@ -128,6 +128,16 @@ def test_layers_share_no_weights() -> None:
     assert len({weight.data_ptr() for weight in weights}) == len(weights)
 
 
+@pytest.mark.parametrize("changes", [{"attention": "lav"}, {"interaction": "none"}, {"reconstruction": False}])
+def test_with_one_seed_what_two_networks_share_starts_alike(changes: dict[str, Any]) -> None:
+    made = []
+    for decoder in ({}, changes):
+        torch.manual_seed(4)
+        made.append(build_network(small_config(decoder=decoder), 32, WORDS).state_dict())
+    shared = [name for name in made[0] if name.startswith(("vision.", "language.", "mask_decoder."))]
+    assert shared and all(torch.equal(made[0][name], made[1][name]) for name in shared)
+
+
 def test_the_same_seed_builds_the_same_weights() -> None:
     made = []
     for seed in (4, 4, 5):

@@ -80,6 +80,8 @@ def data_mix(words: Sequence[str], prog: str) -> int:
         help="most referents to leave out for want of their annotations; then it stops (default: %(default)s)",
     )
     given = parser.parse_args(words)
+    if given.fault_limit < 0:
+        parser.error("--fault-limit must be at least 0")
 
     from m3att.data.mix import DATASET, SPLIT_BY, mix
     from m3att.data.mix_parts import Part

@@ -114,7 +114,7 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, coloured)
-    # Pillow's own buffer: a copy of it would take half as long as decoding does.
+    # The bytes as Pillow hands them over: one more copy would take half as long as decoding does.
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from m3att.data.masks import RunLengths, read_segmentation
 from m3att.data.objects import ObjectTable
 from m3att.data.referents import ReferentTable
-from m3att.data.store import Arrays, Store, cached
+from m3att.data.store import Arrays, Store, joined_key, kept
 from m3att.errors import DataError
 
 
@@ -47,14 +46,15 @@ def open_masks(objects: ObjectTable, referents: ReferentTable, refs: NDArray[Any
     """
     targets = [referents.targets(int(ref)) for ref in np.unique(refs)]
     rows = np.unique(np.array([row for some in targets for row in some], dtype=np.int64))
-    files = [Path(place) for table in (objects, referents) for place in (table.store.key or [None, []])[1]]
-    if not files:  # nothing is cached here
-        return MaskTable(Store(*rasterise(objects, rows)))
-    return MaskTable(cached(f"masks {split}", list(dict.fromkeys(files)), lambda: rasterise(objects, rows)))
+    key = joined_key(f"masks {split}", (objects.store, referents.store))
+    return MaskTable(Store(*rasterise(objects, rows)) if key is None else kept(key, lambda: rasterise(objects, rows)))
 
 
 def rasterise(objects: ObjectTable, rows: NDArray[np.int64]) -> tuple[Arrays, Mapping[str, Any]]:
-    """Draws the masks of some rows; what cannot be drawn, or has no size, is left to be told when it is read."""
+    """Draws the masks of some rows at the sizes that the file states.
+
+    What cannot be drawn, or has no size that an image can have, is left to be told when it is read.
+    """
     images = np.searchsorted(objects.starts, rows, side="right") - 1
     sizes = objects.image_sizes[images]
     drawn: list[int] = []

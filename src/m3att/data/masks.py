@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from m3att.data.images import MAX_PIXELS
 from m3att.errors import DataError
 
 FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
@@ -25,7 +26,7 @@ class RunLengths:
     Args:
         height: of the image, pixels.
         width: of the image, pixels.
-        counts: compressed run lengths that cover the image exactly.
+        counts: compressed run lengths that cover the image exactly; only the first may be of no pixel.
     """
 
     height: int
@@ -72,7 +73,7 @@ def draw(mask: Mask) -> NDArray[np.bool_]:
 def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
     """The mask of all that several masks cover; of none, an empty one."""
     if not masks:
-        return RunLengths(height, width, coco_mask.frPyObjects(empty_code(height, width), height, width)["counts"])
+        return pack_lengths(np.array([height * width]), height, width)
     if len(masks) == 1:
         return masks[0]
     codes = [mask.code() for mask in masks if isinstance(mask, RunLengths)]
@@ -80,11 +81,6 @@ def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
         return RunLengths(height, width, coco_mask.merge(codes)["counts"])
     united_HW: NDArray[np.bool_] = np.logical_or.reduce([draw(mask) for mask in masks])
     return united_HW
-
-
-def empty_code(height: int, width: int) -> dict[str, Any]:
-    """Uncompressed run lengths of nothing."""
-    return {"size": [height, width], "counts": [height * width]}
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
@@ -108,8 +104,11 @@ def read_segmentation(segmentation: Any, height: int, width: int) -> RunLengths:
         width: image width in pixels.
 
     Raises:
-        DataError: where nothing can be drawn: empty or broken polygons, or run lengths of another image size.
+        DataError: where nothing can be drawn: empty or broken polygons, run lengths of another image size, or a size
+            that no image has.
     """
+    if height * width > MAX_PIXELS:  # more than pycocotools finds memory for, which it does not check
+        raise DataError(f"a mask of {width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
     if isinstance(segmentation, dict):
         return _read_lengths(segmentation, height, width)
     if not isinstance(segmentation, list | tuple) or len(segmentation) == 0:
@@ -172,27 +171,35 @@ def _read_lengths(code: dict[str, Any], height: int, width: int) -> RunLengths:
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         raise DataError(f"run lengths of size {size} on an image of {[height, width]}")
     if isinstance(counts, list | tuple):
-        lengths = np.asarray(counts)
-        if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        try:
+            lengths: NDArray[Any] | None = np.asarray(counts)
+        except ValueError:  # lists of several lengths in the list
+            lengths = None
+        if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":
             raise DataError("run lengths are not a list of counts")
-        _require_whole(lengths, height, width)
-        packed = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)["counts"]
-        return RunLengths(height, width, packed)
-    if not isinstance(counts, str | bytes) or len(counts) == 0:
+    elif isinstance(counts, str | bytes) and len(counts) > 0:
+        lengths = unpack_lengths(counts.encode("latin1", errors="replace") if isinstance(counts, str) else counts)
+    else:
         raise DataError("run lengths without counts")
-    packed = counts.encode("latin1", errors="replace") if isinstance(counts, str) else bytes(counts)
-    unpacked = unpack_lengths(packed)
-    if unpacked is None or (unpacked < 0).any():
+    if lengths is None or (lengths < 0).any():
         raise DataError("run lengths are damaged")
-    _require_whole(unpacked, height, width)  # pycocotools would write past its buffer, or leave rubbish
-    return RunLengths(height, width, packed)
-
-
-def _require_whole(lengths: NDArray[Any], height: int, width: int) -> None:
-    """Refuses run lengths of another image; in whole numbers of Python, which do not overflow."""
-    covered = sum(lengths.tolist())
-    if covered != height * width:
+    covered = sum(lengths.tolist())  # whole numbers of Python do not overflow
+    if covered != height * width:  # pycocotools would write past its buffer, or leave rubbish
         raise DataError(f"run lengths cover {covered} of {height * width} pixels")
+    return pack_lengths(lengths.astype(np.int64), height, width)
+
+
+def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLengths:
+    """Run lengths in the one form that everything behind this relies on.
+
+    Runs of no pixel, which pycocotools' own buffers have no room for, are taken out, and what they parted is joined.
+    """
+    held = np.flatnonzero(lengths)
+    first = np.flatnonzero(np.diff(held % 2, prepend=-1))  # where the object begins or ends
+    joined = np.add.reduceat(lengths[held], first).tolist()
+    counts = [0, *joined] if held[0] % 2 == 1 else joined
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return RunLengths(height, width, code["counts"])
 
 
 def unpack_lengths(packed: bytes) -> NDArray[np.int64] | None:

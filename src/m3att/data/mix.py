@@ -52,16 +52,18 @@ def mix(
         with new_folder(out) as folder:
             mixture = Mixture(holders, folder / "images" / DATASET, copy_images)
             reports: list[PartReport] = []
+            faults = 0
             for part in parts:
                 reports.append(mixture.add(part))
-                left_out = [reason for report in reports for reason in report.left_out]
-                if len(left_out) > fault_limit:
+                faults += len(reports[-1].left_out)
+                if faults > fault_limit:
                     raise DataError(
-                        f"{left_out[-1]}; {len(left_out)} referents have no annotation of their own, more than "
+                        f"{reports[-1].left_out[-1]}; {faults} referents have no annotation of their own, more than "
                         f"--fault-limit {fault_limit}: mend them, or allow more"
                     )
             if not any(ref["split"] == "train" for ref in mixture.refs):
-                raise DataError("no training referent is left: every photo is held out by one of the data sets")
+                what = ", or its annotation is missing" if faults else ""
+                raise DataError(f"no training referent is left: each one's photo is held out by a data set{what}")
             write_refer_content(mixture.content(), folder)
             report = prove(folder, tuple(reports), holders)
             (folder / "mix.json").write_bytes(json_bytes(report.to_dict()) + b"\n")
@@ -91,9 +93,10 @@ class Mixture:
         """Takes in what is safe of a data set."""
         content = read_refer_content(part.refs_file.parent, part.split_by)
         safe = [ref for ref in content.refs if part.trains and self.is_safe(part, ref)]
-        lost = find_lost(safe, content.instances["annotations"])
-        kept = [ref for ref in safe if ref["ref_id"] not in lost]
-        report = self._report(part, content.refs, kept, tuple(f"{part.name}: {reason}" for reason in lost.values()))
+        faults = find_faults(safe, content.instances["annotations"])
+        kept = [ref for ref, fault in zip(safe, faults, strict=True) if fault is None]
+        left_out = tuple(f"{part.name}: {fault}" for fault in faults if fault is not None)
+        report = self._report(part, content.refs, kept, left_out)
         if kept:
             photos = {ref["image_id"] for ref in kept}
             images = self._add_images(part, content, photos)
@@ -244,20 +247,21 @@ class Mixture:
         })  # fmt: skip
 
 
-def find_lost(refs: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
-    """Referents that name an annotation that is not there, or not once: ids, and what is wrong, a line each."""
+def find_faults(refs: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """What is wrong with each referent's annotations, in a line: one is not there, or not once. None: nothing."""
     images: dict[Any, list[Any]] = {}
     for entry in annotations:
         images.setdefault(entry["id"], []).append(entry["image_id"])
-    lost: dict[Any, str] = {}
+    faults: list[str | None] = []
     for ref in refs:
         named = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
-        for one in named if named != [NO_OBJECT] else ():
-            held = images.get(one, [])
-            if held != [ref["image_id"]]:  # which of two is meant, nobody can know
-                what = "stands twice" if len(held) > 1 else "its image does not have"
-                lost[ref["ref_id"]] = f"referent {ref['ref_id']} names annotation {one}, which {what}"
-    return lost
+        lost = [one for one in named if images.get(one) != [ref["image_id"]]] if named != [NO_OBJECT] else []
+        fault = None
+        if lost:  # which of two is meant, nobody can know
+            what = "stands twice" if len(images.get(lost[0], ())) > 1 else "its image does not have"
+            fault = f"referent {ref['ref_id']} names annotation {lost[0]}, which {what}"
+        faults.append(fault)
+    return faults
 
 
 def prove(root: Path, reports: tuple[PartReport, ...], holders: Holders) -> MixReport:

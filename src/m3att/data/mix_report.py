@@ -91,7 +91,7 @@ class MixReport:
         lines += removed or ["- none"]
         left_out = [f"- {reason}" for part in self.parts for reason in part.left_out]
         if left_out:
-            lines += ["", "Left out, as their annotations are:", "", *left_out]
+            lines += ["", "Left out, since an annotation is missing or stands twice:", "", *left_out]
         absent = [f"{part.name}: {', '.join(part.absent)}" for part in self.parts if part.absent]
         if absent:
             lines += ["", f"**Not proven** for splits that the files do not hold: {'; '.join(absent)}."]

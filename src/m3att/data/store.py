@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from m3att.errors import DataError
 
-FORMAT = 2  # raise it whenever an array changes its name or meaning
+FORMAT = 2  # raise it whenever an array changes its name or meaning, or an outline is rasterised otherwise
 _MAGIC = b"m3att annotations\n"
 _ALIGNMENT = 64
 
@@ -133,8 +133,11 @@ def cached(name: str, files: Sequence[Path], build: Callable[[], tuple[Arrays, M
         DataError: whatever `build` raises.
     """
     key = _key(name, files)
-    if key is None:
-        return Store(*build())
+    return Store(*build()) if key is None else kept(key, build)
+
+
+def kept(key: Key, build: Callable[[], tuple[Arrays, Mapping[str, Any]]]) -> Store:
+    """What `cached` gives, by its key."""
     words = json.dumps(key)
     known = _open_stores.get(words)
     if known is not None:
@@ -158,6 +161,17 @@ def _key(name: str, files: Sequence[Path]) -> Key | None:
     except OSError:
         return None
     return [name, [place for place, _ in facts], FORMAT, [[fact.st_size, fact.st_mtime_ns] for _, fact in facts]]
+
+
+def joined_key(name: str, stores: Sequence[Store]) -> Key | None:
+    """The key of what is made of other stores: of the files as they were when those were made, whatever has happened to
+    them since. None where one of them is not kept."""
+    files: dict[str, Any] = {}
+    for store in stores:
+        if store.key is None:
+            return None
+        files.update(zip(store.key[1], store.key[3], strict=True))
+    return [name, list(files), FORMAT, list(files.values())]
 
 
 def write_store(path: Path, key: Key, arrays: Arrays, notes: Mapping[str, Any]) -> bool:

@@ -113,7 +113,7 @@ def build_network(
         config.vision.freeze,
         config.vision.early_fusion,
     )
-    # What all rows of an ablation table share is made first, so that with one seed it starts alike in each of them.
+    # What the rows of an ablation table share is made before what they differ in: with one seed it starts alike.
     language = build_language(config, words, architectures.language)
     category_head = nn.Linear(channels, categories) if categories else None
     mask = config.mask

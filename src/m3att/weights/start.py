@@ -1,4 +1,4 @@
-"""Fills a fresh network with the public weights that its settings name, before a training starts.
+"""Fills a fresh network with the pretrained weights that its settings name, before a training starts.
 
 A trained model's folder holds all of its weights, these too, so that nothing here is needed to use it.
 """
@@ -61,7 +61,7 @@ def require_weights(config: ModelConfig) -> None:
 
 
 def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig) -> None:
-    """Fill the encoders whose settings name public weights.
+    """Fill the encoders whose settings name pretrained weights.
 
     Args:
         network: fresh, built of ``config``.
@@ -69,7 +69,7 @@ def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig
         config: ``vision.weights`` and ``language.weights`` say what to load.
 
     Raises:
-        ConfigError: where the encoder has no public weights, they do not fit its settings, or nothing is to be frozen.
+        ConfigError: where weights do not fit the encoder's settings, or what starts from nothing is to be frozen.
         ModelError: where a file is missing, broken or of another network.
     """
     require_weights(config)
@@ -116,7 +116,7 @@ def fill_birnn(language: LanguageEncoder, tokenizer: Tokenizer, config: Language
 
 
 def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
-    """The encoders that public weights filled, for a learning rate of their own; word vectors are no encoder."""
+    """The encoders that pretrained weights filled, for a learning rate of their own; word vectors are no encoder."""
     parts: list[nn.Module] = []
     if config.vision.weights is not None:
         parts.append(network.vision.trunk)

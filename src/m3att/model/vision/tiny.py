@@ -1,4 +1,4 @@
-"""A small residual conv net, trained from scratch: the vision backbone of the bundled models."""
+"""A small residual conv net without public weights: the vision backbone of the bundled models."""
 
 from __future__ import annotations
 
