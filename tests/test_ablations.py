@@ -106,6 +106,7 @@ def test_a_row_differs_in_what_it_names_and_in_nothing_else(table: Table, row: R
         "model.mask_padding": False,
         "data.grouped": False,
         "model.decoder.fusion_norm": True,
+        "model.decoder.fusion_vision": True,
         "model.decoder.reconstruction_stop_gradient": False,
     }
     config = row_config(BASE, row, seed=7)

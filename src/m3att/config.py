@@ -76,6 +76,9 @@ class DecoderConfig:
     fusion_norm: bool = False
     """Layer norm of F_mul over the positions before its projection; the paper has none. Without it nearly all of F_mul
     is one number a word, the same at every position."""
+    fusion_vision: bool = False
+    """Add the projected LAV to M3Att's output; the paper has F_mul alone, in which a word's vision appears only through
+    its products with the words."""
     heads: int = 8
     """Heads of self- and cross-attention and of the transformer encoder."""
     feedforward: int = 4

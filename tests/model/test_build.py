@@ -78,6 +78,7 @@ def part(network: M3AttNet, name: str) -> Any:
         ("decoder", "mutual_heads", 4, "decoder.layers.1.mutual.heads=4"),
         ("decoder", "projection_norm", False, "decoder.layers.1.mutual.vision_key.out_features=16"),
         ("decoder", "fusion_norm", True, "decoder.layers.1.mutual.fusion_norm.normalized_shape=(64,)"),
+        ("decoder", "fusion_vision", True, "decoder.layers.1.mutual.vision_output.in_features=16"),
         ("decoder", "heads", 4, "decoder.layers.1.self_attention.num_heads=4"),
         ("decoder", "heads", 4, "decoder.layers.1.cross_attention.num_heads=4"),
         ("decoder", "heads", 4, "vision.layers.0.self_attn.num_heads=4"),

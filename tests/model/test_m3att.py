@@ -15,16 +15,20 @@ from m3att.model.grouping import Grouping
 from m3att.model.m3att import Attention, M3Att
 
 from .inputs import Inputs, make_inputs, settled, word_mask
-from .literal import Matrix, Vector, dot, head_of, layer_norm, linear, softmax, weighted
+from .literal import Matrix, Vector, add, dot, head_of, layer_norm, linear, softmax, weighted
 
 CHANNELS, GRID = 8, (2, 3)
 KINDS: tuple[Attention, ...] = ("shared", "independent", "lav", "val")
 
 
 def make(
-    attention: Attention = "shared", heads: int = 1, projection_norm: bool = True, fusion_norm: bool = False
+    attention: Attention = "shared",
+    heads: int = 1,
+    projection_norm: bool = True,
+    fusion_norm: bool = False,
+    fusion_vision: bool = False,
 ) -> M3Att:
-    return settled(M3Att(CHANNELS, GRID, attention, heads, projection_norm, fusion_norm))
+    return settled(M3Att(CHANNELS, GRID, attention, heads, projection_norm, fusion_norm, fusion_vision))
 
 
 def literal_mutual(word_keys: Matrix, vision_keys: Matrix, heads: int, head: int) -> Matrix:
@@ -79,7 +83,10 @@ def literal_m3att(module: M3Att, inputs: Inputs) -> list[Matrix]:
             fused = [[scale * dot(row, position) for position in val] for row in lav[:length]]  # F_V^a (F_L^a)^T
             if module.fusion_norm is not None:
                 fused = [layer_norm(row, module.fusion_norm) for row in fused]
-            results.append([linear(row, module.output) for row in fused])
+            given = [linear(row, module.output) for row in fused]
+            if module.vision_output is not None:
+                given = [add(one, linear(row, module.vision_output)) for one, row in zip(given, lav, strict=False)]
+            results.append(given)
     return results
 
 
@@ -106,9 +113,19 @@ def test_fusion_norm_is_over_the_positions_of_each_word(attention: Attention) ->
         check(rows[: len(expected)], expected)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("attention", ["shared", "independent"])
+def test_fusion_vision_adds_each_words_lav(attention: Attention, heads: int) -> None:
+    module, inputs = make(attention, heads, fusion_vision=True), make_inputs(CHANNELS, GRID)
+    found = module(*inputs.arguments)
+    for rows, expected in zip(found, literal_m3att(module, inputs), strict=True):
+        check(rows[: len(expected)], expected)
+
+
 @pytest.mark.parametrize("attention", ["lav", "val"])
-def test_what_fuses_nothing_has_no_fusion_norm(attention: Attention) -> None:
-    assert make(attention, fusion_norm=True).state_dict().keys() == make(attention).state_dict().keys()
+def test_what_fuses_nothing_has_nothing_of_the_fusion(attention: Attention) -> None:
+    whole = make(attention, fusion_norm=True, fusion_vision=True)
+    assert whole.state_dict().keys() == make(attention).state_dict().keys()
 
 
 @pytest.mark.parametrize("heads", [1, 2])

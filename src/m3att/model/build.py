@@ -138,6 +138,7 @@ def build_network(
                 decoder.mutual_heads,
                 decoder.projection_norm,
                 decoder.fusion_norm,
+                decoder.fusion_vision,
             ),
             channels,
             decoder.heads,

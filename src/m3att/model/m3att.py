@@ -23,8 +23,8 @@ class M3Att(nn.Module):
 
     Paper: Eq. 1 (A_mut), Eq. 2a (LAV, F_V^a), Eq. 2b (VAL, F_L^a), F_mul = F_V^a (F_L^a)^T and its projection to C.
     Departs: F_mul is scaled by 1/sqrt(C), as A_mut is; padding words take no part; at a grid other than the trained
-        one F_mul is resized to the trained one before the projection, whose input size is fixed; `fusion_norm` is ours
-        and off in the paper's presets.
+        one F_mul is resized to the trained one before the projection, whose input size is fixed; `fusion_norm` and
+        `fusion_vision` are ours and off in the paper's presets.
 
     Args:
         channels: C.
@@ -34,6 +34,7 @@ class M3Att(nn.Module):
         projection_norm: BN and ReLU after the projections of vision, as Sec. IV-A says; off: linear layers alone.
         fusion_norm: layer norm of each word's F_mul over the positions. They attend to much the same words, so that
             F_mul is nearly the same at all of them, and the projection sees little more than one number a word.
+        fusion_vision: add a projection of LAV to that of F_mul, so that what a word sees reaches the output itself.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class M3Att(nn.Module):
         heads: int = 1,
         projection_norm: bool = True,
         fusion_norm: bool = False,
+        fusion_vision: bool = False,
     ) -> None:
         super().__init__()
         project = Projection if projection_norm else nn.Linear
@@ -60,6 +62,7 @@ class M3Att(nn.Module):
         fused = attention in ("shared", "independent")
         self.fusion_norm = nn.LayerNorm(grid[0] * grid[1]) if fused and fusion_norm else None
         self.output = nn.Linear(grid[0] * grid[1] if fused else channels, channels)
+        self.vision_output = nn.Linear(channels, channels) if fused and fusion_vision else None
 
     def mutual_attention(self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping) -> Tensor:
         """A_mut of Eq. 1 before any softmax.
@@ -138,7 +141,8 @@ class M3Att(nn.Module):
             fused_NLP = fused_NLHW.flatten(2)
         if self.fusion_norm is not None:
             fused_NLP = self.fusion_norm(fused_NLP)
-        return self.output(fused_NLP)
+        fused_NLC = self.output(fused_NLP)
+        return fused_NLC if self.vision_output is None else fused_NLC + self.vision_output(lav_NLC)
 
 
 def split_heads(rows: Tensor, heads: int) -> Tensor:
