@@ -92,10 +92,12 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
     masks: list[NDArray[np.uint8]] = []
     image_index: list[int] = []
     mask_index: list[int] = []
+    count = 0
     for number, (resize, sample) in enumerate(zip(resizes, samples, strict=True)):
-        mask_index += [len(masks) + row for row in sample.mask_index_N]
+        mask_index += [count + row for row in sample.mask_index_N]
         image_index += [number] * len(sample.expressions)
-        masks += [resize.mask(mask) for mask in sample.masks]
+        masks.append(resize.masks(sample.masks))
+        count += len(sample.masks)
     categories = [
         resize.categories(sample.categories_HW)
         for resize, sample in zip(resizes, samples, strict=True)
@@ -107,7 +109,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         torch.tensor(image_index),
         words.word_ids_NL,
         words.word_mask_NL,
-        torch.from_numpy(np.stack(masks)),
+        torch.from_numpy(np.concatenate(masks)),
         torch.tensor(mask_index),
         tuple(samples) if keep_samples else (),
         resizes,

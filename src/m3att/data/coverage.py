@@ -14,50 +14,68 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.masks import RunLengths
+from m3att.data.masks import RunLengths, lengths_of
 
 
-def cover_runs(mask: RunLengths, out_HW: NDArray[np.uint8]) -> None:
-    """Write a mask in a smaller size without drawing it.
+def cover_runs(masks: Sequence[RunLengths], out_MHW: NDArray[np.uint8]) -> None:
+    """Write masks of one image in a smaller size without drawing them.
 
     Where a run begins in a column, the object covers all that lies below, and where it ends, no longer. Each such edge
     adds to the row that it falls into the part below it, and to the next row the rest: the running sum down the rows
-    is then the coverage. In the same way each edge is shared between the two columns that its own may lie in.
+    is then the coverage. In the same way each edge is shared between the two columns that its own may lie in. The
+    edges of all masks are worked on together, each mask in a box of its own.
 
     Args:
-        mask: (H, W).
-        out_HW: zeros, at most (H, W); receives coverage in [0, 255].
+        masks: M masks, (H, W) each.
+        out_MHW: zeros, at most (M, H, W); receives coverage in [0, 255].
     """
-    lengths = mask.lengths()
-    at = np.cumsum(lengths)
-    starts, ends = at[: len(lengths) - 1 : 2], at[1::2]
-    if len(starts) == 0:
+    at = [np.cumsum(lengths) for lengths in lengths_of(masks)]
+    held = [number for number, own in enumerate(at) if len(own) > 1]  # the others are empty
+    if not held:
         return
-    height, width = out_HW.shape
-    row_scale, column_scale = height / mask.height, width / mask.width
-    first_column, first_row = np.divmod(starts, mask.height)
-    last_column, last_row = np.divmod(ends - 1, mask.height)
+    starts, ends = (
+        np.concatenate([at[number][first : len(at[number]) - 1 + first : 2] for number in held]) for first in (0, 1)
+    )
+    owner = np.repeat(np.arange(len(held)), [len(at[number]) // 2 for number in held])
+    whole_height, whole_width = masks[0].shape
+    row_scale, column_scale = out_MHW.shape[1] / whole_height, out_MHW.shape[2] / whole_width
+    first_column, first_row = np.divmod(starts, whole_height)
+    last_column, last_row = np.divmod(ends - 1, whole_height)
     # A run that goes on in the next column begins there anew, at the top.
     more = last_column - first_column
     total = int(more.sum())
     next_column = np.repeat(first_column + 1 - (np.cumsum(more) - more), more) + np.arange(total)
     row = np.concatenate([first_row, np.zeros(total, dtype=np.int64), last_row + 1]) * row_scale
     column = np.concatenate([first_column, next_column, last_column]) * column_scale
+    owner = np.concatenate([owner, np.repeat(owner, more), owner])
     sign = np.ones(len(row))
     sign[len(starts) + total :] = -1
     in_row, in_column = row.astype(np.int64), column.astype(np.int64)
     here = sign * (in_row + 1 - row)
     beyond = np.maximum(column + column_scale - in_column - 1, 0)
     inside = column_scale - beyond
-    top, left = int(in_row.min()), int(in_column[0])
-    tall, wide = int(in_row.max()) - top + 2, int(in_column.max()) - left + 2
-    place = (in_row - top) * wide + (in_column - left)
-    places = np.concatenate([place, place + 1, place + wide, place + wide + 1])
+    top, left = (np.full(len(held), np.iinfo(np.int64).max) for _ in range(2))
+    bottom, right = (np.zeros(len(held), dtype=np.int64) for _ in range(2))
+    for bound, least, most in ((in_row, top, bottom), (in_column, left, right)):
+        np.minimum.at(least, owner, bound)
+        np.maximum.at(most, owner, bound)
+    bottom[owner[: len(starts)][more > 0]] = out_MHW.shape[
+        1
+    ]  # what goes on in the next column fills this one to its end
+    tall, wide = bottom - top + 2, right - left + 2
+    stops = np.cumsum(tall * wide)
+    below = wide[owner]
+    place = (stops - tall * wide - left)[owner] + (in_row - top[owner]) * below + in_column
+    places = np.concatenate([place, place + 1, place + below, place + below + 1])
     shares = np.concatenate([here * inside, here * beyond, (sign - here) * inside, (sign - here) * beyond])
-    covered_HW = np.bincount(places, shares, tall * wide).reshape(tall, wide)
-    np.cumsum(covered_HW, axis=0, out=covered_HW)
-    part_HW = out_HW[top : top + tall, left : left + wide]
-    part_HW[:] = covered_HW[: part_HW.shape[0], : part_HW.shape[1]] * 255 + 0.5
+    covered = np.bincount(places, shares, int(stops[-1]))
+    for number, stop, x, y, high, broad in zip(
+        held, *(one.tolist() for one in (stops, left, top, tall, wide)), strict=True
+    ):
+        covered_HW = covered[stop - high * broad : stop].reshape(high, broad)
+        np.cumsum(covered_HW, axis=0, out=covered_HW)
+        part_HW = out_MHW[number, y : y + high, x : x + broad]
+        part_HW[:] = covered_HW[: part_HW.shape[0], : part_HW.shape[1]] * 255 + 0.5
 
 
 def cover_box(mask_HW: NDArray[np.bool_], box: Sequence[int], out_HW: NDArray[np.uint8]) -> None:

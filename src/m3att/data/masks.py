@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -48,9 +49,7 @@ class RunLengths:
 
     def lengths(self) -> NDArray[np.int64]:
         """The runs' lengths in pixels, that of a run without the object first; it may be 0."""
-        lengths = unpack_lengths(self.counts)
-        assert lengths is not None, "checked when it was made"
-        return lengths
+        return lengths_of([self])[0]
 
     def draw(self) -> NDArray[np.bool_]:
         """The pixels, (H, W)."""
@@ -178,7 +177,9 @@ def _read_lengths(code: dict[str, Any], height: int, width: int) -> RunLengths:
         if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":
             raise DataError("run lengths are not a list of counts")
     elif isinstance(counts, str | bytes) and len(counts) > 0:
-        lengths = unpack_lengths(counts.encode("latin1", errors="replace") if isinstance(counts, str) else counts)
+        packed = counts.encode("latin1", errors="replace") if isinstance(counts, str) else counts
+        unpacked = unpack_lengths([packed]) if is_packed(packed) else [None]
+        lengths = unpacked[0]
     else:
         raise DataError("run lengths without counts")
     if lengths is None or (lengths < 0).any():
@@ -202,23 +203,42 @@ def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLeng
     return RunLengths(height, width, code["counts"])
 
 
-def unpack_lengths(packed: bytes) -> NDArray[np.int64] | None:
-    """Run lengths of COCO's compressed form; None where they are broken.
+def lengths_of(masks: Sequence[RunLengths]) -> list[NDArray[np.int64]]:
+    """The runs' lengths of several masks; a call for all is much quicker than one for each."""
+    return unpack_lengths([mask.counts for mask in masks])
+
+
+def is_packed(packed: bytes) -> bool:
+    """Whether these are whole numbers in COCO's compressed form, of 40 bits at most, more than any image has pixels."""
+    chunk = np.frombuffer(packed, dtype=np.uint8) - np.uint8(48)
+    last = np.flatnonzero((chunk & 0x20) == 0)
+    return (
+        len(last) > 0
+        and int(chunk.max()) < 64
+        and int(last[-1]) == len(chunk) - 1
+        and int(np.diff(last, prepend=-1).max()) <= 8
+    )
+
+
+def unpack_lengths(packed: Sequence[bytes]) -> list[NDArray[np.int64]]:
+    """Run lengths of COCO's compressed form.
 
     Each number is written in chunks of five bits, the lowest first, with a sixth bit where another chunk follows and
     the sign in the last one's highest; from the fourth on, each is told by its difference to the last but one.
+
+    Args:
+        packed: compressed lengths that `is_packed`, one a mask.
     """
-    chunk = np.frombuffer(packed, dtype=np.uint8) - np.uint8(48)
+    chunk = np.frombuffer(b"".join(packed), dtype=np.uint8) - np.uint8(48)
     last = np.flatnonzero((chunk & 0x20) == 0)
-    if len(chunk) == 0 or chunk.max() >= 64 or len(last) == 0 or last[-1] != len(chunk) - 1:
-        return None
     chunks = np.diff(last, prepend=-1)
-    if chunks.max() > 8:  # 40 bits are more than any image has pixels
-        return None
     first = last + 1 - chunks
     shift = 5 * (np.arange(len(chunk)) - np.repeat(first, chunks))
-    lengths: NDArray[np.int64] = np.add.reduceat((chunk & 0x1F).astype(np.int64) << shift, first)
-    lengths -= ((chunk[last] & 0x10) != 0) * (np.int64(1) << 5 * chunks)
-    for start in (1, 2):
-        np.cumsum(lengths[start::2], out=lengths[start::2])
-    return lengths
+    numbers: NDArray[np.int64] = np.add.reduceat((chunk & 0x1F).astype(np.int64) << shift, first)
+    numbers -= ((chunk[last] & 0x10) != 0) * (np.int64(1) << 5 * chunks)
+    stops = np.searchsorted(last, np.cumsum([len(one) for one in packed])).tolist()
+    found = [numbers[start:stop] for start, stop in pairwise([0, *stops])]
+    for lengths in found:
+        for start in (1, 2):
+            np.cumsum(lengths[start::2], out=lengths[start::2])
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,19 +64,26 @@ class Resize:
 
     def mask(self, mask: Mask) -> NDArray[np.uint8]:
         """A mask in the square, as coverage in [0, 255]."""
-        top, left, height, width = self.content
-        square = np.zeros((self.size, self.size), dtype=np.uint8)
-        inner_HW = square[top : top + height, left : left + width]
-        shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
-        if shrinks and isinstance(mask, RunLengths):
-            cover_runs(mask, inner_HW)
-            return square
-        mask_HW = draw(mask)
-        box = cv2.boundingRect(mask_HW.view(np.uint8))
-        if not shrinks or box[2] * box[3] > LARGE_BOX * mask_HW.size:
-            return self.place(mask_HW.view(np.uint8) * np.uint8(255), 0)
-        cover_box(mask_HW, box, inner_HW)
+        square: NDArray[np.uint8] = self.masks([mask])[0]
         return square
+
+    def masks(self, masks: Sequence[Mask]) -> NDArray[np.uint8]:
+        """Masks of the image in the square, as coverage in [0, 255]: (M, size, size)."""
+        top, left, height, width = self.content
+        squares = np.zeros((len(masks), self.size, self.size), dtype=np.uint8)
+        inner_MHW = squares[:, top : top + height, left : left + width]
+        shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
+        if shrinks and len(masks) > 0 and all(isinstance(mask, RunLengths) for mask in masks):
+            cover_runs([mask for mask in masks if isinstance(mask, RunLengths)], inner_MHW)
+            return squares
+        for number, mask in enumerate(masks):
+            mask_HW = draw(mask)
+            box = cv2.boundingRect(mask_HW.view(np.uint8))
+            if not shrinks or box[2] * box[3] > LARGE_BOX * mask_HW.size:
+                squares[number] = self.place(mask_HW.view(np.uint8) * np.uint8(255), 0)
+            else:
+                cover_box(mask_HW, box, inner_MHW[number])
+        return squares
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image."""

@@ -91,8 +91,8 @@ def measure_reading(
         places = [Resize(height, width, size, resize) for height, width in sizes]
 
         def masks(number: int) -> None:
-            for segmentation in photos[number].segmentations:
-                places[number].mask(read_segmentation(segmentation, *sizes[number]))
+            outlines = [read_segmentation(one, *sizes[number]) for one in photos[number].segmentations]
+            places[number].masks(outlines)
 
         def whole(number: int) -> None:
             to_pixels(places[number].image(read_image(photos[number].path)))

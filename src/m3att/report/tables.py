@@ -136,7 +136,7 @@ def reading_table(figures: Mapping[str, Any]) -> Table:
         ("floor: OpenCV decodes", figures["floor"]["opencv"]),
         ("decode", figures["stages"]["decode"]),
         (f"resize to {size} ({figures['resize']})", figures["stages"]["resize"]),
-        ("draw and resize all masks", figures["stages"]["masks"]),
+        ("rasterise and resize all masks", figures["stages"]["masks"]),
         ("all three", figures["whole"]),
     ]
     for name, pace in rows:
