@@ -166,7 +166,7 @@ def test_rows_that_are_one_network_share_a_run(tmp_path: Path) -> None:
     base = PRESETS["ablation-tiny"].config
     table = TABLES["open"]
     runs = plan(base, table, table.rows, [0], tmp_path)
-    assert len(runs) == 8 and len({run.folder for run in runs}) == 5
+    assert len(runs) == 12 and len({run.folder for run in runs}) == 7
     (ours,) = plan(base, TABLES["2"], TABLES["2"].find(["ours"]), [0], tmp_path)
     ours.folder.mkdir(parents=True)
     (ours.folder / "config.yaml").write_text(config_to_yaml(ours.config), encoding="utf-8")
