@@ -171,7 +171,14 @@ def test_rows_that_are_one_network_share_a_run(tmp_path: Path) -> None:
     ours.folder.mkdir(parents=True)
     (ours.folder / "config.yaml").write_text(config_to_yaml(ours.config), encoding="utf-8")
     shared = {run.row.name for run in plan(base, table, table.rows, [0], tmp_path) if run.folder == ours.folder}
-    assert shared == {"early-fusion-off", "lfr-gradient-stopped", "padding-masked", "sampling-grouped"}
+    assert shared == {
+        "early-fusion-off",
+        "fusion-norm-off",
+        "fusion-vision-off",
+        "lfr-gradient-stopped",
+        "padding-masked",
+        "sampling-grouped",
+    }
     assert plan(base, TABLES["1"], TABLES["1"].find(["3-shared"]), [0], tmp_path)[0].folder == ours.folder
     assert plan(base, TABLES["1"], TABLES["1"].find(["3-shared"]), [1], tmp_path)[0].folder != ours.folder
 
