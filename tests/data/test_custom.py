@@ -324,6 +324,24 @@ def test_a_source_can_be_sent_to_workers(tmp_path: Path, lines: list[dict[str, A
     assert np.array_equal(copy.read(0).masks_MHW, source.read(0).masks_MHW)
 
 
+@pytest.mark.parametrize("category", [[], {}, 1.5, True])
+def test_a_category_that_is_no_id_is_named_in_converted_files_too(tmp_path: Path, category: Any) -> None:
+    ref = {"position": 0, "ref": {"ref_id": 1, "split": "train"}, "sentences": [{"sent_id": 1, "raw": "left"}]}
+    annotation = {
+        "id": 1, "image_id": 1, "category_id": category, "segmentation": [square(2)], "expressions": ["left"],
+        "refer": [ref],
+    }  # fmt: skip
+    write_picture(tmp_path / "a.png")
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}],
+        "annotations": [annotation],
+        "categories": [],
+        "m3att": {"image_root": "", "dataset": "x", "refs": []},
+    }
+    with pytest.raises(DataError, match="annotation 1: 'category_id' is no whole number"):
+        open_coco(write_coco(tmp_path, data), "train")
+
+
 def test_settings_open_own_data(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
     path = write_lines(tmp_path / "own.jsonl", lines)
     source = open_source(DataConfig(root=str(path), dataset="jsonl"), "train")

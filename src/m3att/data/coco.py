@@ -60,7 +60,9 @@ def read_coco(path: Path) -> dict[str, Any]:
         name = text_field(entry)
         if name is not None and texts_of(entry[name]) is None:
             raise DataError(f"{path}: annotation {entry['id']}: {name!r} is neither a text nor a list of texts")
-        if type(entry.get("category_id", 0)) is not int and ABOUT not in data:
+        category = entry.get("category_id", 0)
+        # What was converted from the REFER layout may have RefCLEF's texts, or none.
+        if type(category) is not int and (ABOUT not in data or not isinstance(category, str | None)):
             raise DataError(f"{path}: annotation {entry['id']}: 'category_id' is no whole number")
     about = data.get(ABOUT, {})
     refs = about.get("refs", []) if isinstance(about, dict) else None
