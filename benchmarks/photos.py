@@ -26,7 +26,7 @@ from m3att.pretrained import load_model
 
 def memorising(root: str, dataset: str, steps: int, threads: int | None) -> RunConfig:
     """The tiny preset, on few photos: larger input, small batches, nothing left to chance but the order."""
-    base = PRESETS["shaperef-tiny"].config
+    base = PRESETS["shaperef-tiny-start"].config
     return replace(
         base,
         input=InputConfig(size=192, resize="letterbox"),
@@ -36,8 +36,8 @@ def memorising(root: str, dataset: str, steps: int, threads: int | None) -> RunC
             learning_rate=7e-4,
             batch_size=24,
             steps=steps,
-            early_size=128,
-            early_steps=steps // 2,
+            early_sizes=(128,),
+            early_steps=(steps // 2,),
             validate_every=steps,
             save_every=100,
             threads=threads,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3att.losses import Losses, category_loss, dice_loss, mask_loss, mask_targets, total_loss
+from m3att.losses import Losses, attention_loss, category_loss, dice_loss, mask_loss, mask_targets, total_loss
 
 ZERO = torch.zeros(1, 1, 2)
 LN3 = math.log(3)  # a logit of probability 3/4
@@ -47,6 +47,47 @@ def test_dice_of_a_right_mask_is_zero_however_small_it_is() -> None:
     assert missed.item() == pytest.approx(1 - (1 / 2 + 1 / 33) / 2, rel=1e-6)
 
 
+def literal_attention_loss(layers: list[torch.Tensor], real_NL: torch.Tensor, inside_NHW: torch.Tensor) -> float:
+    total, count = 0.0, 0
+    for layer_NKLP in layers:
+        for n, heads in enumerate(layer_NKLP.tolist()):
+            best = 0.0
+            for word, real in enumerate(real_NL[n].tolist()):
+                share = 0.0
+                for head in heads:
+                    powers = [math.exp(score) for score in head[word]]
+                    places = zip(powers, inside_NHW[n].flatten().tolist(), strict=True)
+                    share += sum(power * place for power, place in places) / sum(powers) / len(heads)
+                best = max(best, share) if real else best
+            total -= math.log(best + 1e-4)
+            count += 1
+    return total / count
+
+
+def test_the_attention_loss_asks_for_one_real_word_on_the_referent() -> None:
+    chance = torch.Generator().manual_seed(0)
+    layers = [torch.randn(3, 2, 4, 6, generator=chance) for _ in range(2)]
+    real_NL = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
+    inside_NHW = torch.rand(3, 2, 3, generator=chance)
+    found = attention_loss(layers, real_NL, inside_NHW)
+    assert found.item() == pytest.approx(literal_attention_loss(layers, real_NL, inside_NHW), rel=1e-5)
+    # What padding attends to is nothing to it.
+    layers[0][1, :, 2:] = 50.0
+    assert attention_loss(layers, real_NL, inside_NHW).item() == pytest.approx(found.item(), rel=1e-6)
+
+
+def test_the_attention_loss_is_nothing_on_the_referent_and_finite_off_it() -> None:
+    inside_NHW = torch.zeros(1, 2, 2)
+    inside_NHW[0, 0, 1] = 1
+    attention_NKLP = torch.zeros(1, 1, 1, 4)
+    attention_NKLP[..., 1] = 100
+    real_NL = torch.ones(1, 1, dtype=torch.bool)
+    assert attention_loss([attention_NKLP], real_NL, inside_NHW).item() == pytest.approx(0, abs=2e-4)
+    off = attention_loss([-attention_NKLP], real_NL, inside_NHW)
+    assert math.isfinite(off.item()) and off > 9
+    assert math.isfinite(attention_loss([attention_NKLP], real_NL, 0 * inside_NHW).item())
+
+
 def test_eq_5_weighs_its_parts() -> None:
     reconstructed_NC, projected_NC = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])
     losses = total_loss(ZERO, reconstructed_NC, projected_NC, torch.ones(1, 1, 2))
@@ -58,6 +99,10 @@ def test_eq_5_weighs_its_parts() -> None:
     dice = 1 - (2 * 1 + 1) / (3 + 1)  # probabilities 1/2 and 1/2 on a full mask of two cells
     assert weighed.dice.item() == pytest.approx(dice)
     assert weighed.mask.item() == pytest.approx(2 * math.log(2))
+    attention = torch.tensor(3.0)
+    watched = total_loss(ZERO, None, None, torch.ones(1, 1, 2), attention=attention, attention_weight=0.5)
+    assert watched.attention == 3 and watched.total.item() == pytest.approx(math.log(2) + 1.5)
+    assert losses.attention == 0
     assert weighed.total.item() == pytest.approx(3 * 2 * math.log(2) + 0.5 * 2.5 + 2 * dice)
 
 

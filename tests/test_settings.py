@@ -87,14 +87,31 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"model": {"vision": {"widths": [8]}}}, "model.vision: widths [8] and blocks [0, 1, 2]"),
         ({"model": {"mask": {"narrowing": 10}}}, "model.mask.channels: 512 cannot narrow 3 times by 10"),
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
-        ({"train": {"early_size": 0}}, "train.early_size: 0 is out of range, give 8 to 4096"),
-        ({"train": {"early_size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "early_size: 8 is"),
+        (
+            {"train": {"early_sizes": [96, 0], "early_steps": [1, 2]}},
+            "train.early_sizes: [96, 0] is out of range, give 8",
+        ),
+        (
+            {
+                "train": {"early_sizes": [8], "early_steps": [1]},
+                "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}},
+            },
+            "train.early_sizes: [8] is too small for 4 halvings",
+        ),
+        ({"train": {"early_sizes": [8, 8], "early_steps": [5, 5]}}, "train.early_steps: [5, 5] do not rise from 1 or"),
+        ({"train": {"restarts": [9, 3]}}, "train.restarts: [9, 3] do not rise from 1 or more"),
+        ({"train": {"restarts": [0]}}, "train.restarts: [0] do not rise from 1 or more"),
+        ({"train": {"fresh": ["lfr"]}}, "train.fresh: everything starts fresh where train.init names no model"),
+        (
+            {"train": {"attention_weight": 0.1}, "model": {"decoder": {"attention": "val"}}},
+            "train.attention_weight: model.decoder.attention val alone has no attention over positions",
+        ),
+        ({"model": {"grid_size": 4}}, "model.grid_size: 4 is out of range, give 8 to 4096"),
         ({"model": {"vision": {"architecture": "swin-b"}}}, "swin-b is of the encoder huggingface, not of tiny"),
         ({"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}}, "x is of the encoder huggingface"),
         ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: bert-base is of the"),
         ({"model": {"vision": {"encoder": "huggingface"}}}, "model.vision: the encoder huggingface needs weights, an"),
         ({"model": {"language": {"encoder": "huggingface"}}}, "model.language: the encoder huggingface needs weights"),
-        ({"train": {"early_steps": -1}}, "train.early_steps: -1 is out of range, give 0 or more"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:
@@ -182,9 +199,9 @@ def test_yaml_is_readable() -> None:
     assert config_to_yaml(OTHER).startswith("model:\n  channels: 256\n")
 
 
-@pytest.mark.parametrize("train", [{"early_size": 96}, {"early_steps": 10}], ids=str)
-def test_half_of_an_early_phase_is_refused(train: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="give both, or neither"):
+@pytest.mark.parametrize("train", [{"early_sizes": [96]}, {"early_steps": [10]}], ids=str)
+def test_half_of_an_early_phase_is_refused(train: dict[str, list[int]]) -> None:
+    with pytest.raises(ConfigError, match="give one of each a phase"):
         check_fit(config_from_dict({"train": train}))
 
 

@@ -130,6 +130,9 @@ class ModelConfig:
     """The language half."""
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """M3Dec, IMI and LFR."""
+    grid_size: int | None = None
+    """Side of the input in pixels whose grid F_mul is brought to before its projection, and positions are counted in;
+    none: `input.size`. So that a network can go on at another size with the weights it has."""
     mask: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)
     """The mask decoder."""
 
@@ -189,10 +192,10 @@ class TrainConfig:
     """Passes over the training split, where `steps` is not given."""
     steps: int | None = None
     """Optimiser steps; needed for data that is drawn on the fly."""
-    early_size: int | None = None
-    """Side of the input for the first `early_steps` steps; a smaller one learns words and kinds in less time."""
-    early_steps: int = 0
-    """Steps at `early_size`, before those at `input.size`."""
+    early_sizes: tuple[int, ...] = ()
+    """Sides of the input before `input.size`, in turn; a smaller one learns words and kinds in less time."""
+    early_steps: tuple[int, ...] = ()
+    """The step at which each of `early_sizes` ends."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam as the paper, or AdamW with decoupled weight decay."""
     learning_rate: float = 0.005
@@ -206,6 +209,9 @@ class TrainConfig:
     constant and falls to zero in a line at the end (`fall`), so that a run can be lengthened while it is flat."""
     fall: float = 0.3
     """Share of the steps over which a trapezoid falls."""
+    restarts: tuple[int, ...] = ()
+    """Steps at which the schedule begins anew, warm-up included: a run that has ended can go on as if it were planned
+    so (`--resume --train.steps N --train.restarts [M]`, M its length so far). One past the last step does nothing."""
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
@@ -219,6 +225,9 @@ class TrainConfig:
     category_weight: float = 0.0
     """Weight of an added loss that has F_enc tell the category of the object in each cell, as the data set annotates
     it: for a backbone that learns from nothing, where the paper's comes pretrained."""
+    attention_weight: float = 0.0
+    """Weight of an added loss that has the decoder's attention over positions rest on the referent, in every layer:
+    for short trainings, in which M3Att may never learn to look at the image (docs/results.md)."""
     mask_reduction: Literal["mean", "sum"] = "mean"
     """Binary cross-entropy over a mask's pixels: their mean, or their sum as VLT has it."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -233,7 +242,10 @@ class TrainConfig:
     """CPU threads of the training process; none: PyTorch's choice."""
     init: str | None = None
     """Model to start from, by name, folder or Hub id, with its vocabulary; none: fresh weights and a vocabulary built
-    from the training split. The network must be the model's own but for what only training uses."""
+    from the training split. The network must be the model's own but for what only training uses, and `fresh`."""
+    fresh: tuple[str, ...] = ()
+    """Parts that `init` does not fill, by how the names of their weights begin; `*` stands for anything, as in
+    `decoder.layers.*.mutual`."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
     log_every: int = 20

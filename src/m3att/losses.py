@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ class Losses:
         dice: the Dice loss.
         reconstruction: L_rec.
         category: the category loss.
+        attention: the attention loss.
         total: the weighted sum.
         target_spread: deviation of F_proj over the batch, averaged over channels. LFR's target is trained too and can
             collapse to a constant, which makes L_rec small and worthless: then this falls to zero.
@@ -28,6 +30,7 @@ class Losses:
     dice: Tensor
     reconstruction: Tensor
     category: Tensor
+    attention: Tensor
     total: Tensor
     target_spread: Tensor
 
@@ -91,6 +94,27 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
     return loss / shares_BPK.sum().clamp(min=1)
 
 
+def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor) -> Tensor:
+    """How little of what a word attends to is the referent: minus the logarithm of its share, over layers, expressions.
+
+    Ours. M3Att learns to look at the image late or not at all (docs/results.md): a mask can be had without, up to
+    where expressions compare objects. This loss has the softmax of Eq. 2a rest on the referent from the start.
+
+    Args:
+        attention_NKLP: each layer's A_mut before any softmax.
+        word_mask_NL: True = a real word. The one whose share is largest counts, so that the words of other objects
+            ("left of the dog") are free to look at these; over heads the share is averaged.
+        targets_NHW: of `mask_targets` at the grid, H * W = P.
+    """
+    inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)
+    losses = []
+    for layer_NKLP in attention_NKLP:
+        share_NL = (layer_NKLP.float().softmax(dim=3).mean(dim=1) @ inside_NP1).squeeze(2)
+        share_N = share_NL.masked_fill(~word_mask_NL, 0).amax(dim=1)
+        losses.append(-(share_N + 1e-4).log().mean())  # a referent that is cut away or tiny asks for nothing infinite
+    return torch.stack(losses).mean()
+
+
 def total_loss(
     mask_logits_NHW: Tensor,
     reconstructed_NC: Tensor | None,
@@ -102,8 +126,10 @@ def total_loss(
     reduction: Literal["mean", "sum"] = "mean",
     category: Tensor | None = None,
     category_weight: float = 0.0,
+    attention: Tensor | None = None,
+    attention_weight: float = 0.0,
 ) -> Losses:
-    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the Dice and the category loss where they are given.
+    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the losses of ours that are given.
 
     Args:
         mask_logits_NHW: the network's logits.
@@ -116,6 +142,8 @@ def total_loss(
         reduction: of `mask_loss`.
         category: of `category_loss`, where there is one.
         category_weight: its weight.
+        attention: of `attention_loss`, where there is one.
+        attention_weight: its weight.
 
     Returns:
         All parts, unweighted, and the weighted total.
@@ -129,6 +157,8 @@ def total_loss(
         reconstruction = F.mse_loss(reconstructed_NC.float(), projected_NC.float())
         target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
     total = mask_weight * mask + dice_weight * dice + reconstruction_weight * reconstruction
-    if category is not None:
-        total = total + category_weight * category
-    return Losses(mask, dice, reconstruction, zero if category is None else category, total, target_spread)
+    for extra, weight in ((category, category_weight), (attention, attention_weight)):
+        if extra is not None:
+            total = total + weight * extra
+    category, attention = (zero if extra is None else extra for extra in (category, attention))
+    return Losses(mask, dice, reconstruction, category, attention, total, target_spread)

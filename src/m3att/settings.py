@@ -19,7 +19,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentParser
 
-from m3att.config import LanguageConfig, ModelConfig, RunConfig, VisionConfig
+from m3att.config import LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
 from m3att.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -42,7 +42,8 @@ RANGES: dict[str, tuple[float, float]] = {
             "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "data.fault_limit",
             "train.epochs", "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
-            "train.pretrained_rate", "train.workers", "train.seed", "train.early_steps",
+            "train.attention_weight",
+            "train.pretrained_rate", "train.workers", "train.seed",
         ),
         (0, ANY),
     ),
@@ -50,7 +51,7 @@ RANGES: dict[str, tuple[float, float]] = {
         ("model.language.word_dropout", "model.decoder.dropout", "evaluate.threshold"), (0, 1)
     ),
     "train.fall": (1e-6, 1),
-    **dict.fromkeys(("input.size", "train.early_size"), (8, 4096)),
+    **dict.fromkeys(("input.size", "model.grid_size"), (8, 4096)),
 }  # fmt: skip
 
 
@@ -182,6 +183,7 @@ def check_fit(config: RunConfig) -> None:
     Raises:
         ConfigError: names them.
     """
+    check_plan(config.train)
     model, vision, mask = config.model, config.model.vision, config.model.mask
     for what, heads in (("heads", model.decoder.heads), ("mutual_heads", model.decoder.mutual_heads)):
         if model.channels % heads:
@@ -192,18 +194,39 @@ def check_fit(config: RunConfig) -> None:
         raise ConfigError(
             f"model.mask.channels: {mask.channels} cannot narrow {mask.upsamplings} times by {mask.narrowing}"
         )
+    if config.train.attention_weight and model.decoder.attention == "val":
+        raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
     if vision.encoder == "tiny":
         if len(vision.widths) != len(vision.blocks) or min(vision.widths, default=0) < 1 or min(vision.blocks) < 0:
             raise ConfigError(
                 f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; "
                 "give one of each a stage, widths of 1 or more"
             )
-        for key, size in (("input.size", config.input.size), ("train.early_size", config.train.early_size)):
-            if size is not None and size < 2 ** len(vision.widths):
-                raise ConfigError(f"{key}: {size} is too small for {len(vision.widths)} halvings")
+        smallest = 2 ** len(vision.widths)
+        if config.input.size < smallest:
+            raise ConfigError(f"input.size: {config.input.size} is too small for {len(vision.widths)} halvings")
+        if min(config.train.early_sizes, default=smallest) < smallest:
+            early = list(config.train.early_sizes)
+            raise ConfigError(f"train.early_sizes: {early} is too small for {len(vision.widths)} halvings")
     check_encoders(model)
-    if (config.train.early_size is None) != (config.train.early_steps == 0):
-        raise ConfigError("train.early_size and train.early_steps: give both, or neither")
+
+
+def check_plan(train: TrainConfig) -> None:
+    """Refuse phases of a run that do not follow each other.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    sizes, ends = train.early_sizes, train.early_steps
+    if len(sizes) != len(ends):
+        raise ConfigError(f"train.early_sizes {list(sizes)}, train.early_steps {list(ends)}: give one of each a phase")
+    if any(not 8 <= size <= 4096 for size in sizes):
+        raise ConfigError(f"train.early_sizes: {list(sizes)} is out of range, give 8 to 4096")
+    if train.fresh and train.init is None:
+        raise ConfigError("train.fresh: everything starts fresh where train.init names no model")
+    for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
+        if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
+            raise ConfigError(f"train.{key}: {list(steps)} do not rise from 1 or more")
 
 
 def check_encoders(model: ModelConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 import torch
@@ -49,6 +50,14 @@ def test_cosine_falls_from_the_rate_to_zero() -> None:
     assert learning_rate_at(110, 110, config) == pytest.approx(0, abs=1e-18)
     found = rates(110, config)[10:]
     assert found == sorted(found, reverse=True) and found[-1] > 0
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
+def test_a_restart_begins_the_schedule_anew(schedule: Literal["step", "cosine", "trapezoid", "constant"]) -> None:
+    config = replace(CONFIG, schedule=schedule, warmup=10)
+    found = rates(180, replace(config, restarts=(100, 150)))
+    assert found == [*rates(100, config), *rates(50, config), *rates(30, config)]
+    assert rates(90, replace(config, restarts=(90, 100))) == rates(90, config)  # past the end: nothing
 
 
 def test_trapezoid_is_flat_and_then_a_line() -> None:

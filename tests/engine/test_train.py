@@ -78,7 +78,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(
         "mixed stream": replace(tiny_run, data=replace(tiny_run.data, dataset="shaperef,shaperefg")),
         "epochs": on_folder(tiny_run, refer_folder),
         "small at first": on_folder(
-            replace(tiny_run, train=replace(tiny_run.train, early_size=16, early_steps=4)), refer_folder
+            replace(tiny_run, train=replace(tiny_run.train, early_sizes=(16, 24), early_steps=(2, 4))), refer_folder
         ),
         "one sentence": on_folder(tiny_run, refer_folder, sentences="one", grouped=False),
     }[kind]
@@ -361,6 +361,19 @@ def test_the_category_loss_trains_its_head_resumes_and_stays_out_of_the_model(
     assert not any(key.startswith("category_head.") for key in load_file(whole / "model.safetensors"))
     again = replace(run, train=replace(run.train, init=str(whole), steps=1))
     train(again, tmp_path / "again")
+
+
+def test_the_attention_loss_is_logged_weighed_and_learnt(tiny_run: RunConfig, tmp_path: Path) -> None:
+    run = replace(tiny_run, train=replace(tiny_run.train, attention_weight=0.5, steps=40, learning_rate=3e-3))
+    train(run, tmp_path / "watched")
+    train(replace(run, train=replace(run.train, attention_weight=0.0)), tmp_path / "unwatched")
+    watched, unwatched = lines(tmp_path / "watched"), lines(tmp_path / "unwatched")
+    first = watched[0]
+    expected = first["loss/mask"] + first["loss/dice"] + 0.1 * first["loss/reconstruction"]
+    assert first["loss/total"] == pytest.approx(expected + 0.5 * first["loss/attention"], rel=1e-5)
+    assert all(line["loss/attention"] == 0 for line in unwatched)
+    begun, ended = (sum(line["loss/attention"] for line in part) / len(part) for part in (watched[:10], watched[-10:]))
+    assert ended < 0.9 * begun
 
 
 def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) -> None:

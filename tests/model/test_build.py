@@ -48,6 +48,14 @@ def test_the_grid_covers_an_input_that_is_no_multiple_of_the_stride() -> None:
         assert network(*ask(size=size).arguments).mask_logits_NHW.shape == (4, 2 * side, 2 * side)
 
 
+def test_a_grid_of_another_size_than_the_inputs() -> None:
+    fixed = replace(small_config(), grid_size=32)
+    wide, narrow = build_network(fixed, 48, WORDS).eval(), build_network(fixed, 32, WORDS).eval()
+    assert wide.vision.grid == wide.mask_decoder.grid == narrow.vision.grid == (8, 8)
+    wide.load_state_dict(narrow.state_dict())  # the weights are those of the other size
+    assert wide(*ask(size=48).arguments).mask_logits_NHW.shape == (4, 24, 24)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_one_imi_fewer_than_layers(layers: int) -> None:
     for interaction, blocks in (("iterative", layers - 1), ("constant", layers - 1), ("none", 0)):

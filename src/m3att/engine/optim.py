@@ -46,7 +46,13 @@ def build_optimizer(
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
-    """The learning rate of step ``step`` (from 0) out of ``steps``: a linear rise, then the schedule."""
+    """The learning rate of step ``step`` (from 0) out of ``steps``: a linear rise, then the schedule.
+
+    With restarts, each leg between two of them has the whole schedule to itself.
+    """
+    ends = [*(at for at in config.restarts if at < steps), steps]
+    begun = max((at for at in ends[:-1] if at <= step), default=0)
+    step, steps = step - begun, min((at for at in ends if at > step), default=steps) - begun
     if step < config.warmup:
         return config.learning_rate * (step + 1) / (config.warmup + 1)
     if config.schedule == "cosine":

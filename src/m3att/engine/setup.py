@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from m3att.config import RunConfig
@@ -59,16 +61,30 @@ def count_categories(config: RunConfig, source: Source) -> int:
     return len(source.category_names) + 1
 
 
-def start_from(network: M3AttNet, name: str) -> None:
+def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
     """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
 
+    Args:
+        network: to be filled.
+        name: of the model.
+        fresh: patterns of weights that are not filled; see TrainConfig.
+
     Raises:
+        ConfigError: where a pattern meets no weight.
         ModelError: where there is no such model, or its network is another one.
     """
     weights = load_model(name).network.state_dict()
     own = network.state_dict()
-    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
-    missing = [key for key in own if key not in fitting and not key.startswith(TRAINING_ONLY)]
+    left: set[str] = set()
+    for pattern in fresh:
+        met = {key for key in own if fnmatchcase(key, f"{pattern}*")}
+        if not met:
+            raise ConfigError(f"train.fresh: no weight of the network begins with {pattern}")
+        left |= met
+    fitting = {
+        key: value for key, value in weights.items() if key in own and key not in left and own[key].shape == value.shape
+    }
+    missing = [key for key in own if key not in fitting and key not in left and not key.startswith(TRAINING_ONLY)]
     if missing:
         raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
     network.load_state_dict(fitting, strict=False)

@@ -35,7 +35,7 @@ from m3att.engine.setup import (
     start_from,
 )
 from m3att.errors import ConfigError, DataError, DivergedError
-from m3att.losses import Losses, category_loss, mask_targets, total_loss
+from m3att.losses import Losses, attention_loss, category_loss, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.pretrained import choose_device, replace_file, save_model
@@ -84,7 +84,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     architectures = run_architectures(config, tokenizer, out, resume)
     network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if settings.init is not None and not resume:
-        start_from(network, settings.init)
+        start_from(network, settings.init, settings.fresh)
     elif not resume:
         fill_pretrained(network, tokenizer, config.model)
     network.to(device)
@@ -161,6 +161,11 @@ def train_step(
     if output.category_logits_BPK is not None and batch.categories_BHW is not None:
         side = math.isqrt(output.category_logits_BPK.shape[1])  # the input is a square, and so is its grid
         category = category_loss(output.category_logits_BPK, batch.categories_BHW, (side, side))
+    attention = None
+    if settings.attention_weight and output.attention_NKLP and output.attending_NL is not None:
+        side = math.isqrt(output.attention_NKLP[0].shape[3])
+        shares_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, (side, side))
+        attention = attention_loss(output.attention_NKLP, output.attending_NL, shares_NHW)
     losses = total_loss(
         output.mask_logits_NHW,
         output.reconstructed_NC,
@@ -172,6 +177,8 @@ def train_step(
         settings.mask_reduction,
         category,
         settings.category_weight,
+        attention,
+        settings.attention_weight,
     )
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]
@@ -201,8 +208,10 @@ def batches(
     step, epoch, start = position.step, position.epoch, position.batch
     while step < steps:
         inputs, stop = config.input, steps
-        if settings.early_size is not None and step < settings.early_steps:
-            inputs, stop = replace(inputs, size=settings.early_size), min(steps, settings.early_steps)
+        for size, until in zip(settings.early_sizes, settings.early_steps, strict=True):
+            if step < until:
+                inputs, stop = replace(inputs, size=size), min(steps, until)
+                break
         order: list[list[Group]] | EndlessOrder
         if len(source) >= ENDLESS:
             # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.

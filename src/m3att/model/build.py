@@ -91,7 +91,7 @@ def build_network(
 
     Args:
         config: what to build.
-        input_size: side of the square input in pixels; fixes the trained grid.
+        input_size: side of the square input in pixels; fixes the trained grid, where the config does not.
         words: size of the tokenizer's vocabulary.
         categories: classes of the category head, where the training has a category loss.
         architectures: of the encoders that come from transformers, where the settings' names are not all.
@@ -100,7 +100,7 @@ def build_network(
         The network, in training mode, on the CPU.
     """
     backbone = build_vision(config.vision, architectures.vision)
-    side = -(-input_size // backbone.stride)
+    side = -(-(config.grid_size or input_size) // backbone.stride)
     grid, channels, decoder = (side, side), config.channels, config.decoder
     vision = VisionEncoder(
         backbone,

@@ -41,7 +41,13 @@ class M3DecLayer(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(
-        self, words_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+        self,
+        words_NLC: Tensor,
+        word_mask_NL: Tensor,
+        vis_BPC: Tensor,
+        grouping: Grouping,
+        grid: tuple[int, int],
+        looks: list[Tensor] | None = None,
     ) -> Tensor:
         """One layer; arguments as for M3Att. Returns (N, L, C)."""
         padding_NL = ~word_mask_NL
@@ -49,7 +55,7 @@ class M3DecLayer(nn.Module):
             words_NLC, words_NLC, words_NLC, key_padding_mask=padding_NL, need_weights=False
         )
         query_NLC = self.norm_query(words_NLC + self.dropout(attended_NLC))  # F_q
-        fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid))
+        fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid, looks))
         # M3Att gives one vector a word, but VAL alone one a position, of which none is padding.
         key_padding = None if self.mutual.attention == "val" else padding_NL
         answer_NLC, _ = self.cross_attention(query_NLC, fused, fused, key_padding_mask=key_padding, need_weights=False)
@@ -73,7 +79,13 @@ class M3Dec(nn.Module):
         self.interactions = nn.ModuleList(interactions)
 
     def forward(
-        self, words_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+        self,
+        words_NLC: Tensor,
+        word_mask_NL: Tensor,
+        vis_BPC: Tensor,
+        grouping: Grouping,
+        grid: tuple[int, int],
+        looks: list[Tensor] | None = None,
     ) -> Tensor:
         """Decode the words of N expressions over the images that they speak of.
 
@@ -83,13 +95,14 @@ class M3Dec(nn.Module):
             vis_BPC: F_enc.
             grouping: which image each expression speaks of.
             grid: (H, W) of ``vis_BPC``.
+            looks: gets each layer's A_mut; see M3Att.
 
         Returns:
             F_dec (N, L, C) of the last layer.
         """
         language_NLC = decoded_NLC = words_NLC
         for number, layer in enumerate(self.layers):
-            decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
+            decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid, looks)
             if number < len(self.interactions):
                 decoded_NLC, language_NLC = self.interactions[number](decoded_NLC, language_NLC, word_mask_NL)
         return decoded_NLC

@@ -54,12 +54,16 @@ class ModelOutput:
         reconstructed_NC: F_rec of LFR, where it was asked for.
         projected_NC: F_proj of LFR, where it was asked for.
         category_logits_BPK: what the category head reads off F_enc, where it was asked for; class 0 is nothing.
+        attention_NKLP: each decoder layer's A_mut before any softmax, where training asked; none for VAL alone.
+        attending_NL: which of its words count.
     """
 
     mask_logits_NHW: Tensor
     reconstructed_NC: Tensor | None = None
     projected_NC: Tensor | None = None
     category_logits_BPK: Tensor | None = None
+    attention_NKLP: tuple[Tensor, ...] = ()
+    attending_NL: Tensor | None = None
 
 
 class M3AttNet(nn.Module):
@@ -128,7 +132,7 @@ class M3AttNet(nn.Module):
             image_index_N: which image each expression speaks of.
             word_ids_NL: ids of the words.
             word_mask_NL: True = a real word.
-            reconstruct: run what only training needs too: LFR and the category head.
+            reconstruct: run what only training needs too: LFR and the category head; hand out A_mut.
 
         Returns:
             Mask logits, and both sides of LFR and the categories where asked for and present.
@@ -146,10 +150,12 @@ class M3AttNet(nn.Module):
             encoded = images
         grouping = Grouping.of(owner_N, len(encoded.vis_BPC))
         code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
-        decoded_NLC = self.decoder(words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid)
+        looks: list[Tensor] | None = [] if reconstruct else None
+        decoded_NLC = self.decoder(words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, looks)
         output = ModelOutput(self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid))
-        if not reconstruct:
+        if looks is None:
             return output
+        output = replace(output, attention_NKLP=tuple(looks), attending_NL=word_mask_NL)
         if self.category_head is not None:
             vis_BPC = encoded.vis_BPC
             if isinstance(images, TrunkFeatures):

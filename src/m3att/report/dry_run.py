@@ -174,7 +174,7 @@ def start_network(config: RunConfig, source: Source, tokenizer: Tokenizer, notes
     architectures = run_architectures(config, tokenizer, NOWHERE, resume=False)
     network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if config.train.init is not None:
-        start_from(network, config.train.init)
+        start_from(network, config.train.init, config.train.fresh)
     else:
         fill_pretrained(network, tokenizer, loosened(config.model, notes))
     return network
