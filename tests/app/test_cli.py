@@ -232,6 +232,15 @@ def test_a_run_can_be_lengthened_where_its_schedule_allows(
     assert steps == [1, 2, 3]
 
 
+def test_a_run_that_has_ended_takes_a_second_leg(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    resume = ["--out", str(small_run), "--resume", "--train.steps", "6"]
+    longer = printed_config(capsys, *resume, "--train.restarts", "[4]")
+    assert (longer.train.steps, longer.train.restarts) == (6, (4,))
+    assert "this run has train.steps 4, not 6" in refused("train", *resume, "--train.restarts", "[3]")
+
+
 def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused: Callable[..., str]) -> None:
     message = refused("train", "--config", str(small_config), "--out", str(small_run))
     assert message.startswith(f"{small_run} holds a run already: add --resume")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -139,6 +139,19 @@ def test_a_run_can_be_lengthened_and_sees_new_images(tiny_run: RunConfig, tmp_pa
     train(run(6), tmp_path / "lengthened", resume=True)
     whole, lengthened = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "lengthened"))
     assert all(torch.equal(whole[name], lengthened[name]) for name in whole)
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid"])
+def test_a_run_that_has_ended_goes_on_as_if_its_second_leg_had_been_planned(
+    tiny_run: RunConfig, tmp_path: Path, schedule: Literal["step", "cosine", "trapezoid"]
+) -> None:
+    settings = replace(tiny_run.train, schedule=schedule, steps=3, warmup=1, validate_every=100)
+    second = replace(tiny_run, train=replace(settings, steps=7, restarts=(3,)))
+    train(second, tmp_path / "whole")
+    train(replace(tiny_run, train=settings), tmp_path / "in two")
+    train(second, tmp_path / "in two", resume=True)
+    whole, in_two = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "in two"))
+    assert all(torch.equal(whole[name], in_two[name]) for name in whole)
 
 
 def test_tensorboard_shows_each_step_once(tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -122,6 +122,18 @@ def test_fusion_vision_adds_each_words_lav(attention: Attention, heads: int) -> 
         check(rows[: len(expected)], expected)
 
 
+@pytest.mark.parametrize("attention", ["shared", "independent"])
+def test_of_one_word_f_mul_tells_no_place_and_of_more_as_many_maps_as_words_less_one(attention: Attention) -> None:
+    module, inputs = make(attention), make_inputs(8, (2, 3))
+    seen: list[Tensor] = []
+    module.output.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    module(*inputs.arguments)
+    for n, words in enumerate((3, 1, 4)):
+        fused_LP = seen[0][n, :words]
+        moving_LP = fused_LP - fused_LP.mean(dim=1, keepdim=True)  # a position's weights sum to 1
+        assert int(torch.linalg.matrix_rank(moving_LP)) == words - 1
+
+
 @pytest.mark.parametrize("attention", ["lav", "val"])
 def test_what_fuses_nothing_has_nothing_of_the_fusion(attention: Attention) -> None:
     whole = make(attention, fusion_norm=True, fusion_vision=True)

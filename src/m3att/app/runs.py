@@ -119,6 +119,8 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
     base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
     wanted = changed(base, options)
     free = FREE_ON_RESUME | ({"train.steps"} if saved.train.schedule in LENGTHENED else set())
+    if saved.train.steps is not None and wanted.train.restarts == (*saved.train.restarts, saved.train.steps):
+        free |= {"train.steps", "train.restarts"}  # a second leg: what was planned so far stays as it was
     for key, (own, other) in differences(saved, wanted).items():
         if key not in free:
             raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
