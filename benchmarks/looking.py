@@ -43,10 +43,16 @@ def seeing(mode: Literal["whole", "mean", "another image"]) -> Iterator[list[Ten
     forward = M3Att.forward
 
     def changed(
-        self: M3Att, words_NLC: Tensor, mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+        self: M3Att,
+        words_NLC: Tensor,
+        mask_NL: Tensor,
+        vis_BPC: Tensor,
+        grouping: Grouping,
+        grid: tuple[int, int],
+        looks: list[Tensor] | None = None,
     ) -> Tensor:
         vis_BPC = vis_BPC.roll(1, dims=0) if mode == "another image" else vis_BPC
-        output_NLC = forward(self, words_NLC, mask_NL, vis_BPC, grouping, grid)
+        output_NLC = forward(self, words_NLC, mask_NL, vis_BPC, grouping, grid, looks)
         told.append(output_NLC)
         return output_NLC[mask_NL].mean(dim=0).expand_as(output_NLC) if mode == "mean" else output_NLC
 
@@ -117,34 +123,39 @@ def changing_share(model: Pretrained, batch: Batch) -> list[float]:
     model.network(batch.pixels_BCHW, image_index_N, word_ids_NL, mask_NL)
     for hook in hooks:
         hook.remove()
-    real_BSL1 = mask_NL.view(images, sentences, -1, 1)
+    real_BSL1 = mask_NL.view(images, sentences, -1, 1)  # filled words, where a network has them, do not count
     found = []
     for output_NLC in normed:
-        output_BSLC = output_NLC.unflatten(0, (images, sentences)) * real_BSL1
+        output_BSLC = output_NLC[:, : mask_NL.shape[1]].unflatten(0, (images, sentences)) * real_BSL1
         changing_BSLC = output_BSLC - output_BSLC.mean(dim=0, keepdim=True)
         found.append(float(changing_BSLC.square().sum() / output_BSLC.square().sum()))
     return found
 
 
 def look(model: Pretrained, images: int) -> dict[str, Any]:
-    """All figures of a model."""
+    """All figures of a model.
+
+    Raises:
+        SystemExit: where M3Att gives no vector a word, or reads vision that knows the expression.
+    """
+    if model.config.model.vision.early_fusion or model.config.model.decoder.attention == "val":
+        raise SystemExit("early fusion and VAL alone cannot be looked into")
     source = ShapeRefSource("shaperef", "val", images)
     ious: dict[str, list[NDArray[np.float64]]] = {mode: [] for mode in SEEN}
     features: list[list[NDArray[np.float64]]] = [[] for _ in model.network.decoder.layers]
     targets, image_of, shares = [], [], []
-    for first in range(0, images, AT_ONCE):
-        samples = [source.read(number) for number in range(first, min(first + AT_ONCE, images))]
+    for first in range(0, images - images % AT_ONCE, AT_ONCE):  # whole batches: a lone image has no other
+        samples = [source.read(number) for number in range(first, first + AT_ONCE)]
         batch = make_batch(samples, model.tokenizer, model.config.input, keep_samples=True)
         for mode in SEEN:
             with seeing(mode) as told:  # type: ignore[arg-type]
                 ious[mode].append(run(model, batch))
             if mode == "whole":
                 for layer, output_NLC in zip(features, told, strict=True):
-                    layer.append(pooled(output_NLC, batch.word_mask_NL))
+                    layer.append(pooled(output_NLC[:, : batch.word_mask_NL.shape[1]], batch.word_mask_NL))
         targets.append(centres(batch))
         image_of.append(first + batch.image_index_N.numpy())
-        if len(samples) > 1:
-            shares.append(changing_share(model, batch))
+        shares.append(changing_share(model, batch))
     where_NT, image_N = np.concatenate(targets), np.concatenate(image_of)
     return {
         "expressions": len(where_NT),
@@ -157,7 +168,7 @@ def look(model: Pretrained, images: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=400, help=f"rounded down to a multiple of {AT_ONCE}")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)

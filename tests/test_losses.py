@@ -59,16 +59,20 @@ def literal_attention_loss(layers: list[torch.Tensor], real_NL: torch.Tensor, in
                     places = zip(powers, inside_NHW[n].flatten().tolist(), strict=True)
                     share += sum(power * place for power, place in places) / sum(powers) / len(heads)
                 best = max(best, share) if real else best
-            total -= math.log(best + 1e-4)
-            count += 1
+            most = float(inside_NHW[n].max())
+            if most > 0:
+                total -= math.log((best + 1e-4) / most)
+                count += 1
     return total / count
 
 
-def test_the_attention_loss_asks_for_one_real_word_on_the_referent() -> None:
+@pytest.mark.parametrize("none", [0.0, 0.01, 1.0])  # of the third referent: nowhere, smaller than a cell
+def test_the_attention_loss_asks_for_one_real_word_on_the_referent(none: float) -> None:
     chance = torch.Generator().manual_seed(0)
     layers = [torch.randn(3, 2, 4, 6, generator=chance) for _ in range(2)]
     real_NL = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
     inside_NHW = torch.rand(3, 2, 3, generator=chance)
+    inside_NHW[2] *= none
     found = attention_loss(layers, real_NL, inside_NHW)
     assert found.item() == pytest.approx(literal_attention_loss(layers, real_NL, inside_NHW), rel=1e-5)
     # What padding attends to is nothing to it.
@@ -85,7 +89,8 @@ def test_the_attention_loss_is_nothing_on_the_referent_and_finite_off_it() -> No
     assert attention_loss([attention_NKLP], real_NL, inside_NHW).item() == pytest.approx(0, abs=2e-4)
     off = attention_loss([-attention_NKLP], real_NL, inside_NHW)
     assert math.isfinite(off.item()) and off > 9
-    assert math.isfinite(attention_loss([attention_NKLP], real_NL, 0 * inside_NHW).item())
+    assert attention_loss([attention_NKLP], real_NL, 0.1 * inside_NHW).item() == pytest.approx(0, abs=2e-3)
+    assert attention_loss([attention_NKLP], real_NL, 0 * inside_NHW) == 0
 
 
 def test_eq_5_weighs_its_parts() -> None:

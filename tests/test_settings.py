@@ -89,7 +89,7 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
         (
             {"train": {"early_sizes": [96, 0], "early_steps": [1, 2]}},
-            "train.early_sizes: [96, 0] is out of range, give 8",
+            "train.early_sizes: [96, 0] is out of range, give 8 to input.size 416",
         ),
         (
             {

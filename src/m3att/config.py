@@ -142,7 +142,7 @@ class InputConfig:
     """How an image becomes the network's input, the same in training, evaluation and use."""
 
     size: int = 416
-    """Side of the square input in pixels, which is also the trained grid's size."""
+    """Side of the square input in pixels, which is also the trained grid's size where `model.grid_size` is none."""
     resize: Literal["letterbox", "stretch"] = "letterbox"
     """`letterbox` keeps proportions on a grey square (MCN, VLT, CRIS); `stretch` fills it (LAVT, ReLA)."""
 
@@ -208,7 +208,7 @@ class TrainConfig:
     """`step` divides by 10 at 80 and 90 per cent (epochs 40 and 45 of 50); `cosine` falls to zero; `trapezoid` stays
     constant and falls to zero in a line at the end (`fall`), so that a run can be lengthened while it is flat."""
     fall: float = 0.3
-    """Share of the steps over which a trapezoid falls."""
+    """Share of the steps, or of each leg's between `restarts`, over which a trapezoid falls."""
     restarts: tuple[int, ...] = ()
     """Steps at which the schedule begins anew, warm-up included: a run that has ended can go on as if it were planned
     so (`--resume --train.steps N --train.restarts [M]`, M its length so far). One past the last step does nothing."""
@@ -244,7 +244,7 @@ class TrainConfig:
     """Model to start from, by name, folder or Hub id, with its vocabulary; none: fresh weights and a vocabulary built
     from the training split. The network must be the model's own but for what only training uses, and `fresh`."""
     fresh: tuple[str, ...] = ()
-    """Parts that `init` does not fill, by how the names of their weights begin; `*` stands for anything, as in
+    """Parts of the network that `init` does not fill, encoders excepted; `*` stands for anything, as in
     `decoder.layers.*.mutual`."""
     seed: int = 0
     """Seed of weights, order and augmentation."""

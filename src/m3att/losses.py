@@ -1,4 +1,4 @@
-"""The training losses (Eq. 5): mask and language reconstruction, and an optional Dice."""
+"""The training losses (Eq. 5): mask and language reconstruction; beside them the optional ones of ours."""
 
 from __future__ import annotations
 
@@ -97,6 +97,9 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
 def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor) -> Tensor:
     """How little of what a word attends to is the referent: minus the logarithm of its share, over layers, expressions.
 
+    The share is taken of the most that can be had, which for a referent smaller than a cell is less than one. An
+    expression whose referent is nowhere in view, or that has none, asks for nothing.
+
     Ours. M3Att learns to look at the image late or not at all (docs/results.md): a mask can be had without, up to
     where expressions compare objects. This loss has the softmax of Eq. 2a rest on the referent from the start.
 
@@ -107,11 +110,14 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
         targets_NHW: of `mask_targets` at the grid, H * W = P.
     """
     inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)
+    most_N = inside_NP1.squeeze(2).amax(dim=1)
+    asked_N = most_N > 0
     losses = []
     for layer_NKLP in attention_NKLP:
         share_NL = (layer_NKLP.float().softmax(dim=3).mean(dim=1) @ inside_NP1).squeeze(2)
         share_N = share_NL.masked_fill(~word_mask_NL, 0).amax(dim=1)
-        losses.append(-(share_N + 1e-4).log().mean())  # a referent that is cut away or tiny asks for nothing infinite
+        loss_N = (most_N.clamp(min=1e-4) / (share_N + 1e-4)).log()  # + 1e-4: never infinite
+        losses.append((loss_N * asked_N).sum() / asked_N.sum().clamp(min=1))
     return torch.stack(losses).mean()
 
 

@@ -187,8 +187,7 @@ def ablation_tiny() -> RunConfig:
     """The tiny network on ShapeRef at 96 pixels, for the rows of `m3att ablate`: much is learnt in little time.
 
     As the paper's Darknet-53 is, the backbone is pretrained and frozen, so that a run's budget goes into what the rows
-    differ in. It is that of the bundled model, which the full network was trained with: the same for every row, but if
-    it favours one, then that.
+    differ in. It is that of `shaperef-tiny-start`, whose M3Att looks at nothing: the same for every row.
     """
     base = shaperef_tiny_start()
     return replace(

@@ -183,7 +183,7 @@ def check_fit(config: RunConfig) -> None:
     Raises:
         ConfigError: names them.
     """
-    check_plan(config.train)
+    check_plan(config.train, config.input.size)
     model, vision, mask = config.model, config.model.vision, config.model.mask
     for what, heads in (("heads", model.decoder.heads), ("mutual_heads", model.decoder.mutual_heads)):
         if model.channels % heads:
@@ -211,7 +211,7 @@ def check_fit(config: RunConfig) -> None:
     check_encoders(model)
 
 
-def check_plan(train: TrainConfig) -> None:
+def check_plan(train: TrainConfig, largest: int) -> None:
     """Refuse phases of a run that do not follow each other.
 
     Raises:
@@ -220,8 +220,8 @@ def check_plan(train: TrainConfig) -> None:
     sizes, ends = train.early_sizes, train.early_steps
     if len(sizes) != len(ends):
         raise ConfigError(f"train.early_sizes {list(sizes)}, train.early_steps {list(ends)}: give one of each a phase")
-    if any(not 8 <= size <= 4096 for size in sizes):
-        raise ConfigError(f"train.early_sizes: {list(sizes)} is out of range, give 8 to 4096")
+    if any(not 8 <= size <= largest for size in sizes):
+        raise ConfigError(f"train.early_sizes: {list(sizes)} is out of range, give 8 to input.size {largest}")
     if train.fresh and train.init is None:
         raise ConfigError("train.fresh: everything starts fresh where train.init names no model")
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
@@ -346,5 +346,5 @@ def describe(hint: Any) -> str:
     if get_origin(hint) in (types.UnionType, Union):
         return " or ".join("null" if choice is type(None) else describe(choice) for choice in choices)
     if get_origin(hint) is tuple:
-        return "a list such as [1, 2, 3]"
+        return "a list such as [one, two]" if choices[0] is str else "a list such as [1, 2, 3]"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[hint]

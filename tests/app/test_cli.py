@@ -239,6 +239,8 @@ def test_a_run_that_has_ended_takes_a_second_leg(
     longer = printed_config(capsys, *resume, "--train.restarts", "[4]")
     assert (longer.train.steps, longer.train.restarts) == (6, (4,))
     assert "this run has train.steps 4, not 6" in refused("train", *resume, "--train.restarts", "[3]")
+    same = ["--out", str(small_run), "--resume", "--train.restarts", "[4]"]
+    assert "this run has train.restarts [], not [4]" in refused("train", *same)
 
 
 def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused: Callable[..., str]) -> None:

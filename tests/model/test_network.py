@@ -206,14 +206,16 @@ def test_lfr_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, network: 
         network(*question.arguments, reconstruct=True)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize(("attention", "layers"), [("shared", 2), ("independent", 2), ("lav", 2), ("val", 0)])
-def test_training_gets_each_layers_attention_over_positions(attention: str, layers: int) -> None:
-    network, question = exact_network(decoder={"attention": attention, "layers": 2}).eval(), ask()
+def test_training_gets_each_layers_attention_over_positions(attention: str, layers: int, heads: int) -> None:
+    decoder = {"attention": attention, "layers": 2, "mutual_heads": heads}
+    network, question = exact_network(decoder=decoder).eval(), ask()
     assert network(*question.arguments).attention_NKLP == ()
     output = network(*question.arguments, reconstruct=True)
     assert len(output.attention_NKLP) == layers
     encoded = network.encode(question.pixels_BCHW)
-    expected = (len(question.word_ids_NL), 1, question.word_ids_NL.shape[1], encoded.vis_BPC.shape[1])
+    expected = (len(question.word_ids_NL), heads, question.word_ids_NL.shape[1], encoded.vis_BPC.shape[1])
     assert all(found_NKLP.shape == expected for found_NKLP in output.attention_NKLP)
     assert torch.equal(output.attending_NL, question.word_mask_NL)
 

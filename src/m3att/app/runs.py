@@ -119,12 +119,18 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
     base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
     wanted = changed(base, options)
     free = FREE_ON_RESUME | ({"train.steps"} if saved.train.schedule in LENGTHENED else set())
-    if saved.train.steps is not None and wanted.train.restarts == (*saved.train.restarts, saved.train.steps):
+    if (
+        saved.train.steps is not None
+        and (wanted.train.steps or 0) > saved.train.steps
+        and (wanted.train.restarts == (*saved.train.restarts, saved.train.steps))
+    ):
         free |= {"train.steps", "train.restarts"}  # a second leg: what was planned so far stays as it was
     for key, (own, other) in differences(saved, wanted).items():
         if key not in free:
             raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
-    return changed(saved, nest({key: value for key, value in flatten(options).items() if key in free}))
+    resumed = changed(saved, nest({key: value for key, value in flatten(options).items() if key in free}))
+    check_fit(resumed)
+    return resumed
 
 
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:
@@ -176,7 +182,8 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     model, side, losses = config["model"], config["input"]["size"], step["losses"]
     halves = [model["vision"], model["language"]]
     encoders = [half["architecture"] or half["encoder"] for half in halves]
-    encoders = [f"{name} ({half['weights'] or 'fresh'})" for name, half in zip(encoders, halves, strict=True)]
+    start = config["train"]["init"]
+    encoders = [f"{name} ({start or half['weights'] or 'fresh'})" for name, half in zip(encoders, halves, strict=True)]
     before = [
         f"{' and '.join(encoders)}; input {side} x {side}, {config['input']['resize']}; "
         f"{model['word_limit']} words; vocabulary {found['vocabulary']:,}; pixels: {found['pixels']}",

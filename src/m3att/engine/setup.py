@@ -26,6 +26,8 @@ from m3att.weights.models import TOKENIZER, find_model
 from m3att.weights.start import start_tokenizer
 
 METRICS = "metrics.jsonl"
+BY_GRID = ("mutual.output.weight", "fusion_norm.weight", "mask_decoder.maps.weight")  # as large as the grid is
+ENCODERS = ("vision.backbone.", "language.")
 
 
 def run_tokenizer(config: RunConfig, source: Source, out: Path, resume: bool) -> Tokenizer:
@@ -70,23 +72,26 @@ def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
         fresh: patterns of weights that are not filled; see TrainConfig.
 
     Raises:
-        ConfigError: where a pattern meets no weight.
+        ConfigError: where a pattern meets no weight, or an encoder, which settings of its own fill.
         ModelError: where there is no such model, or its network is another one.
     """
     weights = load_model(name).network.state_dict()
     own = network.state_dict()
     left: set[str] = set()
     for pattern in fresh:
-        met = {key for key in own if fnmatchcase(key, f"{pattern}*")}
+        met = {key for key in own if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
         if not met:
-            raise ConfigError(f"train.fresh: no weight of the network begins with {pattern}")
+            raise ConfigError(f"train.fresh: the network has no part {pattern}")
+        if any(key.startswith(ENCODERS) for key in met):
+            raise ConfigError(f"train.fresh: {pattern} holds an encoder, which train.init always fills")
         left |= met
     fitting = {
         key: value for key, value in weights.items() if key in own and key not in left and own[key].shape == value.shape
     }
     missing = [key for key in own if key not in fitting and key not in left and not key.startswith(TRAINING_ONLY)]
     if missing:
-        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit")
+        advice = "; model.grid_size keeps the grid of another input.size" if missing[0].endswith(BY_GRID) else ""
+        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit{advice}")
     network.load_state_dict(fitting, strict=False)
 
 
