@@ -17,8 +17,9 @@ from m3att.data.splits import require_legal, word_limit
 from m3att.errors import ConfigError
 from m3att.model.build import build_network, build_vision
 from m3att.presets import PAPER_ROWS, PRESETS, WEIGHTS, find_preset
+from m3att.pretrained import load_model
 from m3att.settings import check_fit, config_from_dict, config_to_yaml
-from m3att.weights.models import fill_backbone
+from m3att.weights.models import bundled_models, fill_backbone
 
 PAPER = [f"{row}-{backbone}" for row, backbone in product(PAPER_ROWS, WEIGHTS)]
 RECOMMENDED = [f"{name}-recommended" for name in PAPER]
@@ -102,6 +103,8 @@ def test_a_recommended_preset_departs_where_it_says() -> None:
     assert ours.model.decoder.reconstruction_stop_gradient and ours.model.decoder.injection == 0
     assert (ours.train.optimizer, ours.train.learning_rate, ours.train.dice_weight) == ("adamw", 3e-4, 1.0)
     assert (ours.data.sentences, ours.train.epochs) == ("all", 18)
+    assert ours.model.decoder.fusion_vision and ours.train.attention_weight == 0.1
+    assert not paper.model.decoder.fusion_vision and paper.train.attention_weight == 0
     assert replace(ours.model, decoder=paper.model.decoder, mask=paper.model.mask) == paper.model
     assert ours.input == paper.input
 
@@ -121,6 +124,14 @@ def test_a_tiny_network_is_small_enough_to_be_bundled(name: str) -> None:
     network = build_network(config.model, config.input.size, words=5000)
     size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     assert size < 16e6
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_model_is_what_its_preset_makes(name: str) -> None:
+    made, preset = load_model(name).config, PRESETS[name].config
+    assert made.model == preset.model
+    assert made.input == preset.input
+    assert (made.data, made.evaluate) == (preset.data, preset.evaluate)
 
 
 def test_the_command_line_changes_single_settings_of_a_preset() -> None:
