@@ -251,9 +251,7 @@ def recommended_run(row: Row, backbone: str) -> RunConfig:
         paper,
         model=replace(
             paper.model,
-            decoder=replace(
-                paper.model.decoder, injection=0.0, reconstruction_stop_gradient=True, fusion_vision=True
-            ),
+            decoder=replace(paper.model.decoder, injection=0.0, reconstruction_stop_gradient=True, fusion_vision=True),
             mask=replace(paper.model.mask, kernel=3, narrowing=2, maps_per_word=4),
         ),
         # All sentences share one encoding of their image; as many of them in all as the paper's 50 epochs of one.
