@@ -105,7 +105,8 @@ def test_a_recommended_preset_departs_where_it_says() -> None:
     assert (ours.data.sentences, ours.train.epochs) == ("all", 18)
     assert ours.model.decoder.fusion_vision and ours.train.attention_weight == 0.1
     assert not paper.model.decoder.fusion_vision and paper.train.attention_weight == 0
-    assert replace(ours.model, decoder=paper.model.decoder, mask=paper.model.mask) == paper.model
+    assert paper.model.mask_padding and not ours.model.mask_padding
+    assert replace(ours.model, decoder=paper.model.decoder, mask=paper.model.mask, mask_padding=True) == paper.model
     assert ours.input == paper.input
 
 
