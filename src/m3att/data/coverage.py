@@ -59,9 +59,8 @@ def cover_runs(masks: Sequence[RunLengths], out_MHW: NDArray[np.uint8]) -> None:
     for bound, least, most in ((in_row, top, bottom), (in_column, left, right)):
         np.minimum.at(least, owner, bound)
         np.maximum.at(most, owner, bound)
-    bottom[owner[: len(starts)][more > 0]] = out_MHW.shape[
-        1
-    ]  # what goes on in the next column fills this one to its end
+    # What goes on in the next column fills this one to its end.
+    bottom[owner[: len(starts)][more > 0]] = out_MHW.shape[1]
     tall, wide = bottom - top + 2, right - left + 2
     stops = np.cumsum(tall * wide)
     below = wide[owner]
