@@ -75,7 +75,7 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"train": {"steps": {"a": 1}}}, "unknown key train.steps.a"),
         ({"train": {"steps": "many"}}, "train.steps: 'many' does not fit, give a whole number or null"),
         ({"train": {"batch_size": 2.5}}, "train.batch_size: '2.5' does not fit, give a whole number"),
-        ({"train": {"optimizer": "sgd"}}, "train.optimizer: 'sgd' does not fit, give adam or adamw"),
+        ({"train": {"optimizer": "sgd"}}, "train.optimizer: 'sgd' does not fit, give adam or adamw or muon"),
         ({"data": {"flip": 3}}, "data.flip: '3' does not fit, give true or false"),
         ({"model": {"vision": {"widths": 3}}}, "model.vision.widths: '3' does not fit, give a list such as [1, 2, 3]"),
         ({"train": {"batch_size": 0}}, "train.batch_size: 0 is out of range, give 1 or more"),

@@ -196,8 +196,9 @@ class TrainConfig:
     """Sides of the input before `input.size`, in turn; a smaller one learns words and kinds in less time."""
     early_steps: tuple[int, ...] = ()
     """The step at which each of `early_sizes` ends."""
-    optimizer: Literal["adam", "adamw"] = "adam"
-    """Adam as the paper, or AdamW with decoupled weight decay."""
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    """Adam as the paper, AdamW with decoupled weight decay, or Muon for fresh matrices and kernels beside AdamW for the
+    rest."""
     learning_rate: float = 0.005
     """Highest learning rate."""
     pretrained_rate: float = 1.0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from m3att.config import RunConfig, TrainConfig
-from m3att.engine.optim import build_optimizer, learning_rate_at
+from m3att.engine.optim import build_optimizer, learning_rate_at, numbers_kept
 from m3att.model.build import build_network
 
 CONFIG = TrainConfig(learning_rate=0.005, warmup=0)
@@ -162,3 +162,14 @@ def test_adam_mixes_the_decay_into_the_gradient_and_adamw_does_not(name: str, ki
     expected = 1 - 0.1 * 0.5 if name == "adamw" else 1 - 0.1
     assert network.weight.tolist() == [[pytest.approx(expected)] * 2] * 2
     assert network.bias.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_numbers_kept_are_those_of_the_state(tiny_run: RunConfig, name: Literal["adam", "adamw", "muon"]) -> None:
+    network = build_network(tiny_run.model, tiny_run.input.size, words=20)
+    optimizer = build_optimizer(network, replace(tiny_run.train, optimizer=name))
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    values = [value for state in optimizer.state.values() for key, value in state.items() if key != "step"]
+    assert numbers_kept(optimizer) == sum(value.numel() for value in values) > 0

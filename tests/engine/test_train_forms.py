@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -24,13 +25,17 @@ def stop(step: int, steps: int, figures: dict[str, float]) -> None:
         raise StoppedError
 
 
-@pytest.mark.parametrize(("mask_padding", "early_fusion"), [(False, False), (True, True)])
-def test_a_form_trains_and_resumes(tiny_run: RunConfig, tmp_path: Path, mask_padding: bool, early_fusion: bool) -> None:
+@pytest.mark.parametrize(("mask_padding", "early_fusion", "optimizer"), [(False, False, "muon"), (True, True, "adamw")])
+def test_a_form_trains_and_resumes(
+    tiny_run: RunConfig, tmp_path: Path, mask_padding: bool, early_fusion: bool, optimizer: Literal["adamw", "muon"]
+) -> None:
     vision = replace(tiny_run.model.vision, early_fusion=early_fusion)
     config = replace(
         tiny_run,
         model=replace(tiny_run.model, mask_padding=mask_padding, vision=vision),
-        train=replace(tiny_run.train, steps=3, validate_every=3, save_every=2, category_weight=0.5),
+        train=replace(
+            tiny_run.train, steps=3, validate_every=3, save_every=2, category_weight=0.5, optimizer=optimizer
+        ),
     )
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(config, whole)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from m3att.config import TrainConfig
+from m3att.engine.muon import MuonAdamW, packed_matrices
 
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
 UNDECAYED = ("bias", "position", "token")  # in the names of weights, whatever their shape
+MUON_SHARE = 1.6  # of the learning rate that AdamW has beside it; docs/results.md has what others gave
+MUON_SIDE = 16  # with fewer inputs or outputs, as for pixels and masks, a weight stays AdamW's
 
 
 def build_optimizer(
     network: nn.Module, config: TrainConfig, pretrained: Sequence[nn.Module] = ()
 ) -> torch.optim.Optimizer:
-    """Adam or AdamW over weights that want a gradient.
+    """Adam, AdamW, or Muon beside AdamW over weights that want a gradient.
 
     Weight decay touches matrices and kernels only, never norms, biases, positions and word vectors. A group's ``share``
-    is its learning rate as a share of the others'.
+    is its learning rate as a share of the others'. Muon has those matrices and kernels that decay and are fresh.
 
     Args:
         network: its weights.
@@ -29,20 +33,40 @@ def build_optimizer(
     """
     slow = {id(weight) for part in pretrained for weight in part.parameters()}
     groups: dict[bool, tuple[list[nn.Parameter], list[nn.Parameter]]] = {False: ([], []), True: ([], [])}
+    packed: dict[int, list[nn.Parameter]] = {}
     for module in network.modules():
         for name, weight in module.named_parameters(recurse=False):
-            if weight.requires_grad:
-                # Swin's tables of biases and a ViT's positions have several axes, and are no kernels.
-                plain = weight.ndim < 2 or any(word in name for word in UNDECAYED) or isinstance(module, nn.Embedding)
+            if not weight.requires_grad:
+                continue
+            # Swin's tables of biases and a ViT's positions have several axes, and are no kernels.
+            plain = weight.ndim < 2 or any(word in name for word in UNDECAYED) or isinstance(module, nn.Embedding)
+            fresh = not plain and id(weight) not in slow
+            if fresh and config.optimizer == "muon" and min(weight.shape[:2]) >= MUON_SIDE:
+                packed.setdefault(packed_matrices(module, weight), []).append(weight)
+            else:
                 groups[id(weight) in slow][plain].append(weight)
-    options = [
-        {"params": weights, "weight_decay": decay, "lr": config.learning_rate * share, "share": share}
+    rate = config.learning_rate
+    options: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": decay, "lr": rate * share, "share": share}
         for is_slow, share in ((False, 1.0), (True, config.pretrained_rate))
         for weights, decay in zip(groups[is_slow], (config.weight_decay, 0.0), strict=True)
         if weights or not is_slow
     ]
+    if config.optimizer == "muon":
+        muon = {"weight_decay": config.weight_decay, "lr": rate * MUON_SHARE, "share": MUON_SHARE}
+        options += [{"params": weights, "pieces": pieces, **muon} for pieces, weights in packed.items()]
+        return MuonAdamW(options, lr=rate)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(options, lr=config.learning_rate, fused=True)
+    return kind(options, lr=rate, fused=True)
+
+
+def numbers_kept(optimizer: torch.optim.Optimizer) -> int:
+    """How many numbers an optimiser's state holds: two a weight, as Adam and AdamW keep, or Muon's one."""
+    return sum(
+        weight.numel() * (1 if "pieces" in group else 2)
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    )
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:

@@ -16,7 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.config import RunConfig
+from m3att.engine.optim import build_optimizer, numbers_kept
 from m3att.model.network import EncodedImages, M3AttNet, TrunkFeatures
+from m3att.weights.start import pretrained_parts
 
 # Part -> which modules are it; a module inside another one's belongs to the first that names it.
 PARTS = {
@@ -61,7 +63,7 @@ class Memory:
     Args:
         weights: parameters and buffers.
         gradients: one number a trained parameter.
-        optimizer: two numbers a trained parameter, as Adam and AdamW keep.
+        optimizer: what it keeps of each trained parameter; see numbers_kept.
         per_image: kept for the backward pass, an image.
         per_expression: kept for the backward pass, an expression of full length.
     """
@@ -199,6 +201,7 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
         config: the run.
     """
     trained = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    optimizer = build_optimizer(network, config.train, pretrained_parts(network, config.model))
     own = [*network.parameters(), *network.buffers()]
 
     low = config.train.precision == "bfloat16"
@@ -215,7 +218,7 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
     return Memory(
         weights=sum(tensor.numel() * tensor.element_size() for tensor in own),
         gradients=FLOAT_BYTES * trained,
-        optimizer=2 * FLOAT_BYTES * trained,
+        optimizer=FLOAT_BYTES * numbers_kept(optimizer),
         per_image=sum(image.values()) + kept[0] - 2 * per_expression,
         per_expression=per_expression,
     )

@@ -1,0 +1,90 @@
+"""Muon for matrices and kernels beside AdamW for everything else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton-Schulz: singular values from 0.01 to 1 come to 0.7 to 1.2 in five steps
+ITERATIONS = 5
+TINY = 1e-7
+
+
+class MuonAdamW(torch.optim.AdamW):
+    """AdamW, in which the groups that have ``pieces`` step by Muon instead.
+
+    Muon takes a weight's momentum as a matrix and steps along the nearest orthogonal one, so that all directions of the
+    matrix learn at one pace (Jordan et al., 2024). PyTorch's own `torch.optim.Muon` takes plain matrices alone; here a
+    convolution's kernel is the matrix of its outputs, and a matrix packed of several (query, key and value; a
+    recurrent cell's gates) is taken apart into ``pieces`` of equal height.
+
+    A step's root mean square over a matrix is the group's learning rate, whatever the matrix's shape.
+
+    Args:
+        groups: as for AdamW; those with ``pieces``, the number of matrices packed into each weight, are Muon's.
+        lr: learning rate of groups that name none.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float) -> None:
+        super().__init__(groups, lr=lr, fused=True)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step. Weights that Muon has moved have no gradient after it."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            if "pieces" in group:
+                self.step_matrices(group)
+        super().step()  # passes over what has no gradient
+        return loss
+
+    def step_matrices(self, group: dict[str, Any]) -> None:
+        """Muon's step of one group: momentum with a look ahead (Nesterov), made orthogonal, after weight decay."""
+        directions: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for weight in group["params"]:
+            if weight.grad is None:
+                continue
+            state = self.state[weight]
+            if not state:
+                # AdamW looks for the count in every weight's state when a checkpoint is read.
+                state["step"], state["momentum"] = torch.zeros(()), torch.zeros_like(weight)
+            state["step"] += 1
+            momentum = state["momentum"].mul_(MOMENTUM).add_(weight.grad)
+            ahead = momentum.mul(MOMENTUM).add_(weight.grad)
+            weight.grad = None
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            for part, direction in zip(weight.chunk(group["pieces"]), ahead.chunk(group["pieces"]), strict=True):
+                directions[part.shape].append((part, direction.flatten(1)))
+        for alike in directions.values():  # matrices of one shape in one product: many small ones are slow
+            stacked = orthogonal(torch.stack([direction for _, direction in alike]))
+            scale = max(stacked.shape[1:]) ** 0.5
+            for (part, _), step in zip(alike, stacked, strict=True):
+                part.sub_(step.reshape(part.shape), alpha=group["lr"] * scale)
+
+
+def orthogonal(matrices_NRC: Tensor) -> Tensor:
+    """The orthogonal matrix nearest to each, roughly: the same singular vectors, values between 0.7 and 1.2."""
+    a, b, c = QUINTIC
+    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
+    x = matrices_NRC.transpose(1, 2) if tall else matrices_NRC
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + TINY)
+    for _ in range(ITERATIONS):
+        squared = x @ x.transpose(1, 2)
+        x = a * x + (b * squared + c * squared @ squared) @ x
+    result: Tensor = x.transpose(1, 2) if tall else x
+    return result
+
+
+def packed_matrices(module: nn.Module, weight: Tensor) -> int:
+    """How many matrices a weight of a module packs: attention's query, key and value, a recurrent cell's gates."""
+    if isinstance(module, nn.MultiheadAttention) and weight is module.in_proj_weight:
+        return 3
+    return len(weight) // module.hidden_size if isinstance(module, nn.RNNBase) else 1
