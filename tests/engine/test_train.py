@@ -400,3 +400,10 @@ def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) ->
     assert taught == {"vision", "category_head"}
     plain = network(pixels_BCHW, torch.tensor([0, 1]), words_NL, words_NL.bool())
     assert plain.category_logits_BPK is None
+
+
+def test_numbers_too_small_to_matter_do_not_slow_a_training(tiny_run: RunConfig, tmp_path: Path) -> None:
+    torch.set_flush_denormal(False)
+    assert (torch.tensor([1e-39]) * 0.5).item() > 0
+    train(replace(tiny_run, train=replace(tiny_run.train, steps=1)), tmp_path / "run")
+    assert (torch.tensor([1e-39]) * 0.5).item() == 0

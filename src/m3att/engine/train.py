@@ -49,7 +49,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
 
     The run folder holds ``config.yaml``, ``tokenizer.json``, ``metrics.jsonl``, ``faults.jsonl`` where anything of the
     data could not be read, ``tensorboard/``, the checkpoint, and two model folders: ``best`` by validated mean IoU, and
-    ``last``.
+    ``last``. Denormal numbers count as zero in this process from then on.
 
     Args:
         config: the run.
@@ -72,6 +72,9 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
     if settings.init is None and not resume:
         require_weights(config.model)  # at once: data may take a while to open
     device = choose_device(settings.device)
+    # Before PyTorch has threads, which take it over. Moments of units that never fire shrink to denormal numbers, with
+    # which a CPU reckons many times slower: Muon's part of a step took 0.15 s where it takes 0.04.
+    torch.set_flush_denormal(True)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
