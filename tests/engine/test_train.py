@@ -403,7 +403,14 @@ def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) ->
 
 
 def test_numbers_too_small_to_matter_do_not_slow_a_training(tiny_run: RunConfig, tmp_path: Path) -> None:
-    torch.set_flush_denormal(False)
-    assert (torch.tensor([1e-39]) * 0.5).item() > 0
-    train(replace(tiny_run, train=replace(tiny_run.train, steps=1)), tmp_path / "run")
-    assert (torch.tensor([1e-39]) * 0.5).item() == 0
+    def tiny() -> float:
+        return (torch.tensor([1e-39]) * 0.5).item()
+
+    met: list[float] = []
+    config = replace(tiny_run, train=replace(tiny_run.train, steps=1))
+    train(config, tmp_path / "run", report=lambda *_: met.append(tiny()))
+    assert met == [0]
+    assert tiny() > 0  # and nothing is left behind in the process
+    with pytest.raises(ConfigError):
+        train(config, tmp_path / "run")
+    assert tiny() > 0

@@ -165,6 +165,8 @@ def test_memory_of_the_weights_is_theirs() -> None:
     trained = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     everything = sum(value.numel() * value.element_size() for value in [*network.parameters(), *network.buffers()])
     assert (memory.weights, memory.gradients, memory.optimizer) == (everything, 4 * trained, 8 * trained)
+    muon = estimate_memory(network, replace(CONFIG, train=replace(CONFIG.train, optimizer="muon")))
+    assert 4 * trained < muon.optimizer < 8 * trained
     optimizer = torch.optim.Adam(network.parameters())
     assert memory.batch(3, 5) - memory.batch(0, 0) == 3 * memory.per_image + 5 * memory.per_expression
     assert optimizer.defaults["amsgrad"] is False  # which would keep a third number

@@ -108,9 +108,7 @@ def models(words: Sequence[str], prog: str) -> int:
         default = " (bundled)" if name == DEFAULT_MODEL else ""
         rows.append((name + default, f"{size / 1e6:.1f} MB", config.get("world") or "photos"))
     if not rows:
-        print(
-            "no model comes with this installation; train one with: m3att train --preset shaperef-tiny-start --out RUN"
-        )
+        print("no model comes with this installation; train one: m3att train --preset shaperef-tiny-hour --out RUN")
         return 0
     show(plain_table(("model", "size", "knows"), rows))
     return 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton-Schulz: singular values from 0.01 to 1 come to 0.7 to 1.2 in five steps
+QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's, of Newton-Schulz: five steps bring 0.01 and more to 0.7 to 1.2
 ITERATIONS = 5
 TINY = 1e-7
 
@@ -20,10 +20,12 @@ class MuonAdamW(torch.optim.AdamW):
 
     Muon takes a weight's momentum as a matrix and steps along the nearest orthogonal one, so that all directions of the
     matrix learn at one pace (Jordan et al., 2024). PyTorch's own `torch.optim.Muon` takes plain matrices alone; here a
-    convolution's kernel is the matrix of its outputs, and a matrix packed of several (query, key and value; a
-    recurrent cell's gates) is taken apart into ``pieces`` of equal height.
+    convolution's kernel is the matrix of its outputs, of all groups together, and a matrix packed of several (query,
+    key and value; a recurrent cell's gates) is taken apart into ``pieces`` of equal height.
 
-    A step's root mean square over a matrix is the group's learning rate, whatever the matrix's shape.
+    Departs from Jordan in the length of a step: its root mean square over a matrix is the group's learning rate where
+    the momentum has full rank, and less where it has not, whatever the matrix's shape. Jordan's is shorter by
+    sqrt(columns), and that of `match_rms_adamw` in PyTorch by 5.
 
     Args:
         groups: as for AdamW; those with ``pieces``, the number of matrices packed into each weight, are Muon's.
@@ -71,7 +73,10 @@ class MuonAdamW(torch.optim.AdamW):
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """The orthogonal matrix nearest to each, roughly: the same singular vectors, values between 0.7 and 1.2."""
+    """The orthogonal matrix nearest to each, roughly: the same singular vectors, and values between 0.7 and 1.2.
+
+    Values under a hundredth of the matrix's norm come less far, and zero stays zero.
+    """
     a, b, c = QUINTIC
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
     x = matrices_NRC.transpose(1, 2) if tall else matrices_NRC
@@ -87,4 +92,4 @@ def packed_matrices(module: nn.Module, weight: Tensor) -> int:
     """How many matrices a weight of a module packs: attention's query, key and value, a recurrent cell's gates."""
     if isinstance(module, nn.MultiheadAttention) and weight is module.in_proj_weight:
         return 3
-    return len(weight) // module.hidden_size if isinstance(module, nn.RNNBase) else 1
+    return max(1, len(weight) // module.hidden_size) if isinstance(module, nn.RNNBase) else 1

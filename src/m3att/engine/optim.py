@@ -14,8 +14,8 @@ from m3att.engine.muon import MuonAdamW, packed_matrices
 
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
 UNDECAYED = ("bias", "position", "token")  # in the names of weights, whatever their shape
-MUON_SHARE = 1.6  # of the learning rate that AdamW has beside it; docs/results.md has what others gave
-MUON_SIDE = 16  # with fewer inputs or outputs, as for pixels and masks, a weight stays AdamW's
+MUON_SHARE = 1.6  # of the learning rate that AdamW has beside it; 0.2 and 4 learnt slower
+MUON_SIDE = 16  # with fewer inputs or outputs, as for pixels and masks, a matrix stays AdamW's
 
 
 def build_optimizer(
@@ -24,7 +24,8 @@ def build_optimizer(
     """Adam, AdamW, or Muon beside AdamW over weights that want a gradient.
 
     Weight decay touches matrices and kernels only, never norms, biases, positions and word vectors. A group's ``share``
-    is its learning rate as a share of the others'. Muon has those matrices and kernels that decay and are fresh.
+    is its learning rate as a share of the others'. Muon has those matrices and kernels that decay, but for pretrained
+    ones and the smallest; a category head of enough classes is Muon's too.
 
     Args:
         network: its weights.
@@ -40,9 +41,10 @@ def build_optimizer(
                 continue
             # Swin's tables of biases and a ViT's positions have several axes, and are no kernels.
             plain = weight.ndim < 2 or any(word in name for word in UNDECAYED) or isinstance(module, nn.Embedding)
-            fresh = not plain and id(weight) not in slow
-            if fresh and config.optimizer == "muon" and min(weight.shape[:2]) >= MUON_SIDE:
-                packed.setdefault(packed_matrices(module, weight), []).append(weight)
+            pieces = packed_matrices(module, weight)
+            fits = not plain and min(len(weight) // pieces, weight.shape[1]) >= MUON_SIDE
+            if config.optimizer == "muon" and fits and id(weight) not in slow:
+                packed.setdefault(pieces, []).append(weight)
             else:
                 groups[id(weight) in slow][plain].append(weight)
     rate = config.learning_rate
