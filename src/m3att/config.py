@@ -200,7 +200,7 @@ class TrainConfig:
     """Adam as the paper, AdamW with decoupled weight decay, or Muon for matrices and kernels of at least 16 inputs and
     outputs, but of encoders that `weights` filled, beside AdamW for the rest."""
     learning_rate: float = 0.005
-    """Highest learning rate."""
+    """Highest learning rate; beside `muon` that of AdamW's part, and Muon's is 1.6 times as high."""
     pretrained_rate: float = 1.0
     """Learning rate of encoders that `weights` filled, as a share of `learning_rate`; not of word vectors."""
     weight_decay: float = 0.0
