@@ -27,6 +27,7 @@ from m3att.errors import ConfigError
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.pretrained import choose_device
+from m3att.report.memory import peak_resident
 from m3att.report.summary import Memory, Part, count_parts, estimate_memory
 from m3att.settings import config_to_dict
 from m3att.weights.start import fill_pretrained, pretrained_parts
@@ -288,9 +289,4 @@ def peak_memory(device: torch.device) -> int | None:
     """Most bytes in use so far: of PyTorch on a GPU, of this process on Unix; None elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_resident()

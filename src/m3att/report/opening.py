@@ -49,13 +49,13 @@ def measure_opening(root: Path | str, dataset: str, split_by: str, split: str, w
 
 def open_once() -> None:
     """Opens what the command line names and prints the figures; the child of `measure_opening`."""
-    import resource
     import time
 
     root, dataset, split_by, split, workers = sys.argv[1:]
     from m3att.data.refer import ReferSource
     from m3att.data.tables import open_tables
     from m3att.errors import M3AttError
+    from m3att.report.memory import peak_resident
 
     clock, spent = time.perf_counter(), time.process_time()
     try:
@@ -64,7 +64,7 @@ def open_once() -> None:
         print(json.dumps({"error": str(error)}))
         return
     clock, spent = time.perf_counter() - clock, time.process_time() - spent
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = peak_resident()
     folder = open_tables(Path(root), dataset, split_by, split).folder
     figures = {
         "expressions": sum(source.expression_count(index) for index in range(len(source))),
@@ -72,7 +72,7 @@ def open_once() -> None:
         "bytes": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
         "seconds": clock,
         "cpu_seconds": spent,
-        "peak_mb": peak,
+        "peak_mb": None if peak is None else peak / 2**20,
         "proportional_mb": _memory_with_workers(source, int(workers)),
     }
     print(json.dumps(figures))
