@@ -26,17 +26,17 @@ from m3att.pretrained import load_model
 
 @contextmanager
 def watched(layers: list[M3Att]) -> Iterator[dict[int, list[float]]]:
-    """Sums of each layer's F_mul over all real words while the context is open: of squares, and of squared means."""
+    """Sums of each layer's F_mul over the words that count, while the context is open: of squares, of squared means."""
     sums: dict[int, list[float]] = {number: [0.0, 0.0] for number in range(len(layers))}
     numbers = {id(layer): number for number, layer in enumerate(layers)}
     fuse = M3Att.fuse
 
     def noted(self: M3Att, lav_NLC: Tensor, weight_NKLP: Tensor, value_NLC: Tensor) -> Tensor:
         fused_NLP = fuse(self, lav_NLC, weight_NKLP, value_NLC)
-        real_RP = fused_NLP[weight_NKLP[:, 0].sum(dim=2) > 0]  # padding has no weight anywhere
+        heard_RP = fused_NLP[weight_NKLP[:, 0].sum(dim=2) > 0]  # masked padding has no weight
         own = sums[numbers[id(self)]]
-        own[0] += float(real_RP.square().mean(dim=1).sum())
-        own[1] += float(real_RP.mean(dim=1).square().sum())
+        own[0] += float(heard_RP.square().mean(dim=1).sum())
+        own[1] += float(heard_RP.mean(dim=1).square().sum())
         return fused_NLP
 
     M3Att.fuse = noted  # type: ignore[method-assign]

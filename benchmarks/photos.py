@@ -25,7 +25,7 @@ from m3att.pretrained import load_model
 
 
 def memorising(root: str, dataset: str, steps: int, threads: int | None) -> RunConfig:
-    """The tiny preset, on few photos: larger input, small batches, nothing left to chance but the order."""
+    """The tiny network, fresh, on few photos: larger input, small batches, nothing left to chance but the order."""
     base = PRESETS["shaperef-tiny-start"].config
     return replace(
         base,

@@ -248,7 +248,7 @@ class TrainConfig:
     """Parts of the network that `init` does not fill, encoders excepted; `*` stands for anything, as in
     `decoder.layers.*.mutual`."""
     seed: int = 0
-    """Seed of weights, order and augmentation."""
+    """Seed of weights, order and augmentation, and of which ShapeRef scenes a training draws."""
     log_every: int = 20
     """Steps between two lines of metrics.jsonl."""
     validate_every: int = 1000

@@ -105,8 +105,8 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
 
     Args:
         attention_NKLP: each layer's A_mut before any softmax.
-        word_mask_NL: True = a real word. The one whose share is largest counts, so that the words of other objects
-            ("left of the dog") are free to look at these; over heads the share is averaged.
+        word_mask_NL: True = a word that counts. The largest share is taken, so that the words of other objects ("left
+            of the dog") are free to look at these; over heads the share is averaged.
         targets_NHW: of `mask_targets` at the grid, H * W = P.
     """
     inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3att.config import DataConfig
+from m3att.data.open import ENDLESS
 from m3att.data.order import EndlessOrder, Group, TrainingOrder, choose_positions, evaluation_batches
 
 from .counted import CountedSource, Groups
@@ -136,7 +137,9 @@ def test_an_endless_order_goes_on_where_it_stopped(
     assert (len(order), len(later)) == (count, 3)
     images = [group.image for batch in whole for group in batch]
     assert images == list(range(images[0], images[0] + len(images)))  # no image twice, none left out
-    assert images[0] == start * max(1, batch_size // per_image)
+    next_seed = EndlessOrder(batch_size, per_image, start, start + count, seed + 1)
+    other = [group.image for batch in next_seed for group in batch]
+    assert not set(images) & set(other) and 0 <= max(images + other) < ENDLESS  # another seed, other images
     most = min(per_image, batch_size)  # a batch is never larger than it should be
     assert all(group.positions is None and group.limit == most for batch in whole for group in batch)
 

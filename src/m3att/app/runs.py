@@ -52,7 +52,7 @@ def train(words: Sequence[str], prog: str) -> int:
         prog,
         description="Train a network, or go on with a run. Settings: preset, then config file, then the options here.",
         usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] --out RUN [--resume] | --dry-run",
-        epilog="`m3att presets` lists the presets; the first is run by: " + PRESETS["shaperef-tiny"].description,
+        epilog="`m3att presets` lists the presets. From fresh weights: " + PRESETS["shaperef-tiny-hour"].description,
     )
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")

@@ -74,11 +74,15 @@ class TrainingOrder(Sampler[list[Group]]):
         return -(-sum(len(positions) for _, positions, _ in self.groups) // self.batch_size)
 
 
+SEEDS, SEED_IMAGES = 1000, 10**6  # so many runs share out a source without end, and each has so many images
+
+
 class EndlessOrder(Sampler[list[Group]]):
     """Batches of ever new images, for a source that is drawn on the fly.
 
     How many expressions an image has is known only once it is drawn, so a batch holds ``batch_size // per_image``
-    images with at most ``per_image`` expressions each.
+    images with at most ``per_image`` expressions each. Another seed takes other images, so that a run which goes on
+    from another's weights need not see its images again.
 
     Args:
         batch_size: most expressions a batch.
@@ -94,7 +98,7 @@ class EndlessOrder(Sampler[list[Group]]):
 
     def __iter__(self) -> Iterator[list[Group]]:
         for number in range(self.start, self.stop):
-            first = number * self.images
+            first = self.seed % SEEDS * SEED_IMAGES + number * self.images
             seeds = np.random.default_rng([self.seed, number]).integers(2**62, size=self.images).tolist()
             yield [Group(first + step, None, self.per_image, seed) for step, seed in enumerate(seeds)]
 

@@ -7,9 +7,10 @@ borderline case can slip through, however the phrases are combined.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar, cast
 
 from m3att.data.shaperef.world import PARTS, SIZES, SceneFacts
 
@@ -18,6 +19,8 @@ MIN_VISIBLE_SHARE = 0.25  # of the object's own area
 EXTREME_LEAD = 0.06  # of the picture's side, by which the leftmost (highest, ...) object leads
 ORDINAL_GAP = 0.05  # between successive objects that are counted off
 AREA_LEAD = 1.3  # ratio of areas from which on one object is plainly the larger
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Extension(NamedTuple):
@@ -43,6 +46,19 @@ def members(mask: int) -> list[int]:
     return [index for index in range(mask.bit_length()) if mask >> index & 1]
 
 
+def remembered(method: Method) -> Method:
+    """Answers a question about a scene, put by position, once: drafts ask the same ones over and over."""
+
+    @functools.wraps(method)
+    def answer(self: View, *question: Any) -> Any:
+        key = (method, question)
+        if key not in self.answers:
+            self.answers[key] = method(self, *question)
+        return self.answers[key]
+
+    return cast(Method, answer)
+
+
 class View:
     """A scene as a speaker sees it: each phrase of the language looked up in it gives an `Extension`.
 
@@ -51,6 +67,7 @@ class View:
     """
 
     def __init__(self, facts: SceneFacts) -> None:
+        self.answers: dict[tuple[object, ...], Any] = {}
         self.objects = facts.objects
         self.count = len(facts.objects)
         self.everyone = (1 << self.count) - 1
@@ -88,12 +105,14 @@ class View:
         """Extension of "not ...": certain where the phrase is surely false."""
         return Extension(self.seen & ~extension.possible, self.everyone & ~extension.certain)
 
+    @remembered
     def kinds(self, kinds: frozenset[str], possible: frozenset[str]) -> Extension:
         """Objects of these kinds, of which some only might be called by the noun."""
         certain_bits = self._bits(index for index, thing in enumerate(self.objects) if thing.kind in kinds)
         possible_bits = self._bits(index for index, thing in enumerate(self.objects) if thing.kind in possible)
         return Extension(certain_bits & self.seen, possible_bits)
 
+    @remembered
     def colour(self, colour: str) -> Extension:
         """Objects of this main colour; a person's trousers may be taken for it."""
         certain = possible = 0
@@ -172,6 +191,7 @@ class View:
                 return False
         return True
 
+    @remembered
     def zone(self, zone: str) -> Extension:
         """Objects in a named zone of the picture: a half, a corner or the middle."""
         certain = possible = 0
@@ -232,6 +252,7 @@ class View:
                 return False
         return base.is_crisp()
 
+    @remembered
     def gap(self, first: int, second: int) -> float:
         """Distance between the boxes of two objects, in fractions of the picture; 0 where they touch."""
         a, b = self.boxes[first], self.boxes[second]
@@ -250,36 +271,57 @@ class View:
 
     def relation(self, relation: str, anchor: int) -> Extension:
         """Objects that stand in a relation ("left", "above", "near", "behind", ...) to an anchor object."""
-        certain = possible = 0
-        for index in range(self.count):
-            if index != anchor:
-                sure, maybe = self._relates(relation, index, anchor)
-                certain |= sure << index
-                possible |= (sure or maybe) << index
-        return Extension(certain & self.seen, possible)
+        return self._related[relation][anchor]
 
     def holds(self, relation: str, index: int, anchor: int) -> bool:
-        """Whether one object surely stands in a relation to another."""
-        return index != anchor and self._relates(relation, index, anchor)[0]
+        """Whether one object that can be seen surely stands in a relation to another."""
+        return bool(self._related[relation][anchor].certain >> index & 1)
 
-    def _relates(self, relation: str, index: int, anchor: int) -> tuple[bool, bool]:
-        if relation == "near":
-            gap = self.gap(index, anchor)
-            return gap <= 0.07, gap <= 0.2
-        if relation in ("behind", "front"):
-            hinder, nearer = (index, anchor) if relation == "behind" else (anchor, index)
-            maybe = self.objects[hinder].depth < self.objects[nearer].depth and self.gap(index, anchor) <= 0.12
-            return maybe and self._hides(nearer, hinder), maybe
-        axis = 0 if relation in ("left", "right") else 1
-        first, second = (index, anchor) if relation in ("left", "above") else (anchor, index)
-        lead = self.low[second][axis] - self.high[first][axis]
-        maybe = self.low[first][axis] - self.high[second][axis] <= 0.02
+    @functools.cached_property
+    def _related(self) -> dict[str, list[Extension]]:
+        """By relation and anchor, the objects that stand so."""
+        related: dict[str, list[Extension]] = {}
+        for (relation, inverse), stands in (
+            (("left", "right"), functools.partial(self._is_aside, axis=0)),
+            (("above", "below"), functools.partial(self._is_aside, axis=1)),
+            (("behind", "front"), self._is_behind),
+            (("near", "near"), self._is_near),
+        ):
+            certain, possible, inverse_certain, inverse_possible = ([0] * self.count for _ in range(4))
+            for index in range(self.count):
+                for anchor in range(self.count):
+                    if index != anchor:
+                        sure, maybe = stands(index, anchor)
+                        certain[anchor] |= sure << index
+                        possible[anchor] |= (sure or maybe) << index
+                        inverse_certain[index] |= sure << anchor
+                        inverse_possible[index] |= (sure or maybe) << anchor
+            for name, bits, more in (
+                (relation, certain, possible),
+                (inverse, inverse_certain, inverse_possible),
+            ):
+                related[name] = [Extension(one & self.seen, other) for one, other in zip(bits, more, strict=True)]
+        return related
+
+    def _is_near(self, first: int, second: int) -> tuple[bool, bool]:
+        gap = self.gap(first, second)
+        return gap <= 0.07, gap <= 0.2
+
+    def _is_behind(self, hinder: int, nearer: int) -> tuple[bool, bool]:
+        maybe = self.objects[hinder].depth < self.objects[nearer].depth and self.gap(hinder, nearer) <= 0.12
+        return maybe and self._hides(nearer, hinder), maybe
+
+    def _is_aside(self, first: int, second: int, axis: int) -> tuple[bool, bool]:
+        """Whether an object is to the left of another (``axis`` 0), or above it (1)."""
+        start, end = self.low[second], self.high[first]
         # Beside it rather than off in a corner, and past its middle with the whole box.
-        across = abs(self.low[index][1 - axis] - self.low[anchor][1 - axis])
-        past = (
-            self.boxes[first][axis + 2] <= self.low[second][axis] and self.boxes[second][axis] >= self.high[first][axis]
+        sure = (
+            start[axis] - end[axis] >= 0.09
+            and abs(self.low[first][1 - axis] - start[1 - axis]) <= 0.24
+            and self.boxes[first][axis + 2] <= start[axis]
+            and self.boxes[second][axis] >= end[axis]
         )
-        return lead >= 0.09 and across <= 0.24 and past, maybe
+        return sure, self.low[first][axis] - self.high[second][axis] <= 0.02
 
     def _hides(self, nearer: int, hinder: int) -> bool:
         """Whether one object hides a piece of another, and nothing else can have hidden it."""
@@ -291,6 +333,7 @@ class View:
             if index not in (nearer, hinder)
         )
 
+    @remembered
     def between(self, first: int, second: int) -> Extension:
         """Objects that stand between two others."""
         certain = possible = 0

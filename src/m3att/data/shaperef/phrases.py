@@ -19,7 +19,7 @@ from m3att.data.shaperef.lexicon import (
     TEXTURE_WORDS,
 )
 from m3att.data.shaperef.meaning import Extension, View, members
-from m3att.data.shaperef.world import PARTS
+from m3att.data.shaperef.world import KINDS, PARTS
 
 Choice = TypeVar("Choice")
 
@@ -27,6 +27,7 @@ Choice = TypeVar("Choice")
 RANK_COLOUR, RANK_PART, RANK_PLACE, RANK_NEGATION, RANK_RELATION = range(5)
 NEGATION_WORDS = frozenset({"not", "isn't", "neither", "doesn't"})
 ATTRIBUTES = ("colour", "size", "part", "texture")
+GROUPS_OF = {kind: [word for word, (_, kinds, _) in GROUPS.items() if kind in kinds] for kind in KINDS}
 
 
 class Dice:
@@ -96,7 +97,7 @@ class Draft:
     def name(self, level: str) -> None:
         """Chooses the noun: of the "kind", of a "group" of kinds, or one for "any" object (also none at all)."""
         dice, kind = self.dice, self.thing.kind
-        groups = [word for word, (_, kinds, _) in GROUPS.items() if kind in kinds]
+        groups = GROUPS_OF[kind]
         if level == "group" and not groups:
             level = "any"
         self.level = level

@@ -52,6 +52,7 @@ class _Placed:
     x: int
     y: int
     visible: int
+    tones_HW: NDArray[np.uint8] | None = None  # the sprite's, once something has hidden a piece of it
 
 
 def compose(rng: np.random.Generator, split: str, size: int = 160) -> Scene:
@@ -173,12 +174,14 @@ def _collide(thing: _Placed, x: int, y: int, width: int, height: int) -> bool:
 
 
 def _shows_colours(labels_HW: NDArray[np.uint8], number: int, thing: _Placed) -> bool:
-    tones_HW = thing.sprite.tones_HW()
+    if thing.tones_HW is None:
+        thing.tones_HW = thing.sprite.tones_HW()
+    tones_HW = thing.tones_HW
     height, width = tones_HW.shape
     shown = labels_HW[thing.y : thing.y + height, thing.x : thing.x + width] == number
-    whole = np.bincount(tones_HW.ravel(), minlength=3)
-    visible = np.bincount(tones_HW[shown], minlength=3)
-    return bool((visible[1:] >= MIN_VISIBLE_TONE * whole[1:]).all())
+    _, main, part = np.bincount(tones_HW.ravel(), minlength=3).tolist()
+    _, main_shown, part_shown = np.bincount(tones_HW[shown], minlength=3).tolist()
+    return bool(main_shown >= MIN_VISIBLE_TONE * main and part_shown >= MIN_VISIBLE_TONE * part)
 
 
 def _shade(image_HWC: NDArray[np.uint8], thing: _Placed, standing: bool, strength: float, light: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 from m3att.data.shaperef.lexicon import (
@@ -70,11 +71,14 @@ def relate(draft: Draft, rich: float = 0.25) -> int | None:
     relations = dice.shuffled(RELATIONS)
     if dice.chance(0.6):  # what hides what is rarely there, so it is looked for first
         relations = [*dice.shuffled(("behind", "front")), *relations]
-    options = [
-        (relation, anchor) for anchor in anchors for relation in relations if view.holds(relation, target, anchor)
-    ]
-    options.sort(key=lambda option: relations.index(option[0]))
-    for relation, anchor in options[:5]:
+    options = (
+        (relation, anchor)
+        for relation in dict.fromkeys(relations)
+        for anchor in anchors
+        if view.holds(relation, target, anchor)
+        for _ in range(relations.count(relation))  # where words for an anchor fail, others are tried
+    )
+    for relation, anchor in islice(options, 5):
         extension = view.relation(relation, anchor)
         if (draft.extension & extension) == draft.extension and not dice.chance(0.3):
             continue
