@@ -1,7 +1,7 @@
 """Every setting of a run, as frozen dataclasses: each field's docstring is also its command-line help.
 
 Defaults are the paper's where the paper states them (Sec. IV-A) and this project's tiny network where it does not;
-``presets.py`` holds the named combinations.
+``presets`` holds the named combinations.
 """
 
 from __future__ import annotations

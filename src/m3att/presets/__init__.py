@@ -1,0 +1,37 @@
+"""Named experiments as values; `m3att train --preset NAME` runs one, `m3att presets` lists them.
+
+Each preset's description says its command, its time and the score to expect.
+"""
+
+from __future__ import annotations
+
+from m3att.errors import ConfigError
+from m3att.presets.paper import MEASURE, PAPER_ROWS, WEIGHTS, paper_presets, paper_run, recommended_run
+from m3att.presets.preset import Preset
+from m3att.presets.tiny import TINY_PRESETS, tiny_network
+from m3att.settings import did_you_mean
+
+__all__ = [
+    "MEASURE",
+    "PAPER_ROWS",
+    "PRESETS",
+    "WEIGHTS",
+    "Preset",
+    "find_preset",
+    "paper_run",
+    "recommended_run",
+    "tiny_network",
+]
+
+PRESETS: dict[str, Preset] = {**TINY_PRESETS, **paper_presets()}
+
+
+def find_preset(name: str) -> Preset:
+    """A preset by its name.
+
+    Raises:
+        ConfigError: where there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"no preset {name!r}{did_you_mean(name, PRESETS)}; m3att presets lists them")
+    return PRESETS[name]
