@@ -79,6 +79,30 @@ def test_weights_of_another_network_are_named(folder: Path) -> None:
         refused(folder, word)
 
 
+def test_weights_that_are_no_fractions_are_named(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    name = next(name for name, weight in weights.items() if weight.is_floating_point())
+    for wrong in (weights[name] * torch.nan, weights[name] / 0, weights[name].long()):
+        save_file({**weights, name: wrong}, folder / WEIGHTS)
+        refused(folder, f"{name} holds what is no finite fraction")
+
+
+def test_a_tokenizer_that_would_fail_later_is_refused(folder: Path) -> None:
+    tokenizer = json.loads((folder / TOKENIZER).read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    for model in (
+        {"vocab": {**vocabulary, next(word for word in vocabulary if word.isalpha()): 10**6}},
+        {"unk_token": "[X]"},
+    ):
+        (folder / TOKENIZER).write_text(json.dumps({**tokenizer, "model": {**tokenizer["model"], **model}}))
+        refused(folder, f"{folder / TOKENIZER}: the tokenizer")
+
+
+def test_a_config_that_never_ends_is_refused(folder: Path) -> None:
+    (folder / CONFIG).write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+    refused(folder, CONFIG)
+
+
 def test_another_vocabulary_is_refused(folder: Path) -> None:
     tokenizer = json.loads((folder / TOKENIZER).read_text())
     tokenizer["model"]["vocab"]["zebra"] = len(tokenizer["model"]["vocab"])

@@ -17,6 +17,10 @@ class ImageError(M3AttError):
     """An image file that cannot be read as a picture."""
 
 
+class WriteError(M3AttError):
+    """A file or folder that cannot be written."""
+
+
 class ExpressionError(M3AttError):
     """An expression that names nothing: empty, or without one known word."""
 

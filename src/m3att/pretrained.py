@@ -118,8 +118,12 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[st
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu") -> Pretrained:
@@ -146,6 +150,8 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
             raise ModelError(f"{folder / CONFIG}: not the config of an m3att model")
         world = str(values.pop("world", ""))
         config = config_from_dict(values)
+    except RecursionError as error:
+        raise ModelError(f"{folder / CONFIG}: not the config of an m3att model") from error
     except (ValueError, ConfigError) as error:
         raise ModelError(f"{folder / CONFIG}: {error}") from error
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
@@ -174,6 +180,8 @@ def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttN
         return build_network(config.model, config.input.size, tokenizer.size, architectures=architectures)
     except ConfigError as error:
         raise ModelError(f"{folder}: {error}") from error
+    except (RuntimeError, MemoryError) as error:  # PyTorch says so where memory does not suffice
+        raise ModelError(f"{folder / CONFIG}: such a network cannot be built here ({error})") from error
 
 
 def choose_device(name: str) -> torch.device:
@@ -186,7 +194,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(1, device=device).item()  # fails on `meta`, which holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
         raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
     return device
@@ -212,4 +220,11 @@ def load_weights(network: M3AttNet, path: Path) -> None:
     ):
         if names:
             raise ModelError(f"{path}: {what} {min(names)} ({len(names)} in all); it is of another network")
+    spoilt = {
+        name
+        for name, weight in weights.items()
+        if own[name].is_floating_point() and not (weight.is_floating_point() and bool(weight.isfinite().all()))
+    }
+    if spoilt:
+        raise ModelError(f"{path}: {min(spoilt)} holds what is no finite fraction ({len(spoilt)} in all)")
     network.load_state_dict(weights)

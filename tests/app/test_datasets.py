@@ -71,7 +71,7 @@ def test_scores_print_what_they_leave_out(
     words = ["evaluate", "--model", str(small_run / "last"), "--data.root", str(tmp_path / "own")]
     words += ["--data.dataset", "coco", "--json", str(tmp_path / "scores.json")]
     capsys.readouterr()
-    assert main(words) == 0
+    assert main(words) == 1
     out = capsys.readouterr().out
     found = json.loads((tmp_path / "scores.json").read_text())
     left_out = found["left_out"]
@@ -231,7 +231,7 @@ def test_the_floor_says_what_was_left_out_at_the_opening(tmp_path: Path, capsys:
     }
     (tmp_path / "own.json").write_text(json.dumps(data))
     words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
-    assert main(words) == 0
+    assert main(words) == 1
     out = capsys.readouterr().out
     assert "1 expressions on 1 images" in out and "2 expressions left out" in out
     assert "image id 2 stands twice: a.png, b.png" in out

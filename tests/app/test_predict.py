@@ -14,7 +14,8 @@ from PIL import Image
 from m3att.app import predict
 from m3att.app.predict import run_predict
 from m3att.data.masks import decode_segmentation
-from m3att.errors import ConfigError, ImageError, ModelError
+from m3att.errors import ConfigError, ImageError, ModelError, WriteError
+from m3att.segmenter import Segmenter
 
 MAN, DOG = "the man in red", "the dog that is not black"
 
@@ -207,14 +208,79 @@ def test_a_run_killed_in_between_leaves_no_half_picture(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(ConfigError, match=r"mask\.png: cannot be written \(No space left"):
+    with pytest.raises(WriteError, match=r"mask\.png: cannot be written \(No space left"):
         run_predict([park], [MAN], str(tiny_model_folder), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_a_picture_that_cannot_be_written_does_not_end_the_batch(
+    tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    images = [make_image(tmp_path / f"{name}.png") for name in "abc"]
+    (out / "b_2_the-dog-that-is-not-black_mask.png").mkdir(parents=True)
+    assert run_predict(images, [MAN, DOG], str(tiny_model_folder), out) == 1
+    report = read_report(out / "predictions.json")
+    assert [len(entry["predictions"]) for entry in report["images"]] == [2, 1, 2]  # what was written is named
+    (fault,) = report["errors"]
+    assert "b_2_the-dog-that-is-not-black_mask.png: cannot be written" in fault
+    assert fault in capsys.readouterr().err
+    assert not list(out.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_an_image_that_memory_does_not_hold_does_not_end_the_batch(
+    tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    images = [make_image(tmp_path / f"{name}.png") for name in "ab"]
+    encode = Segmenter.encode
+
+    def exhausted(self: Segmenter, image: Any) -> Any:
+        if Path(image).name == "a.png":
+            raise error
+        return encode(self, image)
+
+    monkeypatch.setattr(Segmenter, "encode", exhausted)
+    assert run_predict(images, [MAN], str(tiny_model_folder), tmp_path / "out") == 1
+    report = read_report(tmp_path / "out" / "predictions.json")
+    assert [entry["image"] for entry in report["images"]] == [str(images[1])]
+    assert report["errors"] == [f"{images[0]}: too large for the memory that is left; shrink it first"]
+
+
+def test_another_fault_of_the_network_is_not_taken_for_a_lack_of_memory(
+    park: Path, tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Segmenter, image: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(Segmenter, "encode", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run_predict([park], [MAN], str(tiny_model_folder), tmp_path / "out")
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    park: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for path, place in ((tmp_path, tmp_path), (park / "deep" / "a.json", park), (Path(), Path())):
+        with pytest.raises(WriteError, match=f"{place}: cannot be written .*; give another --json"):
+            run_predict([park], [MAN], str(tiny_model_folder), tmp_path / "out", json_path=path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_control_characters_are_shown_and_not_sent(
+    tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = make_image(tmp_path / "new\nline.png")
+    assert run_predict([image], ["the man\x1b[31m in red", ""], str(tiny_model_folder), tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err and "the man\\x1b[31m in red" in printed.out
+
+
 def test_an_output_folder_that_is_a_file_is_named(park: Path, tiny_model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(ConfigError, match="taken: cannot be written"):
+    with pytest.raises(WriteError, match="taken: cannot be written"):
         run_predict([park], [MAN], str(tiny_model_folder), tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "mine"
 

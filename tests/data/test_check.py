@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from m3att.data.check import check_dataset
 from m3att.data.splits import SPLITS, Counts
@@ -132,3 +133,38 @@ def test_words_are_those_of_the_tokenizer(write_folder: Any, tiny_content: Any) 
     train = check_dataset(write_folder(tiny_content), "refcoco", "unc").splits["train"]
     assert (train.longest, train.wordless.count) == (4, 1)
     assert train.lengths["50"] == 2
+
+
+def test_masks_that_cannot_be_drawn_are_named(write_folder: Any, tiny_content: Any) -> None:
+    _, instances = tiny_content
+    root = write_folder(photos=True)
+    for segmentation in (None, {"size": [60, 80], "counts": "zzz~~~"}, {"size": [10, 10], "counts": [0, 100]}):
+        instances["annotations"][3]["segmentation"] = segmentation
+        assert write_folder(tiny_content) == root
+        report = check_dataset(root, "refcoco", "unc")
+        assert report.splits["train"].unreadable_masks.first == ("annotation 7",)
+        assert report.splits["val"].unreadable_masks.count == 0
+        assert "train: referents whose mask cannot be drawn: annotation 7" in faults_of(report.to_dict())
+
+
+@pytest.mark.parametrize("name", [None, 5, "/etc/passwd", "../a.jpg"])
+def test_images_that_no_photo_can_be_found_for_are_named(write_folder: Any, tiny_content: Any, name: Any) -> None:
+    tiny_content[1]["images"][2]["file_name"] = name
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.splits["val"].misnamed_images.first == ("image 300",)
+    assert not report.is_sound
+    assert any(fault.startswith("val: images without a file name") for fault in faults_of(report.to_dict()))
+
+
+def test_photos_are_read_to_their_end_where_that_is_asked(write_folder: Any) -> None:
+    root = write_folder(photos=True)
+    photos = sorted((root / "images/mscoco/images/train2014").iterdir())
+    whole = photos[0].read_bytes()
+    photos[0].write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (80, 59)).save(photos[1])
+    steps: list[tuple[int, int]] = []
+    report = check_dataset(root, "refcoco", "unc", None, lambda done, total: steps.append((done, total)))
+    assert report.splits["train"].unreadable_photos.first == (photos[0].name, photos[1].name)
+    assert steps == [(1, 2), (2, 2), (1, 1)]
+    assert any(fault.startswith("train: photos that cannot be read") for fault in faults_of(report.to_dict()))
+    assert check_dataset(root, "refcoco", "unc").splits["train"].unreadable_photos.count == 0

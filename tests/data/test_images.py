@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -54,6 +55,51 @@ def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     values = np.array([[0, 255, 256, 32896, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png")[0, :, 0].tolist() == [0, 1, 1, 128, 255]
+
+
+def test_floats_are_scaled_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for values, expected in (([0.0, 0.5, 1.0], [0, 128, 255]), ([0.0, 100.0, 255.0], [0, 100, 255])):
+        Image.fromarray(np.array([values], dtype=np.float32)).save(path)
+        assert read_image(path)[0, :, 0].tolist() == expected
+    for values in ([-1.0, 1.0], [0.0, 1000.0], [float("nan"), 0.5]):
+        Image.fromarray(np.array([values], dtype=np.float32)).save(path)
+        with pytest.raises(ImageError, match=r"a\.tif: floats from .* save it with 8 or 16 bits"):
+            read_image(path)
+
+
+def test_numbers_that_need_more_than_16_bits_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 70_000]], dtype=np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="whole numbers from 0 to 70000, which 16 bits do not hold"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_a_broken_exif_block_spoils_no_pixel(picture: Image.Image, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    picture.save(path, exif=b"Exif\0\0GARBAGE GARBAGE", lossless=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(path).shape == (12, 16, 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: is no regular file"):
+        read_image(tmp_path / "a.png")
+
+
+def test_an_image_larger_than_memory_is_named(
+    picture: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(self: Image.Image) -> None:
+        raise MemoryError
+
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "load", exhausted)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", exhausted)
+    with pytest.raises(ImageError, match=r"a\.png: too large for the memory that is left"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])

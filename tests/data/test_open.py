@@ -104,6 +104,7 @@ def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
     assert (len(source), source.split_by, pixel_source(source)) == (2, "unc", "drawn")
     mixed = open_source(DataConfig(root=str(tmp_path), dataset="shaperef,shaperef"), "train", training=True)
     assert (len(mixed), pixel_source(mixed)) == (6, "drawn")
+    assert pixel_source(open_source(DataConfig(root=str(tmp_path), pixels="layout"), "val")) == "layout"
 
 
 def test_pixels_of_a_mixture_are_named_once_each() -> None:

@@ -67,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 130 interrupted; 141 the
         reader of our output went away.
     """
+    for name in ("stdout", "stderr"):  # a shell may have closed them
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its figures
     try:
@@ -128,7 +131,7 @@ def forget_output() -> None:
 
 def complain(text: str) -> int:
     """Say what went wrong, and return the exit code for it."""
-    print(f"m3att: error: {text}", file=sys.stderr)
+    print(f"m3att: error: {commands.printable(text)}", file=sys.stderr)
     return MISUSE
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from errno import EACCES, EISDIR, ENOTDIR
 from pathlib import Path
 from typing import Any, NoReturn
+from unicodedata import category
 
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, WriteError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 SHAPEREF_IMAGES = {"train": 4000, "val": 500, "testA": 500, "testB": 500}
@@ -136,12 +139,13 @@ def data_shaperef(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed, another data set (default: %(default)s)")
     parser.add_argument("--size", type=int, default=160, help="side of the pictures in pixels (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier ShapeRef of other settings in DIR")
     given = parser.parse_args(words)
 
     from m3att.data.shaperef.writer import write_refer
 
     with progress_bar("drawing") as progress:
-        write_refer(given.out, given.variant, given.images, given.seed, given.size, progress)
+        write_refer(given.out, given.variant, given.images, given.seed, given.size, progress, given.overwrite)
     print(f"{sum(given.images.values()):,} images of {given.variant} in {given.out}")
     return 0
 
@@ -155,6 +159,8 @@ def images_per_split(text: str) -> dict[str, int]:
         split, _, count = part.partition("=")
         if split not in SHAPEREF_IMAGES or not count.isdecimal():
             raise argparse.ArgumentTypeError(f"{part!r} is neither a number nor like train=4000")
+        if split in counts:
+            raise argparse.ArgumentTypeError(f"{split} stands twice")
         counts[split] = int(count)
     return counts
 
@@ -167,6 +173,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--image-root", type=Path, help="folder of the photos (default: looked for)")
+    parser.add_argument("--read", action="store_true", help="read every photo to its end too, which takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args(words)
 
@@ -175,8 +182,11 @@ def data_check(words: Sequence[str], prog: str) -> int:
     from m3att.report.datasets import remarks_of, words_table
     from m3att.report.tables import faults_of, splits_table
 
+    if given.json is not None:
+        probe_file(given.json, "--json")
     split_by = given.split_by or default_split_by(given.dataset)
-    report = check_dataset(given.root, given.dataset, split_by, given.image_root)
+    with progress_bar("reading") if given.read else nullcontext() as progress:
+        report = check_dataset(given.root, given.dataset, split_by, given.image_root, progress)
     values = report.to_dict()
     if given.json is not None:
         write_json(given.json, values)
@@ -202,6 +212,35 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def probe_file(path: Path, option: str) -> None:
+    """Make sure, as far as can be told, that a file can be written, before the work whose result it takes.
+
+    Raises:
+        WriteError: names the option that should say another.
+    """
+    folder = path.parent
+    while not (folder.exists() or folder.is_symlink()):
+        folder = folder.parent
+    if path.is_dir():
+        place, fault = path, EISDIR
+    elif not folder.is_dir():
+        place, fault = folder, ENOTDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        place, fault = folder, EACCES
+    else:
+        return
+    raise WriteError(f"{place}: cannot be written ({os.strerror(fault)}); give another {option}")
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, as names and expressions may hold, are shown and not obeyed by a terminal.
+
+    File names may hold bytes that are no UTF-8; each becomes a question mark.
+    """
+    shown = (letter if category(letter) != "Cc" else letter.encode("unicode_escape").decode() for letter in text)
+    return "".join(shown).encode(errors="replace").decode()
 
 
 def show(table: Any) -> None:

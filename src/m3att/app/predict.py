@@ -15,9 +15,10 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
+from torch import OutOfMemoryError
 
-from m3att.app.commands import progress_bar
-from m3att.errors import ConfigError, ExpressionError, ImageError
+from m3att.app.commands import printable, probe_file, progress_bar
+from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
 from m3att.pretrained import replace_file
 from m3att.report.tables import plain_table
 from m3att.segmenter import Prediction, Scene, Segmenter, shorten
@@ -68,6 +69,7 @@ def run_predict(
     good, faults = check_expressions(segmenter, expressions)
     if not good:
         return complain(faults, 2)
+    probe_file(report_path, "--json" if json_path else "--out")
     names = name_files(paths, good, out, inputs | file_keys(report_path))
     entries: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
@@ -75,13 +77,18 @@ def run_predict(
         for done, (path, files) in enumerate(zip(paths, names, strict=True), start=1):
             try:
                 scene = segmenter.encode(path)
-            except ImageError as error:
-                if len(paths) == 1:
+                # In the report before it is full, so that what is written of an image is named there.
+                entries.append({"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []})
+                predict_image(entries[-1], scene, good, files, threshold, report_path.parent, rows)
+            except (ImageError, WriteError) as error:
+                if len(paths) == 1 and not rows:
                     complain(faults, 2)
                     raise
                 faults.append(str(error))
-            else:
-                entries.append(predict_image(path, scene, good, files, threshold, report_path.parent, rows))
+            except (MemoryError, RuntimeError) as error:
+                if not is_lack_of_memory(error):
+                    raise
+                faults.append(f"{path}: too large for the memory that is left; shrink it first")
             progress(done, len(paths))
     report = {
         "model": DEFAULT_MODEL if model == "bundled" else model,
@@ -93,7 +100,7 @@ def run_predict(
     write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()))
     if entries and segmenter.world:
         advice = "for photos, train on RefCOCO (docs/training.md) or give another --model"
-        print(f"m3att: note: this model knows {segmenter.world}; {advice}", file=sys.stderr)
+        print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
     print_rows(rows, many_images=len(paths) > 1)
     print(f"{printable(str(out))}: {len(rows)} masks and overlays")
     print(printable(str(report_path)))
@@ -114,19 +121,24 @@ def check_expressions(segmenter: Segmenter, expressions: Sequence[str]) -> tuple
     return good, faults
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether Python, PyTorch on a CPU or PyTorch on a GPU had no memory left."""
+    return isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def predict_image(
-    path: Path,
+    entry: dict[str, Any],
     scene: Scene,
     expressions: Sequence[Expression],
     files: Sequence[Files],
     threshold: float | None,
     base: Path,
     rows: list[tuple[str, ...]],
-) -> dict[str, Any]:
+) -> None:
     """Write the masks and overlays of one image.
 
     Args:
-        path: the image.
+        entry: the image's of the JSON, which gets its predictions.
         scene: the image, encoded.
         expressions: what to find.
         files: where to write, one pair an expression.
@@ -134,10 +146,9 @@ def predict_image(
         base: folder that the JSON's file names are relative to.
         rows: gets a row of the printed table for each expression.
 
-    Returns:
-        The image's entry of the JSON.
+    Raises:
+        WriteError: where a file cannot be written.
     """
-    entry: dict[str, Any] = {"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []}
     make_folder(files[0][0].parent)
     # Streamed: the masks of many expressions on a large image would not fit into memory together.
     stream = scene.stream([text for _, text in expressions], threshold)
@@ -146,8 +157,7 @@ def predict_image(
         write_picture(overlay_path, prediction.overlay())
         where = {"mask": os.path.relpath(mask_path, base), "overlay": os.path.relpath(overlay_path, base)}
         entry["predictions"].append(prediction.to_dict() | where)
-        rows.append((str(path), *describe(prediction), str(overlay_path)))
-    return entry
+        rows.append((entry["image"], *describe(prediction), str(overlay_path)))
 
 
 def describe(prediction: Prediction) -> tuple[str, str, str, str, str]:
@@ -228,7 +238,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder.
 
     Raises:
-        ConfigError: where that cannot be.
+        WriteError: where that cannot be.
     """
     write(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
 
@@ -237,7 +247,7 @@ def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a PNG so that a reader sees the old file or the new, never a part.
 
     Raises:
-        ConfigError: where that cannot be.
+        WriteError: where that cannot be.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -247,24 +257,19 @@ def write_picture(path: Path, picture: Image.Image) -> None:
         part.unlink(missing_ok=True)
 
 
-def write(path: Path, action: Callable[[], object]) -> None:
+def write(path: Path, action: Callable[[], object], option: str = "--out") -> None:
     """Do what writes a path, and say which one it was where it fails."""
     try:
         action()
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}); give another --out") from error
+        raise WriteError(f"{path}: cannot be written ({error.strerror or error}); give another {option}") from error
 
 
 def complain(faults: Iterable[str], code: int) -> int:
     """Print a line for each fault on stderr; returns the exit code."""
     for fault in faults:
-        print(f"m3att: error: {' '.join(fault.split())}", file=sys.stderr)
+        print(f"m3att: error: {printable(' '.join(fault.split()))}", file=sys.stderr)
     return code
-
-
-def printable(text: str) -> str:
-    """A text without what no terminal can be sent; file names may hold bytes that are no UTF-8."""
-    return text.encode(errors="replace").decode()
 
 
 def ignore_progress(done: int, total: int) -> None:

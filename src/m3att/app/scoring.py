@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from m3att.app.commands import progress_bar, show, write_json
+from m3att.app.commands import probe_file, progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.errors import ConfigError, DataError
 from m3att.protocols import PROTOCOLS
@@ -29,7 +29,7 @@ TRAINING_ONLY = ("data.sentences", "data.grouped", "data.per_image", "data.flip"
 
 
 def evaluate(words: Sequence[str], prog: str) -> int:
-    """`m3att evaluate`."""
+    """`m3att evaluate`: exit code 1 where expressions were left out."""
     parser = SettingsParser(
         prog,
         description="Score a model, or a floor, on a split: overall IoU, mean IoU, Pr@0.5 to 0.9, by skill too. "
@@ -62,9 +62,12 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         parser.error("give either --model (`bundled` is the default one) or --floor largest")
     if given.get("floor", "largest") != "largest":
         parser.error(f"no floor {given['floor']!r}; there is largest")
-    if given.get("workers", 0) < 0 or (given.get("threads") or 1) < 1:
+    if given.get("workers", 0) < 0 or (given.get("threads") is not None and given["threads"] < 1):
         parser.error("--workers is 0 or more, --threads 1 or more")
     check_gallery(given)
+    for option in ("json", "gallery"):
+        if option in given:
+            probe_file(Path(given[option]), f"--{option}")
 
     from m3att.report.tables import PROTOCOLS_NOTE, protocols_table, scores_heading, scores_table, skills_table
 
@@ -90,7 +93,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         write_json(Path(given["json"]), found)
     if scored is not None and "gallery" in given:
         write_gallery(Path(given["gallery"]), given.get("gallery_size", GALLERY_SIZE), scored, scores)
-    return 0
+    return 1 if scores.left_out else 0
 
 
 def check_gallery(given: Mapping[str, Any]) -> None:

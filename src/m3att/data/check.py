@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.data.phrasecut import phrase_file
 from m3att.data.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.readable import unreadable_masks, unreadable_photos
 from m3att.data.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
 from m3att.data.tables import Tables, annotation_folder, open_tables
 from m3att.data.text import words_in
@@ -57,6 +58,9 @@ class SplitReport:
         no_target: expressions that name nothing in their image.
         silent: referents without an expression, which are left out.
         known_missing: of the missing images those that nobody has.
+        misnamed_images: images without a file name, or with one that leads out of the folder.
+        unreadable_masks: annotations of referents whose mask cannot be drawn.
+        unreadable_photos: photos that cannot be read to the end or have another size than stated, where it was asked.
     """
 
     refs: int
@@ -76,6 +80,9 @@ class SplitReport:
     no_target: int = 0
     silent: int = 0
     known_missing: int = 0
+    misnamed_images: Faults = _NO_FAULTS
+    unreadable_masks: Faults = _NO_FAULTS
+    unreadable_photos: Faults = _NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +143,25 @@ class DatasetReport:
             and any(split.refs for split in splits)
             and all(split.counts != "differs" for split in splits)
             and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
+            and all(split.misnamed_images.count == 0 for split in splits)
             and (
                 self.pixels == "layout"
                 or (
                     self.broken_segmentations.count == 0
                     and all(split.missing_images.count == split.known_missing for split in splits)
+                    and all(split.unreadable_masks.count == split.unreadable_photos.count == 0 for split in splits)
                 )
             )
         )
 
 
-def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Path | str | None = None) -> DatasetReport:
+def check_dataset(
+    root: Path | str,
+    dataset: str,
+    split_by: str,
+    image_root: Path | str | None = None,
+    read_photos: Callable[[int, int], None] | None = None,
+) -> DatasetReport:
     """Reads a published data set and reports on every legal split of it.
 
     Args:
@@ -154,6 +169,8 @@ def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Pat
         dataset: name of the data set, as in ``splits.SPLITS``.
         split_by: who made the splits.
         image_root: folder of the images, where it is none that `places` knows.
+        read_photos: read every photo to the end too, which takes minutes; called with the number done of a split and
+            the number in all.
 
     Returns:
         The report; faults of single entries are counted in it and raise nothing.
@@ -172,7 +189,7 @@ def check_dataset(root: Path | str, dataset: str, split_by: str, image_root: Pat
     for tables in opened.values():
         photos = photos or tables.photos(root, dataset)
     reports = {
-        split: _check_split(dataset, split_by, split, opened[split], photos)
+        split: _check_split(dataset, split_by, split, opened[split], photos, read_photos)
         if split in opened
         else _absent(dataset, split_by, split)
         for split in legal
@@ -209,7 +226,14 @@ def _absent(dataset: str, split_by: str, split: str) -> SplitReport:
     return SplitReport(0, 0, 0, 0, 0, 0, published, "absent", _NO_FAULTS, _NO_FAULTS, _NO_FAULTS)
 
 
-def _check_split(dataset: str, split_by: str, split: str, tables: Tables, photos: PhotoFolder | None) -> SplitReport:
+def _check_split(
+    dataset: str,
+    split_by: str,
+    split: str,
+    tables: Tables,
+    photos: PhotoFolder | None,
+    read_photos: Callable[[int, int], None] | None,
+) -> SplitReport:
     referents, refs = tables.referents, tables.refs
     counts, targets = referents.sentence_counts()[refs], referents.target_counts()[refs]
     texts, ids = referents.texts, referents.store["sentence_ids"]
@@ -233,6 +257,11 @@ def _check_split(dataset: str, split_by: str, split: str, tables: Tables, photos
         for name in [tables.objects.file_names[number]]
         if photos is None or not name or tables.objects.store["name_faults"][number] or not photos.has(name)
     ]
+    misnamed = [
+        f"image {int(tables.objects.image_ids[number])}"
+        for number in numbers
+        if not tables.objects.file_names[number] or tables.objects.store["name_faults"][number]
+    ]
     published = published_counts(dataset, split_by, split)
     images = len(_image_ids(tables))
     return SplitReport(
@@ -253,6 +282,9 @@ def _check_split(dataset: str, split_by: str, split: str, tables: Tables, photos
         no_target=int(counts[targets == 0].sum()),
         silent=int((counts == 0).sum()),
         known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
+        misnamed_images=_faults(misnamed),
+        unreadable_masks=_faults(unreadable_masks(tables)),
+        unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos and read_photos else ()),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
 import warnings
 import zlib
@@ -39,8 +41,8 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Reads an image file upright and in RGB, whatever it was stored as.
 
-    CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8), transparent ones are laid on white,
-    the EXIF orientation is applied, and of an animation the first frame is taken.
+    CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8, and so are floats of 0 to 1),
+    transparent ones are laid on white, the EXIF orientation is applied, and of an animation the first frame is taken.
 
     Args:
         path: the file.
@@ -49,7 +51,8 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         uint8, (H, W, 3), not to be written to.
 
     Raises:
-        ImageError: where the file is missing, empty, truncated, no image, or larger than ``MAX_PIXELS``.
+        ImageError: where the file is missing, empty, truncated, no image, larger than ``MAX_PIXELS`` or than memory,
+            or where its numbers fit neither 8 nor 16 bits.
     """
     return _converted(path, to_rgb)
 
@@ -71,11 +74,21 @@ def read_mask(path: Path | str) -> NDArray[np.bool_]:
 
 def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixels:
     """Opens an image file, and makes one line of whatever is wrong with it."""
+    # What Pillow warns of, a quarter of our own limit or a broken EXIF block, either is no fault or becomes our error.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _opened(path, convert)
+        except MemoryError:
+            raise ImageError(f"{path}: too large for the memory that is left; shrink it first") from None
+
+
+def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixels:
+    """Opens an image file and converts it."""
     try:
-        # Our own limit stands below; Pillow's warning about a quarter of it would only be noise, its error is ours.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            raise ImageError(f"{path}: is no regular file")  # a pipe would be waited for, a device read without end
+        image = Image.open(path)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -106,10 +119,12 @@ def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
         uint8, (H, W, 3), not to be written to.
     """
     image.load()
-    if image.getexif().get(0x0112, 1) != 1:
+    if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT:
         image = _eight_bit(image)
+    elif image.mode == "F":
+        image = _scaled(image)
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, (255, 255, 255, 255))
@@ -139,9 +154,31 @@ def to_mask(image: Image.Image) -> NDArray[np.bool_]:
     return mask_HW
 
 
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 for upright; a block that cannot be read says nothing, and spoils no pixel."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except _DAMAGED:
+        return 1
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Scales floats of 0 to 1, or takes those of 0 to 255, as 8-bit grey."""
+    values_HW = np.asarray(image)
+    low, high = float(values_HW.min()), float(values_HW.max())
+    if not (low >= 0 and high <= 255):  # nor where one is not a number
+        raise ImageError(
+            f"floats from {low:g} to {high:g}, neither of 0 to 1 nor of 0 to 255; save it with 8 or 16 bits"
+        )
+    return Image.fromarray((values_HW * (255 if high <= 1 else 1)).round().astype(np.uint8))
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Scales 16-bit grey to 8 bits; Pillow's own conversion would cut at 255 and give white."""
-    values_HW = np.asarray(image).astype(np.int64).clip(0, 65535)
+    values_HW = np.asarray(image).astype(np.int64)
+    low, high = int(values_HW.min()), int(values_HW.max())
+    if low < 0 or high > 65535:
+        raise ImageError(f"whole numbers from {low} to {high}, which 16 bits do not hold; save it with 8 or 16 bits")
     scaled_HW = ((values_HW * 255 + 32767) // 65535).astype(np.uint8)
     grey = Image.fromarray(scaled_HW)
     transparent = image.info.get("transparency")

@@ -122,7 +122,9 @@ def pixel_source(source: Source) -> str:
         return "+".join(dict.fromkeys(pixel_source(part) for part in source.sources))
     if isinstance(source, CustomSource):
         return "photos"
-    return source.pixels if isinstance(source, ReferSource) and source.dataset not in VARIANTS else "drawn"
+    if isinstance(source, ReferSource) and (source.dataset not in VARIANTS or source.pixels == "layout"):
+        return source.pixels
+    return "drawn"
 
 
 def prepare(source: Source) -> None:

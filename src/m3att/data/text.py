@@ -54,7 +54,14 @@ class Tokenizer:
         tokenizer.encode_special_tokens = True  # "[SEP]" in an expression is text that somebody wrote
         padding, unknown = (first_id(tokenizer, names) for names in (PADDINGS, UNKNOWNS))
         if padding is None or unknown is None:
-            raise ModelError(f"the tokenizer file has no {PADDING} or no {UNKNOWN}: it is not one of this project")
+            raise ModelError(f"the tokenizer has no {PADDING} or no {UNKNOWN}: it is not one of this project")
+        highest = max(tokenizer.get_vocab().values())
+        if highest >= self.size:
+            raise ModelError(f"the tokenizer numbers {self.size} words up to {highest}: numbers are left out")
+        try:
+            tokenizer.encode("\N{CJK UNIFIED IDEOGRAPH-9F98}")  # a word that few know must come out as unknown
+        except Exception as error:  # the library raises bare Exception
+            raise ModelError(f"the tokenizer cannot read a word that it does not know ({error})") from error
         self.padding_id: int = padding
         self.unknown_id: int = unknown
 
@@ -71,7 +78,10 @@ class Tokenizer:
             tokenizer = FastTokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for each kind of foreign file
             raise ModelError(f"{path}: not a tokenizer file ({error})") from error
-        return cls(tokenizer, word_limit)
+        try:
+            return cls(tokenizer, word_limit)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], word_limit: int, minimum: int = 1, framed: bool = False) -> Tokenizer:

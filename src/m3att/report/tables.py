@@ -190,6 +190,16 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: referents without their annotation: {_some(split['missing_annotations'])}")
         if split["wordless"]["count"]:
             found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
+        if split["misnamed_images"]["count"]:
+            found.append(
+                f"{name}: images without a file name, or named outside the folder: {_some(split['misnamed_images'])}"
+            )
+        if split["unreadable_masks"]["count"] and report["pixels"] == "photos":
+            found.append(f"{name}: referents whose mask cannot be drawn: {_some(split['unreadable_masks'])}")
+        if split["unreadable_photos"]["count"]:
+            found.append(
+                f"{name}: photos that cannot be read, or not at the size stated: {_some(split['unreadable_photos'])}"
+            )
         if split["missing_images"]["count"] and report["pixels"] == "photos":
             found.append(f"{name}: photos missing in {report['image_root']}: {_some(split['missing_images'])}")
     if not any(split["refs"] for split in report["splits"].values()):

@@ -113,8 +113,16 @@ def test_same_seed_same_files(root: Path, tmp_path: Path) -> None:
 def test_progress_and_starting_anew(tmp_path: Path) -> None:
     writer.write_refer(tmp_path, "shaperef", {"val": 3}, size=64)
     steps: list[tuple[int, int]] = []
+    with pytest.raises(DataError, match=r"holds a ShapeRef of other settings: .* --overwrite"):
+        writer.write_refer(tmp_path, "shaperef", {"val": 2}, size=64)
+    assert len(ReferSource(tmp_path, "shaperef", "unc", "val")) == 3  # nothing was touched
     writer.write_refer(
-        tmp_path, "shaperef", {"val": 2}, size=64, progress=lambda done, total: steps.append((done, total))
+        tmp_path,
+        "shaperef",
+        {"val": 2},
+        size=64,
+        progress=lambda done, total: steps.append((done, total)),
+        overwrite=True,
     )
     assert steps == [(1, 2), (2, 2)]
     assert len(list((tmp_path / "images" / "shaperef").iterdir())) == 2

@@ -32,6 +32,7 @@ def write_refer(
     seed: int = 0,
     size: int = 160,
     progress: Callable[[int, int], None] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Writes one variant: ``out/variant/refs(unc).p``, ``out/variant/instances.json``, ``out/images/variant/*.jpg``.
 
@@ -45,9 +46,11 @@ def write_refer(
         seed: another seed, another data set.
         size: height and width of the pictures in pixels.
         progress: called after each image with the number done and the number in all.
+        overwrite: replace a whole ShapeRef of other settings too.
 
     Raises:
-        DataError: for an unknown variant or split, or where the folders hold anything but an earlier ShapeRef.
+        DataError: for an unknown variant or split, or where the folders hold anything but an earlier ShapeRef, or a
+            whole one of other settings that is not to be overwritten.
     """
     sources = [
         ShapeRefSource(variant, split, images_per_split[split], seed, size)
@@ -57,10 +60,14 @@ def write_refer(
     if not sources:
         raise DataError(f"ShapeRef {variant}: no images asked for; give a number for at least one split")
     folder, pictures = out / variant, out / "images" / variant
-    _clear(folder, pictures)
     settings = {"generator": "m3att shaperef", "variant": variant, "seed": seed, "size": size,
                 "images": {source.split: len(source) for source in sources}}  # fmt: skip
-    _replace(folder / _MARK, json.dumps(settings, indent=1).encode())
+    mark = json.dumps(settings, indent=1).encode()
+    is_whole = (folder / _MARK).is_file() and (folder / "instances.json").is_file()
+    if is_whole and not overwrite and (folder / _MARK).read_bytes() != mark:
+        raise DataError(f"{folder} holds a ShapeRef of other settings: choose another --out, or give --overwrite")
+    _clear(folder, pictures)
+    _replace(folder / _MARK, mark)
 
     total, done = sum(len(source) for source in sources), 0
     images: list[dict[str, object]] = []

@@ -1,0 +1,50 @@
+"""Finds what a run would stumble over only when it comes to it: masks and photos that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from m3att.data.images import read_image
+from m3att.data.masks import read_segmentation
+from m3att.data.places import PhotoFolder
+from m3att.data.tables import Tables
+from m3att.errors import DataError, ImageError
+
+
+def unreadable_masks(tables: Tables) -> list[str]:
+    """Annotations of a split's referents whose mask cannot be drawn: none is there, or run lengths that do not fit."""
+    rows = sorted({row for ref in tables.refs.tolist() for row in tables.referents.targets(ref) if row >= 0})
+    objects = tables.objects
+    images = (objects.starts.searchsorted(rows, side="right") - 1).tolist()
+    found = []
+    for row, image in zip(rows, images, strict=True):
+        segmentation = objects.segmentation(row)
+        if isinstance(segmentation, list) and not objects.store["broken"][row]:
+            continue  # whole polygons can be drawn at any size
+        height, width = objects.image_sizes[image].tolist()
+        try:
+            if segmentation is None:
+                raise DataError("neither polygons nor run lengths")
+            if min(height, width) > 0:  # else the photo says how large the mask should be
+                read_segmentation(segmentation, height, width)
+        except DataError:
+            found.append(f"annotation {int(objects.ids[row])}")
+    return found
+
+
+def unreadable_photos(tables: Tables, photos: PhotoFolder, progress: Callable[[int, int], None]) -> list[str]:
+    """Photos of a split that are there and cannot be read to the end, or have another size than stated."""
+    numbers = tables.image_numbers().tolist()
+    found = []
+    for done, number in enumerate(numbers, start=1):
+        name = tables.objects.file_names[number]
+        if name and not tables.objects.store["name_faults"][number] and photos.has(name):
+            stated = tuple(tables.objects.image_sizes[number].tolist())
+            try:
+                size = read_image(photos.file(name)).shape[:2]
+                if min(stated) > 0 and size != stated:
+                    raise DataError("another size than stated")
+            except (ImageError, DataError):
+                found.append(name)
+        progress(done, len(numbers))
+    return found
