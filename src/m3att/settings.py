@@ -29,17 +29,27 @@ ANY = 1e12  # finite, so that infinity is out of range
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
         (
-            "model.channels", "model.word_limit", "model.language.word_channels", "model.language.word_minimum",
-            "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
-            "model.mask.channels", "model.mask.narrowing", "model.mask.maps_per_word", "data.images",
-            "data.per_image", "train.batch_size", "train.steps", "train.threads", "train.log_every",
-            "train.validate_every", "train.validate_images", "train.save_every", "evaluate.batch_size",
+            "model.language.word_minimum", "data.images", "data.per_image", "train.batch_size", "train.steps",
+            "train.threads", "train.log_every", "train.validate_every", "train.validate_images", "train.save_every",
+            "evaluate.batch_size",
         ),
         (1, ANY),
     ),
+    # Far beyond any network, and near enough that a slip of the finger is answered and not waited for.
+    **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), (1, 16_384)),
     **dict.fromkeys(
         (
-            "model.vision.encoder_layers", "model.mask.upsamplings", "data.seed", "data.fault_limit",
+            "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
+            "model.mask.narrowing", "model.mask.maps_per_word",
+        ),
+        (1, 256),
+    ),
+    "model.word_limit": (1, 4096),
+    "model.vision.encoder_layers": (0, 256),
+    "model.mask.upsamplings": (0, 8),
+    **dict.fromkeys(
+        (
+            "data.seed", "data.fault_limit",
             "train.epochs", "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight",

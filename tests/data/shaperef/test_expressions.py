@@ -12,6 +12,7 @@ import pytest
 from m3att.data.shaperef.expressions import describe, vocabulary
 from m3att.data.shaperef.lexicon import MISSPELLINGS, PLACE_WORDS, split_words
 from m3att.data.shaperef.scene import compose
+from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import HELD_OUT, SKILLS, VARIANTS, Description, SceneFacts
 
 from .evaluator import Evaluator
@@ -49,6 +50,16 @@ def test_an_expression_is_true_of_its_referent_and_of_nothing_else(variant: str)
     assert len(expressions) > 2500
     for scene, found in expressions:
         assert Evaluator(scene).read(found.text).objects == {found.object_index}, (found, scene)
+
+
+@pytest.mark.parametrize("split", ["val", "testB"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_a_split_holds_is_true_too(variant: str, split: str) -> None:
+    source = ShapeRefSource(variant, split, 60)
+    for index in range(len(source)):
+        scene, expressions = source.described(index)
+        for found in expressions:
+            assert Evaluator(scene.facts).read(found.text).objects == {found.object_index}, (found, scene.facts)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

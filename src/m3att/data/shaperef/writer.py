@@ -66,7 +66,7 @@ def write_refer(
     is_whole = (folder / _MARK).is_file() and (folder / "instances.json").is_file()
     if is_whole and not overwrite and (folder / _MARK).read_bytes() != mark:
         raise DataError(f"{folder} holds a ShapeRef of other settings: choose another --out, or give --overwrite")
-    _clear(folder, pictures)
+    _clear(out, folder, pictures)
     _replace(folder / _MARK, mark)
 
     total, done = sum(len(source) for source in sources), 0
@@ -99,9 +99,9 @@ def write_refer(
     _replace(folder / "instances.json", json.dumps(instances).encode())
 
 
-def _clear(folder: Path, pictures: Path) -> None:
+def _clear(out: Path, folder: Path, pictures: Path) -> None:
     """Makes both folders, empty of an earlier ShapeRef; refuses what is not ours."""
-    for path in (folder, pictures):
+    for path in (out, folder, pictures):
         if path.exists() and not path.is_dir():
             raise DataError(f"{path} is a file where ShapeRef needs a folder: choose another --out")
     ours = (folder / _MARK).is_file()
