@@ -133,6 +133,9 @@ def test_a_bundled_model_is_what_its_preset_makes(name: str) -> None:
     assert made.model == preset.model
     assert made.input == preset.input
     assert (made.data, made.evaluate) == (preset.data, preset.evaluate)
+    # How a run is watched and on what it runs changes no weight.
+    watched = ("log_every", "validate_every", "validate_images", "save_every", "threads", "workers")
+    assert replace(made.train, **{name: getattr(preset.train, name) for name in watched}) == preset.train
 
 
 def test_the_command_line_changes_single_settings_of_a_preset() -> None:

@@ -43,7 +43,7 @@ def test_the_demo_segments_the_bundled_example(repository: Path, tmp_path: Path)
 
 
 def test_bundled_models_are_small_and_of_no_one_machine() -> None:
-    legs = {f"shaperef-tiny{leg}" for leg in ("-start", "-middle", "")}
+    legs = {f"shaperef-tiny{leg}" for leg in ("-start", "-middle", "-late", "")}
     assert set(bundled_models()) == {*legs, "refcoco-layout-tiny"}
     for name in bundled_models():
         assert sum(file.stat().st_size for file in (BUNDLED / name).iterdir()) < MOST_BYTES
