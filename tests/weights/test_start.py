@@ -46,7 +46,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def trunk_file(tmp_path: Path) -> Path:
     """A timm file of the small trunk; its values are far from fresh ones."""
     weights = DarknetTrunk(WIDTHS, BLOCKS).state_dict()
-    random = {name: torch.rand_like(value.float()).to(value.dtype) + 1 for name, value in weights.items()}
+    random = {name: (torch.rand_like(value.float()) / 4 + 0.1).to(value.dtype) for name, value in weights.items()}
     theirs = {timm_name(name): value for name, value in random.items() if name not in TIMM_HABITS}
     save_file(theirs, tmp_path / "darknet.safetensors")
     return tmp_path / "darknet.safetensors"

@@ -207,8 +207,8 @@ def ablation_layout_tiny() -> RunConfig:
 TINY_PRESETS: dict[str, Preset] = {
     "shaperef-tiny": Preset(
         shaperef_tiny(),
-        "m3att train --preset shaperef-tiny --out runs/shaperef-tiny; needs no data. Two hours on two cores, from the "
-        "bundled shaperef-tiny-late to mean IoU 0.872 on shaperef val.",
+        "m3att train --preset shaperef-tiny --out runs/shaperef-tiny; needs no data. 120 minutes on two cores, from "
+        "the bundled shaperef-tiny-late to mean IoU 0.872 on shaperef val.",
     ),
     "shaperef-tiny-hour": Preset(
         shaperef_tiny_hour(),
