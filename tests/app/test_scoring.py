@@ -70,6 +70,23 @@ def test_a_file_that_cannot_be_written_is_said_before_the_scoring(
     )
 
 
+def test_figures_are_out_before_a_file_fails(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a disk that fills up while the scoring runs."""
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    capsys.readouterr()
+    monkeypatch.setattr("m3att.pretrained.replace_file", full)
+    words = ["--model", str(small_run / "last"), "--data.images", "1", "--json", str(tmp_path / "scores.json")]
+    assert main(["evaluate", *words]) == 2
+    out, err = capsys.readouterr()
+    assert "overall IoU" in out
+    assert err.startswith("m3att: error: No space left") and err.count("\n") == 1
+
+
 def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new" / "gallery.png"
     words = ["--model", str(small_run / "last"), "--data.images", "3", "--gallery", str(path), "--gallery-size", "4"]
