@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.errors import ConfigError
-from m3att.settings import changed, check_fit, did_you_mean, nest
+from m3att.settings import changed, did_you_mean, nest
 
 # The network that the paper calls its own (Sec. IV-B): every row is this one but for what it names.
 OURS: Mapping[str, Any] = {

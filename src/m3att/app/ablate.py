@@ -12,10 +12,11 @@ from m3att.ablations import TABLES, Row, Table, find_table
 from m3att.app.ablation_runs import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
 from m3att.app.commands import write_json
 from m3att.app.runs import RUN_CONFIG, started_config
+from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.report.ablation import FAILED, summarise, to_latex, to_markdown
-from m3att.settings import SettingsParser, add_settings, changed, check_fit, config_from_file, config_to_yaml
+from m3att.settings import SettingsParser, add_settings, changed, config_from_file, config_to_yaml
 
 
 def ablate(words: Sequence[str], prog: str) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.commands import CommandParser, progress_bar, show, write_json
+from m3att.bounds import check_fit
 from m3att.config import DataConfig, RunConfig
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
@@ -21,7 +22,6 @@ from m3att.settings import (
     SettingsParser,
     add_settings,
     changed,
-    check_fit,
     config_from_file,
     config_to_yaml,
     differences,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from m3att.data.shaperef.extension import members
 from m3att.data.shaperef.lexicon import (
     CLOSEST_PHRASES,
     MISSPELLINGS,
@@ -19,7 +20,7 @@ from m3att.data.shaperef.lexicon import (
     split_words,
     vocabulary,
 )
-from m3att.data.shaperef.meaning import View, members
+from m3att.data.shaperef.meaning import View
 from m3att.data.shaperef.negations import negate
 from m3att.data.shaperef.phrases import ATTRIBUTES, RANK_PLACE, RANK_RELATION, Dice, Draft
 from m3att.data.shaperef.sentences import anchor_phrase, compose_sentence, relate
@@ -165,7 +166,7 @@ def _by_relation(draft: Draft) -> bool:
     if draft.dice.chance(0.15) and draft.extension.possible.bit_count() > 1:
         base = draft.extension
         for anchor in draft.dice.shuffled(members(draft.view.seen & ~(1 << draft.target))):
-            if draft.view.is_closest(base, draft.target, anchor):
+            if draft.view.relations.is_closest(base, draft.target, anchor):
                 phrase = anchor_phrase(draft.view, draft.dice, anchor, draft.target, draft.variant)
                 if phrase is not None:
                     draft.after.append((RANK_RELATION, f"{draft.dice.pick(CLOSEST_PHRASES)} {phrase.text}"))

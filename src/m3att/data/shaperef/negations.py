@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from m3att.data.shaperef.extension import Extension, members
 from m3att.data.shaperef.lexicon import COLOUR_WORDS, NOUNS, PLACE_PHRASES, SIZE_WORDS, TEXTURE_MARKS, TEXTURE_WORDS
-from m3att.data.shaperef.meaning import Extension, members
 from m3att.data.shaperef.phrases import RANK_NEGATION, Draft, part_phrase, with_article
 from m3att.data.shaperef.world import PARTS
 
@@ -85,7 +85,7 @@ def _not_colour(draft: Draft, rival: int, rivals: list[int]) -> bool:
 
 def _not_texture(draft: Draft, rival: int, rivals: list[int]) -> bool:
     dice, texture = draft.dice, draft.view.objects[rival].texture
-    if draft.view.share[draft.target] < 0.5 or not _deny(draft, draft.view.texture(texture), "part"):
+    if draft.view.places.share[draft.target] < 0.5 or not _deny(draft, draft.view.texture(texture), "part"):
         return False
     if texture != "plain" and dice.chance(0.3):
         draft.after.append((RANK_NEGATION, f"{dice.pick(('without', 'with no'))} {dice.pick(TEXTURE_MARKS[texture])}"))
@@ -97,7 +97,7 @@ def _not_texture(draft: Draft, rival: int, rivals: list[int]) -> bool:
 def _not_size(draft: Draft, rival: int, rivals: list[int]) -> bool:
     view, size = draft.view, draft.view.objects[rival].size
     # Of objects of several kinds no one can tell for sure which are "not big".
-    if draft.mixed or size == "medium" or view.share[draft.target] < 0.6:
+    if draft.mixed or size == "medium" or view.places.share[draft.target] < 0.6:
         return False
     if not _deny(draft, view.size(size, rival, mixed=False), "size"):
         return False
@@ -108,7 +108,7 @@ def _not_size(draft: Draft, rival: int, rivals: list[int]) -> bool:
 def _not_part(draft: Draft, rival: int, rivals: list[int]) -> bool:
     view, thing = draft.view, draft.view.objects[rival]
     part, colour = PARTS[thing.kind], thing.part_colour
-    if part is None or colour is None or view.share[draft.target] < 0.6 or thing.kind != draft.thing.kind:
+    if part is None or colour is None or view.places.share[draft.target] < 0.6 or thing.kind != draft.thing.kind:
         return False
     if not _deny(draft, view.part(part, colour), "part"):
         return False

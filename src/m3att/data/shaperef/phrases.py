@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
+from m3att.data.shaperef.extension import Extension, members
 from m3att.data.shaperef.lexicon import (
     ANYTHING,
     COLOUR_WORDS,
@@ -18,7 +19,7 @@ from m3att.data.shaperef.lexicon import (
     TEXTURE_MARKS,
     TEXTURE_WORDS,
 )
-from m3att.data.shaperef.meaning import Extension, View, members
+from m3att.data.shaperef.meaning import View
 from m3att.data.shaperef.world import KINDS, PARTS
 
 Choice = TypeVar("Choice")
@@ -185,7 +186,7 @@ class Draft:
 
     def _add_texture(self) -> bool:
         texture = self.thing.texture
-        if self.view.share[self.target] < 0.5 or (texture == "plain" and self.dice.chance(0.8)):
+        if self.view.places.share[self.target] < 0.5 or (texture == "plain" and self.dice.chance(0.8)):
             return False
         if not self.narrow(self.view.texture(texture), "part"):
             return False

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
+from m3att.data.shaperef.extension import members
 from m3att.data.shaperef.lexicon import (
     ORDER_PHRASES,
     ORDINALS,
     PLACE_PHRASES,
     RELATION_PHRASES,
 )
-from m3att.data.shaperef.meaning import View, members
+from m3att.data.shaperef.meaning import View
 from m3att.data.shaperef.negations import negate
 from m3att.data.shaperef.phrases import RANK_PLACE, RANK_RELATION, Dice, Draft, part_phrase
 from m3att.data.shaperef.world import PARTS
@@ -75,11 +76,11 @@ def relate(draft: Draft, rich: float = 0.25) -> int | None:
         (relation, anchor)
         for relation in dict.fromkeys(relations)
         for anchor in anchors
-        if view.holds(relation, target, anchor)
+        if view.relations.holds(relation, target, anchor)
         for _ in range(relations.count(relation))  # where words for an anchor fail, others are tried
     )
     for relation, anchor in islice(options, 5):
-        extension = view.relation(relation, anchor)
+        extension = view.relations.related(relation, anchor)
         if (draft.extension & extension) == draft.extension and not dice.chance(0.3):
             continue
         phrase = anchor_phrase(view, dice, anchor, target, draft.variant, rich)
@@ -95,7 +96,7 @@ def _between(draft: Draft, anchors: list[int]) -> int | None:
     for second in range(1, len(anchors)):
         for first in range(second):
             pair = anchors[first], anchors[second]
-            extension = view.between(*pair)
+            extension = view.relations.between(*pair)
             if not extension.certain >> target & 1:
                 continue
             phrases = [anchor_phrase(view, draft.dice, anchor, target, draft.variant) for anchor in pair]
@@ -202,13 +203,13 @@ def _nested(draft: Draft, anchor: int) -> str:
     """A clause that is true of the anchor and not needed, since the anchor is clear without it."""
     view, dice = draft.view, draft.dice
     thing, part = view.objects[anchor], PARTS[view.objects[anchor].kind]
-    if part is not None and thing.part_colour is not None and view.share[anchor] >= 0.6 and dice.chance(0.35):
+    if part is not None and thing.part_colour is not None and view.places.share[anchor] >= 0.6 and dice.chance(0.35):
         draft.skills.add("part")
         return " " + part_phrase(dice, part, thing.part_colour, draft.variant)
     others = dice.shuffled(members(view.seen & ~(1 << draft.target) & ~(1 << anchor)))
     for other in others[:3]:
         for relation in dice.shuffled(RELATIONS):
-            if view.holds(relation, anchor, other):
+            if view.relations.holds(relation, anchor, other):
                 phrase = anchor_phrase(view, dice, other, draft.target, draft.variant, 0.5)
                 if phrase is not None:
                     draft.skills.update(phrase.skills)
@@ -222,7 +223,7 @@ def _add_scenery(draft: Draft, told: int) -> None:
     others = dice.shuffled(members(view.seen & ~(1 << draft.target) & ~(1 << told)))
     for other in others[:4]:
         for relation in dice.shuffled(RELATIONS):
-            if view.holds(relation, other, draft.target):
+            if view.relations.holds(relation, other, draft.target):
                 phrase = anchor_phrase(view, dice, other, draft.target, draft.variant, 0.5)
                 if phrase is not None:
                     draft.skills.update(phrase.skills, {"relation"})

@@ -1,0 +1,131 @@
+"""What settings may be: the range of each number, and what must fit together before it makes a network and a run."""
+
+from __future__ import annotations
+
+from m3att.config import LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
+from m3att.errors import ConfigError
+
+ANY = 1e12  # finite, so that infinity is out of range
+# Smallest and largest value of numbers that have one beside their type.
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(
+        (
+            "model.language.word_minimum", "data.images", "data.per_image", "train.batch_size", "train.steps",
+            "train.threads", "train.log_every", "train.validate_every", "train.validate_images", "train.save_every",
+            "evaluate.batch_size",
+        ),
+        (1, ANY),
+    ),
+    # Far beyond any network, and near enough that a slip of the finger is answered and not waited for.
+    **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), (1, 16_384)),
+    **dict.fromkeys(
+        (
+            "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
+            "model.mask.narrowing", "model.mask.maps_per_word",
+        ),
+        (1, 256),
+    ),
+    "model.word_limit": (1, 4096),
+    "model.vision.encoder_layers": (0, 256),
+    "model.mask.upsamplings": (0, 8),
+    **dict.fromkeys(
+        (
+            "data.seed", "data.fault_limit",
+            "train.epochs", "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
+            "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
+            "train.attention_weight",
+            "train.pretrained_rate", "train.workers", "train.seed",
+        ),
+        (0, ANY),
+    ),
+    **dict.fromkeys(
+        ("model.language.word_dropout", "model.decoder.dropout", "evaluate.threshold"), (0, 1)
+    ),
+    "train.fall": (1e-6, 1),
+    **dict.fromkeys(("input.size", "model.grid_size"), (8, 4096)),
+}  # fmt: skip
+
+
+def check_range(key: str, value: float) -> None:
+    """Refuse a number that is out of range.
+
+    Args:
+        key: dotted name of the setting.
+        value: what it is to be; NaN is out of every range.
+
+    Raises:
+        ConfigError: names the setting and its range.
+    """
+    low, high = RANGES.get(key, (-ANY, ANY))
+    if not low <= value <= high:
+        bounds = f"{low:g} or more" if high == ANY else f"{low:g} to {high:g}"
+        raise ConfigError(f"{key}: {value} is out of range, give {bounds}")
+
+
+def check_fit(config: RunConfig) -> None:
+    """Refuse settings of which each is right and that make no network together.
+
+    Raises:
+        ConfigError: names them.
+    """
+    check_plan(config.train, config.input.size)
+    model, vision, mask = config.model, config.model.vision, config.model.mask
+    for what, heads in (("heads", model.decoder.heads), ("mutual_heads", model.decoder.mutual_heads)):
+        if model.channels % heads:
+            raise ConfigError(f"model.channels: {model.channels} is no multiple of model.decoder.{what} {heads}")
+    if model.channels % 4:
+        raise ConfigError(f"model.channels: {model.channels} is no multiple of 4, as the positional encoding needs")
+    if mask.channels < mask.narrowing**mask.upsamplings:
+        raise ConfigError(
+            f"model.mask.channels: {mask.channels} cannot narrow {mask.upsamplings} times by {mask.narrowing}"
+        )
+    if config.train.attention_weight and model.decoder.attention == "val":
+        raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
+    if vision.encoder == "tiny":
+        if len(vision.widths) != len(vision.blocks) or min(vision.widths, default=0) < 1 or min(vision.blocks) < 0:
+            raise ConfigError(
+                f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; "
+                "give one of each a stage, widths of 1 or more"
+            )
+        smallest = 2 ** len(vision.widths)
+        if config.input.size < smallest:
+            raise ConfigError(f"input.size: {config.input.size} is too small for {len(vision.widths)} halvings")
+        if min(config.train.early_sizes, default=smallest) < smallest:
+            early = list(config.train.early_sizes)
+            raise ConfigError(f"train.early_sizes: {early} is too small for {len(vision.widths)} halvings")
+    check_encoders(model)
+
+
+def check_plan(train: TrainConfig, largest: int) -> None:
+    """Refuse phases of a run that do not follow each other.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    sizes, ends = train.early_sizes, train.early_steps
+    if len(sizes) != len(ends):
+        raise ConfigError(f"train.early_sizes {list(sizes)}, train.early_steps {list(ends)}: give one of each a phase")
+    if any(not 8 <= size <= largest for size in sizes):
+        raise ConfigError(f"train.early_sizes: {list(sizes)} is out of range, give 8 to input.size {largest}")
+    if train.fresh and train.init is None:
+        raise ConfigError("train.fresh: everything starts fresh where train.init names no model")
+    for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
+        if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
+            raise ConfigError(f"train.{key}: {list(steps)} do not rise from 1 or more")
+
+
+def check_encoders(model: ModelConfig) -> None:
+    """Refuse what only another encoder has, and an encoder of transformers that nothing names.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    halves: dict[str, VisionConfig | LanguageConfig] = {"vision": model.vision, "language": model.language}
+    for half, encoder in halves.items():
+        if encoder.encoder != "huggingface" and encoder.architecture is not None:
+            raise ConfigError(
+                f"model.{half}.architecture: {encoder.architecture} is of the encoder huggingface, "
+                f"not of {encoder.encoder}; set one to fit the other, or the architecture to null"
+            )
+        if encoder.encoder == "huggingface" and encoder.architecture is None and encoder.weights is None:
+            raise ConfigError(f"model.{half}: the encoder huggingface needs weights, an architecture or both")
