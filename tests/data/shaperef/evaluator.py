@@ -1,6 +1,6 @@
 """A second reader of ShapeRef's expressions: from the text and the facts alone to the objects that it may mean.
 
-It shares the word tables with the generator and nothing else: its own grammar, its own geometry. It is looser than the
+It shares nothing with the generator but the facts: its own dictionary, grammar and geometry. It is looser than the
 generator everywhere, so that what the generator should have shunned as a near tie comes out as two objects.
 """
 
@@ -10,11 +10,21 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from m3att.data.shaperef import lexicon
 from m3att.data.shaperef.world import PARTS, SceneFacts
 
 from .evaluator_geometry import Geometry
-from .evaluator_words import COUNTS, FILLERS, LONGEST, MARKS, NOT_WORDS, PART_OF, PHRASES, RIGHT_WORDS
+from .evaluator_words import (
+    COUNTS,
+    FILLERS,
+    GROUP_KINDS,
+    LONGEST,
+    MARKS,
+    NOT_WORDS,
+    PART_OF,
+    PHRASES,
+    REAL_GROUPS,
+    RIGHT_WORDS,
+)
 
 Test = Callable[[int], bool]
 Selector = Callable[[list[int]], list[int]]
@@ -230,10 +240,10 @@ class Evaluator:
             phrase.noun, phrase.mixed = (lambda i: self.things[i].kind == value), False
             self.reading.kind_word = True
             return
-        _, sure, maybe = {**lexicon.GROUPS, **lexicon.ANYTHING}[value]
+        sure, maybe = GROUP_KINDS[value]
         kinds = sure if strict else maybe
         phrase.noun = lambda i: self.things[i].kind in kinds
-        self.reading.kind_word |= value in lexicon.GROUPS
+        self.reading.kind_word |= value in REAL_GROUPS
 
     def _add(self, phrase: _Phrase, sort: str, value: str, negated: bool, strict: bool) -> None:
         """One phrase's test or selector; a strict one where it is denied, so that its denial is loose."""

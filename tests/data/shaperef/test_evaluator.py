@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from m3att.data.shaperef.lexicon import vocabulary
+
 from .evaluator import Evaluator, Unreadable
+from .evaluator_words import DICTIONARY, PHRASES, known_words
 from .random_facts import facts, thing
 
 SCENE = facts(
@@ -89,3 +92,11 @@ def test_near_ties_are_two_objects(first: tuple[float, float], second: tuple[flo
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         Evaluator(SCENE).read(text)
+
+
+def test_no_phrase_of_the_dictionary_has_two_meanings() -> None:
+    assert len(PHRASES) == sum(phrases.count("|") + 1 for group in DICTIONARY.values() for phrases in group.values())
+
+
+def test_the_dictionary_knows_every_word_of_the_generator_and_none_beside() -> None:
+    assert known_words() == set(vocabulary())
