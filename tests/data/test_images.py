@@ -188,6 +188,12 @@ def test_truncated_file_is_named(tmp_path: Path, kind: str, share: float) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", Path("http://example.org/a.jpg")], ids=str)
+def test_an_address_is_answered_by_what_to_do(address: str | Path) -> None:
+    with pytest.raises(ImageError, match=r"a\.jpg: no such file; an address is not fetched, download the image first$"):
+        read_image(address)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "no such file"), (b"", "empty"), (b"<html>404</html>", "not an image")]
 )

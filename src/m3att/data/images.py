@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import warnings
@@ -35,6 +36,7 @@ _DAMAGED = (
     zlib.error,
     Image.DecompressionBombError,
 )
+_ADDRESS = re.compile("https?:/", re.IGNORECASE)
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -90,7 +92,8 @@ def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixel
             raise ImageError(f"{path}: is no regular file")  # a pipe would be waited for, a device read without end
         image = Image.open(path)
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
+        advice = "; an address is not fetched, download the image first" if _ADDRESS.match(str(path)) else ""
+        raise ImageError(f"{path}: no such file{advice}") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: is a folder; name an image file") from None
     except UnidentifiedImageError:
