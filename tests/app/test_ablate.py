@@ -33,7 +33,7 @@ def words(config: Path, out: Path, *more: str) -> list[str]:
 
 def here(run: Run, images: int | None = None, parent: int | None = None) -> None:
     """Carry a run out in this process."""
-    order = {"folder": str(run.folder), "config": config_to_dict(run.config), "images": images, "world": "", "name": ""}
+    order = {"folder": str(run.folder), "config": config_to_dict(run.config), "images": images, "name": ""}
     ablation_run.execute(order | {"parent": os.getppid() if parent is None else parent})
 
 

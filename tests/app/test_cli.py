@@ -18,7 +18,7 @@ import yaml
 import m3att
 from m3att.app import cli, commands, runs
 from m3att.app.cli import main, one_line
-from m3att.config import DataConfig, RunConfig
+from m3att.config import RunConfig
 from m3att.errors import DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_from_dict
@@ -330,17 +330,6 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     _, other, tiny = (line.split() for line in capsys.readouterr().out.splitlines())
     assert other == ["other", "2.5", "MB", "photos"]
     assert tiny == ["shaperef-tiny", "(bundled)", "2.5", "MB", "drawn", "scenes"]
-
-
-def test_the_world_of_a_training(tmp_path: Path) -> None:
-    assert runs.world_of(DataConfig(dataset="shaperef, shaperef+")) == "ShapeRef's drawn scenes"
-    root = str(tmp_path)
-    layout = "layouts drawn of refcoco's annotated boxes"
-    assert runs.world_of(DataConfig(dataset="refcoco", root=root)) == layout
-    (tmp_path / "images" / "mscoco" / "images" / "train2014").mkdir(parents=True)
-    (tmp_path / "images" / "mscoco" / "images" / "train2014" / "a.jpg").touch()
-    assert runs.world_of(DataConfig(dataset="refcoco", root=root)) == ""
-    assert runs.world_of(DataConfig(dataset="refcoco", root=root, pixels="layout")) == layout
 
 
 def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

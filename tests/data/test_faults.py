@@ -112,7 +112,7 @@ def test_the_log_counts_each_reason_once_and_stops_past_the_limit() -> None:
     log.check()
     assert log.add([Fault("a", 0, (0,)), Fault("b")]) == ["b"]
     with pytest.raises(
-        DataError, match=r"^b; with it 3 images or expressions cannot be read, more than data.fault_limit 2"
+        DataError, match=r"^b; with it 3 images or expressions cannot be read, more than --data.fault_limit 2"
     ):
         log.check()
     strict = FaultLog(0)

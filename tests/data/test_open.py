@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,23 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
-from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, pixel_source
+from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, open_training, pixel_source, world_of
 from m3att.data.refer import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.writer import write_refer
 from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
+
+
+class OfPixels(ReferSource):
+    """A source that has nothing but pixels of some sort."""
+
+    def __init__(self, pixels: str) -> None:
+        self.pixels, self.dataset = pixels, "refcoco"  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return 1
 
 
 class NumberedSource:
@@ -108,16 +119,33 @@ def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
 
 
 def test_pixels_of_a_mixture_are_named_once_each() -> None:
-    class Photos(ReferSource):
-        def __init__(self, pixels: str) -> None:
-            self.pixels, self.dataset = pixels, "refcoco"  # type: ignore[assignment]
-
-        def __len__(self) -> int:
-            return 1
-
-    parts: list[Source] = [Photos("layout"), Photos("photos"), Photos("layout")]
+    parts: list[Source] = [OfPixels("layout"), OfPixels("photos"), OfPixels("layout")]
     assert pixel_source(MixedSource(parts)) == "layout+photos"
     assert Counter(map(pixel_source, parts)) == {"layout": 2, "photos": 1}
+
+
+@pytest.mark.parametrize(("gone", "kinds"), [("train", ("layout", "drawn")), ("val", ("drawn", "layout"))])
+def test_one_training_has_one_sort_of_pixels(tmp_path: Path, gone: str, kinds: tuple[str, str]) -> None:
+    write_refer(tmp_path, "shaperef", {"train": 3, "val": 2}, size=64)
+    data = DataConfig(root=str(tmp_path))
+    sources = open_training(data, 1)
+    assert [len(source) for source in sources] == [3, 2]
+    assert world_of(sources[0], data.dataset) == "ShapeRef's drawn scenes"
+    source = open_source(data, gone)
+    assert isinstance(source, ReferSource)
+    for index in range(len(source)):
+        source.image_path(index).unlink()
+    with pytest.raises(DataError, match=f"split train would be {kinds[0]} and those of val {kinds[1]}; put the"):
+        open_training(data, 1)
+    layouts = open_training(replace(data, pixels="layout"), 1)
+    assert world_of(layouts[0], data.dataset) == "layouts drawn of shaperef's annotated boxes"
+
+
+def test_whoever_has_seen_photos_knows_no_smaller_world() -> None:
+    photos, layout, drawn = OfPixels("photos"), OfPixels("layout"), ShapeRefSource("shaperef", "val", 1)
+    assert world_of(photos, "refcoco") == world_of(MixedSource([layout, drawn, photos]), "refcoco,shaperef") == ""
+    assert world_of(MixedSource([drawn, layout]), "shaperef,refcoco").startswith("layouts drawn of shaperef,refcoco's")
+    assert world_of(drawn, "shaperef") == "ShapeRef's drawn scenes"
 
 
 @pytest.mark.parametrize(

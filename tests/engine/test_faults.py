@@ -68,7 +68,7 @@ def test_a_run_stops_past_the_limit_with_or_without_an_interruption(
 ) -> None:
     config = on_folder(tiny_run, torn_folder)
     config = replace(config, data=replace(config.data, fault_limit=1))
-    with pytest.raises(DataError, match=r"with it 2 images .* more than data\.fault_limit 1"):
+    with pytest.raises(DataError, match=r"with it 2 images .* more than --data\.fault_limit 1"):
         train(config, tmp_path / "run")
     named = (tmp_path / "run" / FAULTS).read_text()
     assert len(named.splitlines()) == 2

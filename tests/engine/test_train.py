@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import CHECKPOINT, Position
 from m3att.engine.faults import RunFaults
 from m3att.engine.train import batches, count_steps, drop_later_lines, train
-from m3att.errors import ConfigError, ModelError
+from m3att.errors import ConfigError, DataError, ModelError
 from m3att.model.build import build_network
 from m3att.pretrained import load_model
 from m3att.settings import config_from_file, config_to_yaml
@@ -172,10 +173,23 @@ def test_validating_more_often_changes_no_weight(tiny_run: RunConfig, refer_fold
     assert all(torch.equal(often[name], seldom[name]) for name in often)
 
 
+def test_what_validation_cannot_read_is_named_too(tiny_run: RunConfig, refer_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(refer_folder, root)
+    config = on_folder(tiny_run, root)
+    photo = Path(open_source(config.data, "val").image_path(0))  # type: ignore[attr-defined]
+    photo.write_bytes(b"")
+    train(config, tmp_path / "run")
+    lines = (tmp_path / "run" / "faults.jsonl").read_text().splitlines()
+    assert [photo.name in line for line in lines] == [True]
+    with pytest.raises(DataError, match=f"{photo.name}: the file is empty"):
+        train(replace(config, data=replace(config.data, fault_limit=0)), tmp_path / "strict")
+
+
 def test_a_run_folder_holds_what_it_takes(tiny_run: RunConfig, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
     steps = []
-    returned = train(tiny_run, out, world="a tiny world", report=lambda step, total, _: steps.append((step, total)))
+    returned = train(tiny_run, out, report=lambda step, total, _: steps.append((step, total)))
     assert returned == out / "last"
     assert steps == [(step, 8) for step in range(1, 9)]
     assert config_from_file(out / "config.yaml") == tiny_run
@@ -191,7 +205,7 @@ def test_a_run_folder_holds_what_it_takes(tiny_run: RunConfig, tmp_path: Path) -
     assert entries[0]["learning_rate"] == pytest.approx(1e-3 / 3)
     for name in ("best", "last"):
         model = load_model(out / name)
-        assert (model.world, model.config) == ("a tiny world", tiny_run)
+        assert (model.world, model.config) == ("ShapeRef's drawn scenes", tiny_run)
         assert (model.tokenizer.size, model.tokenizer.word_limit) == (
             Tokenizer.from_file(out / "tokenizer.json", 24).size,
             24,

@@ -49,7 +49,7 @@ def execute(order: Mapping[str, Any]) -> None:
     folder, config, images = Path(order["folder"]), config_from_dict(order["config"]), order["images"]
     try:
         report = reporter(order["name"], order["parent"])
-        model = train(config, folder, (folder / CHECKPOINT).is_file(), order["world"], report)
+        model = train(config, folder, (folder / CHECKPOINT).is_file(), report)
     except DivergedError as error:
         print(f"{order['name']}: failed: {error}", file=sys.stderr, flush=True)
         write_json(folder / RESULT, {"state": "failed", "reason": str(error)})

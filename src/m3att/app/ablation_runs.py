@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, row_config
-from m3att.app.runs import FREE_ON_RESUME, RUN_CONFIG, world_of
+from m3att.app.runs import FREE_ON_RESUME, RUN_CONFIG
 from m3att.config import RunConfig
 from m3att.errors import ConfigError, DataError
 from m3att.settings import config_from_file, config_to_dict, differences
@@ -191,7 +191,6 @@ def start(run: Run, images: int | None, jobs: int, lock: int) -> subprocess.Pope
         "folder": str(run.folder),
         "config": config_to_dict(config),
         "images": images,
-        "world": world_of(config.data),
         "name": run.name,
         "parent": os.getpid(),
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 from m3att.app.commands import CommandParser, progress_bar, show, write_json
 from m3att.bounds import check_fit
-from m3att.config import DataConfig, RunConfig
+from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
@@ -149,7 +149,7 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         replace_file(out / RUN_CONFIG, config_to_yaml(config).encode())
     try:
         with training_progress() as report:
-            model = train_network(config, out, resume, world_of(config.data), report)
+            model = train_network(config, out, resume, report)
     except KeyboardInterrupt:
         saved = (out / CHECKPOINT).is_file()
         advice = f"go on with: m3att train --out {out} --resume" if saved else "no checkpoint was written yet"
@@ -229,30 +229,6 @@ def presets(words: Sequence[str], prog: str) -> int:
     show(plain_table(("preset", "needs, takes and reaches"), rows))
     print("m3att presets NAME says the command of one; m3att train --preset NAME --dry-run what it costs")
     return 0
-
-
-def world_of(data: DataConfig) -> str:
-    """What a network trained on these data will know, in a few words; empty for photos."""
-    from m3att.data.open import OWN
-    from m3att.data.places import find_photos
-    from m3att.data.shaperef.world import VARIANTS
-    from m3att.data.splits import default_split_by
-    from m3att.data.tables import annotation_folder
-
-    names = [name.strip() for name in data.dataset.split(",")]
-    if all(name in VARIANTS for name in names):
-        return "ShapeRef's drawn scenes"
-    if any(name in OWN for name in names):
-        return ""
-    root = Path(data.root) if data.root else None
-    has_photos = root is not None and any(
-        find_photos(root, name, annotation_folder(root, name, data.split_by or default_split_by(name)))
-        for name in names
-        if name not in VARIANTS
-    )
-    if data.pixels == "layout" or (data.pixels == "auto" and not has_photos):
-        return f"layouts drawn of {data.dataset}'s annotated boxes"
-    return ""
 
 
 @contextmanager

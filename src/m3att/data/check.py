@@ -60,7 +60,8 @@ class SplitReport:
         known_missing: of the missing images those that nobody has.
         misnamed_images: images without a file name, or with one that leads out of the folder.
         unreadable_masks: annotations of referents whose mask cannot be drawn.
-        unreadable_photos: photos that cannot be read to the end or have another size than stated, where it was asked.
+        unreadable_photos: photos that are empty; where it was asked, all that cannot be read to the end or have another
+            size than stated.
     """
 
     refs: int
@@ -284,7 +285,7 @@ def _check_split(
         known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
         misnamed_images=_faults(misnamed),
         unreadable_masks=_faults(unreadable_masks(tables)),
-        unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos and read_photos else ()),
+        unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos else ()),
     )
 
 

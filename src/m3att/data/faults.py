@@ -64,7 +64,7 @@ class FaultLog:
         if self.limit == 0:
             raise DataError(newest)
         raise DataError(
-            f"{newest}; with it {len(self.reasons)} images or expressions cannot be read, more than data.fault_limit "
+            f"{newest}; with it {len(self.reasons)} images or expressions cannot be read, more than --data.fault_limit "
             f"{self.limit}: mend them, or allow more"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.splits import default_split_by
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 
 OWN: dict[str, Callable[[Path, str], CustomSource]] = {"jsonl": open_jsonl, "coco": open_coco, "hf": open_hub}
 """How to open data of one's own, by the name that `data.dataset` gives them."""
@@ -125,6 +126,45 @@ def pixel_source(source: Source) -> str:
     if isinstance(source, ReferSource) and (source.dataset not in VARIANTS or source.pixels == "layout"):
         return source.pixels
     return "drawn"
+
+
+def open_training(data: DataConfig, validation_images: int | None) -> tuple[Source, Source]:
+    """What a network is trained on, and what it is validated on meanwhile.
+
+    Args:
+        data: as for open_source; ``split`` is the one to validate on.
+        validation_images: how many of its images are read at most.
+
+    Raises:
+        DataError: where one would be read from photos and the other drawn, since only some photos are at hand; and
+            as open_source does.
+        ConfigError: as open_source does.
+    """
+    source = open_source(data, "train", training=True)
+    validation = open_source(replace(data, images=validation_images), data.split)
+    kinds = pixel_source(source), pixel_source(validation)
+    if set(kinds[0].split("+")) != set(kinds[1].split("+")):
+        raise DataError(
+            f"{data.root}: the pixels of split train would be {kinds[0]} and those of {data.split} {kinds[1]}; "
+            "put the missing photos there, or give --data.pixels layout for both"
+        )
+    return source, validation
+
+
+def world_of(source: Source, dataset: str) -> str:
+    """What a network knows that was trained on a source.
+
+    Args:
+        source: the images.
+        dataset: their data sets' names, joined by commas.
+
+    Returns:
+        A few words; none where there were photos among them.
+    """
+    pixels = pixel_source(source)
+    if "photos" in pixels:
+        return ""
+    return "ShapeRef's drawn scenes" if pixels == "drawn" else f"layouts drawn of {dataset}'s annotated boxes"
 
 
 def prepare(source: Source) -> None:

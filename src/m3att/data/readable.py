@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from m3att.data.images import read_image
 from m3att.data.masks import read_segmentation
@@ -32,19 +33,34 @@ def unreadable_masks(tables: Tables) -> list[str]:
     return found
 
 
-def unreadable_photos(tables: Tables, photos: PhotoFolder, progress: Callable[[int, int], None]) -> list[str]:
-    """Photos of a split that are there and cannot be read to the end, or have another size than stated."""
+def unreadable_photos(tables: Tables, photos: PhotoFolder, progress: Callable[[int, int], None] | None) -> list[str]:
+    """Photos of a split that are there and cannot be read to the end, or have another size than stated.
+
+    Args:
+        tables: of the split.
+        photos: where they are.
+        progress: called with the number done and the number in all; without it no photo is opened, and only those
+            are found that are empty, as broken downloads leave them.
+
+    Returns:
+        Their names.
+    """
     numbers = tables.image_numbers().tolist()
     found = []
     for done, number in enumerate(numbers, start=1):
         name = tables.objects.file_names[number]
         if name and not tables.objects.store["name_faults"][number] and photos.has(name):
             stated = tuple(tables.objects.image_sizes[number].tolist())
-            try:
-                size = read_image(photos.file(name)).shape[:2]
-                if min(stated) > 0 and size != stated:
-                    raise DataError("another size than stated")
-            except (ImageError, DataError):
+            path = photos.file(name)
+            if not (_is_sound(path, stated) if progress else path.stat().st_size):
                 found.append(name)
-        progress(done, len(numbers))
+        if progress:
+            progress(done, len(numbers))
     return found
+
+
+def _is_sound(path: Path, stated: tuple[int, ...]) -> bool:
+    try:
+        return min(stated) <= 0 or read_image(path).shape[:2] == stated
+    except ImageError:
+        return False

@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.open import ENDLESS, open_source, opening_faults, prepare
+from m3att.data.open import ENDLESS, open_training, opening_faults, prepare, world_of
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
@@ -61,7 +61,7 @@ def flushed_denormals() -> Iterator[None]:
 
 
 @flushed_denormals()
-def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", report: Report | None = None) -> Path:
+def train(config: RunConfig, out: Path, resume: bool = False, report: Report | None = None) -> Path:
     """Train, validate and save.
 
     The run folder holds ``config.yaml``, ``tokenizer.json``, ``metrics.jsonl``, ``faults.jsonl`` where anything of the
@@ -72,7 +72,6 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
         config: the run.
         out: run folder.
         resume: go on from the folder's checkpoint, with the very batch that would have come next.
-        world: what the weights will know, for the model folders; see Pretrained.
         report: called after each step.
 
     Returns:
@@ -80,6 +79,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
 
     Raises:
         ConfigError: where the folder holds another run, or the settings do not fit each other.
+        DataError: where the data are missing, or more than ``data.fault_limit`` of them cannot be read.
         DivergedError: where the loss stops being a number.
         ModelError: where the checkpoint does not fit.
     """
@@ -93,8 +93,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
-    source = open_source(config.data, "train", training=True)
-    validation = open_source(replace(config.data, images=settings.validate_images), config.data.split)
+    source, validation = open_training(config.data, settings.validate_images)
+    world = world_of(source, config.data.dataset)
     prepare(source)
     tokenizer = run_tokenizer(config, source, out, resume)
     categories = count_categories(config, source)
@@ -154,6 +154,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, world: str = "", r
                 log(out, board, position, figures)
             if saves:
                 save_checkpoint(out, network, optimizer, position)
+            if validates:
+                faults.note(scores.left_out)
             if report is not None:
                 report(position.step, steps, figures)
     return out / "last"
