@@ -218,7 +218,8 @@ TINY_PRESETS: dict[str, Preset] = {
     "shaperef-tiny-late": Preset(
         shaperef_tiny_late(),
         "m3att train --preset shaperef-tiny-late --out runs/late; needs no data. 40 minutes on two cores, from the "
-        "bundled shaperef-tiny-middle to mean IoU 0.822 on shaperef val (trained on the scenes that are now those of seed 0).",
+        "bundled shaperef-tiny-middle to mean IoU 0.822 on shaperef val (on the scenes that are now those of "
+        "seed 0).",
     ),
     "shaperef-tiny-middle": Preset(
         shaperef_tiny_middle(),
