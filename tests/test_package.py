@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +91,20 @@ def test_console_command_is_the_module_command() -> None:
     assert done.returncode == 0, done.stderr
     for name in ("train", "evaluate", "predict"):
         assert name in done.stdout
+
+
+def array_functions(source: Path) -> Iterator[tuple[str, str]]:
+    """Name and docstring of every public function of a file that returns a tensor or an array."""
+    body = ast.parse(source.read_text(encoding="utf-8")).body
+    for node in [*body, *(inner for outer in body if isinstance(outer, ast.ClassDef) for inner in outer.body)]:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.returns is not None:
+            returned = ast.unparse(node.returns)
+            if re.search(r"\b(Tensor|NDArray)\b", returned) and not returned.startswith(("dict", "Mapping")):
+                yield f"{source.name}: {node.name}", ast.get_docstring(node) or ""
+
+
+def test_what_returns_an_array_says_its_shape(repository: Path) -> None:
+    found = [pair for path in (repository / "src" / "m3att").rglob("*.py") for pair in array_functions(path)]
+    assert len(found) > 100
+    silent = [name for name, text in found if not re.search(r"\([^)]*\)|scalar|[Ss]ee ", text)]
+    assert silent == []

@@ -53,13 +53,34 @@ def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int])
 
 
 def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
-    """Binary cross-entropy, averaged over expressions; over a mask's pixels their mean or, as VLT has it, their sum."""
+    """Binary cross-entropy, averaged over expressions.
+
+    Paper: L_mask of Eq. 5. Departs: the paper does not say whether a mask's pixels are summed or averaged.
+
+    Args:
+        mask_logits_NHW: the network's masks.
+        targets_NHW: in [0, 1], as `mask_targets` gives them.
+        reduction: over a mask's pixels their mean or, as VLT has it, their sum.
+
+    Returns:
+        A scalar.
+    """
     loss = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW)
     return loss * targets_NHW[0].numel() if reduction == "sum" else loss
 
 
 def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
-    """One minus the soft Dice of each mask, averaged over expressions; it weighs small objects as large ones."""
+    """One minus the soft Dice of each mask, averaged over expressions; it weighs small objects as large ones.
+
+    Departs: the paper has no such loss.
+
+    Args:
+        mask_logits_NHW: the network's masks.
+        targets_NHW: in [0, 1], as `mask_targets` gives them.
+
+    Returns:
+        A scalar in [0, 1].
+    """
     probability_NHW = mask_logits_NHW.sigmoid()
     overlap_N = (probability_NHW * targets_NHW).sum(dim=(1, 2))
     total_N = (probability_NHW + targets_NHW).sum(dim=(1, 2))

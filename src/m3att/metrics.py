@@ -72,7 +72,7 @@ class MaskCounts:
         return len(self.unions)
 
     def iou_N(self, protocol: Protocol, expressions: Sequence[Expression]) -> NDArray[np.float64]:
-        """IoU of each expression as the protocol divides it; where both masks are empty, what it says of that."""
+        """(N,), IoU of each expression as the protocol divides it; where both masks are empty, what it says of that."""
         intersection_N = np.asarray(self.intersections, dtype=np.float64)
         union_N = np.asarray(self.unions, dtype=np.float64)
         more_intersection, more_union = protocol.added
@@ -172,7 +172,7 @@ class Scores:
         return next(protocol for protocol in self.beside if protocol.name == "original")
 
     def iou_N(self, protocol: Protocol) -> NDArray[np.float64]:
-        """IoU of each expression under one protocol."""
+        """(N,), IoU of each expression under one protocol."""
         return self.counts[protocol].iou_N(protocol, self.expressions)
 
     def figures(self, protocol: Protocol | None = None) -> dict[str, Any]:

@@ -67,6 +67,13 @@ def mask_field(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.flo
 
     The steps of the pixels are smoothed away, and with them specks of a pixel or two beside a larger mask; a mask that
     is but a speck is kept as it is.
+
+    Args:
+        mask: (H, W), at the image's own size.
+        size: (height, width) at which it is shown.
+
+    Returns:
+        (FINEST * height, FINEST * width); infinite everywhere where the mask has no outline.
     """
     fine = (size[0] * FINEST, size[1] * FINEST)
     growth = max(fine[0] / mask.shape[0], fine[1] / mask.shape[1])
@@ -89,7 +96,15 @@ def mask_field(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.flo
 
 
 def paint(shown_HWC: NDArray[np.uint8], field_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Dim what is outside, tint what is inside, and draw the outline over a dark casing."""
+    """Dim what is outside, tint what is inside, and draw the outline over a dark casing.
+
+    Args:
+        shown_HWC: RGB as it is shown.
+        field_HW: of `mask_field`.
+
+    Returns:
+        RGB, (H, W, 3).
+    """
     size = shown_HWC.shape[:2]
     half = max(1.0, max(size) / 640)  # half of the outline's width
     inside_HW1 = soft(field_HW, size)

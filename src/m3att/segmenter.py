@@ -146,6 +146,9 @@ class Scene:
         """As `segment`, but one after the other: for many expressions of a large image, whose masks would fill memory.
 
         All expressions are checked before the first prediction.
+
+        Raises:
+            ExpressionError, ConfigError: as `segment`.
         """
         texts = [expressions] if isinstance(expressions, str) else list(expressions)
         limit = self.segmenter.threshold if threshold is None else threshold
@@ -286,7 +289,7 @@ class Segmenter:
 
 
 def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Upright RGB of whatever `Segmenter.encode` takes, never shared with the caller.
+    """Upright RGB, (H, W, 3), of whatever `Segmenter.encode` takes, never shared with the caller.
 
     Raises:
         ImageError: where it cannot be read as a picture.

@@ -91,7 +91,11 @@ def read_jsonl_content(place: Path) -> Content:
 
 
 def read_refer_content(folder: Path, split_by: str | None) -> Content:
-    """Reads a data set's folder of the REFER layout as it stands there, entry by entry."""
+    """Reads a data set's folder of the REFER layout as it stands there, entry by entry.
+
+    Raises:
+        DataError: where the folder has no such referents, several of which none was named, or a broken file.
+    """
     files = sorted(folder.glob("*refs(*).*"))
     ways = {path.name.partition("(")[2].partition(")")[0]: path for path in files}
     if split_by is None and len(ways) > 1:

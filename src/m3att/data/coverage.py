@@ -109,7 +109,8 @@ def sums_at_cuts(sums_HW: NDArray[Any], start: int, step: float, after: int) -> 
         after: rows of the smaller one.
 
     Returns:
-        The first row of the smaller one that is not empty, and the sums at its upper edge and at all edges below it.
+        The first row of the smaller one that is not empty, and the sums at its upper edge and at all edges below it:
+        (rows + 1, W).
     """
     rows = len(sums_HW) - 1
     first, last = int(start / step), min(after, math.ceil((start + rows) / step))

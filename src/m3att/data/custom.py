@@ -155,7 +155,7 @@ class CustomSource:
         return categories_HW
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask of the image's largest object that is no crowd region: what a guess without language can do."""
+        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do."""
         height, width = self._image(index).shape[:2]
         drawn, _ = self._draw_objects(index, height, width)
         singles = [mask_HW for number, mask_HW in drawn if number != UNKNOWN] or [mask_HW for _, mask_HW in drawn]

@@ -48,7 +48,7 @@ class RunLengths:
         return {"size": [self.height, self.width], "counts": self.counts}
 
     def lengths(self) -> NDArray[np.int64]:
-        """The runs' lengths in pixels, that of a run without the object first; it may be 0."""
+        """The runs' lengths in pixels, (R,), that of a run without the object first; it may be 0."""
         return lengths_of([self])[0]
 
     def draw(self) -> NDArray[np.bool_]:
@@ -204,7 +204,7 @@ def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLeng
 
 
 def lengths_of(masks: Sequence[RunLengths]) -> list[NDArray[np.int64]]:
-    """The runs' lengths of several masks; a call for all is much quicker than one for each."""
+    """The runs' lengths of several masks, (R,) each; a call for all is much quicker than one for each."""
     return unpack_lengths([mask.counts for mask in masks])
 
 
@@ -228,6 +228,9 @@ def unpack_lengths(packed: Sequence[bytes]) -> list[NDArray[np.int64]]:
 
     Args:
         packed: compressed lengths that `is_packed`, one a mask.
+
+    Returns:
+        (R,) in pixels, one a mask.
     """
     chunk = np.frombuffer(b"".join(packed), dtype=np.uint8) - np.uint8(48)
     last = np.flatnonzero((chunk & 0x20) == 0)

@@ -66,7 +66,7 @@ class ObjectTable:
 
     @property
     def boxes_A4(self) -> NDArray[np.float64]:
-        """XYXY in pixels; NaN where an annotation has none."""
+        """(A, 4) XYXY in pixels; NaN where an annotation has none."""
         return self.store["boxes_A4"]
 
     @property
@@ -180,7 +180,11 @@ class ObjectWriter:
         self._categories[self._number(entry, "id", "categories")] = str(entry.get("name"))
 
     def add_objects(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Takes entries of COCO's ``annotations``; many at a time, since there are hundreds of thousands."""
+        """Takes entries of COCO's ``annotations``; many at a time, since there are hundreds of thousands.
+
+        Raises:
+            DataError: where an id is no whole number, or none of 64 bits.
+        """
         columns: list[list[Any]] = [[entry.get(key) for entry in entries] for key in _ANNOTATION_IDS]
         if any(set(map(type, column)) - {int} for column in columns):
             columns = [[self._number(entry, key, "annotations") for entry in entries] for key in _ANNOTATION_IDS]

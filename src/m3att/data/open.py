@@ -104,7 +104,7 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
 
 
 def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
-    """One data set of a mixture; see open_source."""
+    """One data set of a mixture; raises as `open_source` does (DataError, ConfigError)."""
     if name in OWN:
         if data.root is None:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")

@@ -65,7 +65,7 @@ class ReferentTable:
         return tuple(self.store.notes["skills"][int(self.store["skill_numbers"][sentence])])
 
     def of_split(self, split: str) -> NDArray[np.int64]:
-        """Referents of a split in the file's order, those without an expression too."""
+        """(R,), referents of a split in the file's order, those without an expression too."""
         chosen = [number for number, label in enumerate(self.labels) if belongs(label, split)]
         return np.flatnonzero(np.isin(self.store["ref_labels"], chosen))
 
@@ -202,7 +202,7 @@ def split_whole(
         place: the data set's folder, for messages.
 
     Returns:
-        Those that are whole, and a fault for each of the others.
+        Those that are whole, (R,), and a fault for each of the others.
     """
     wanted, counts = set(refs.tolist()), table.sentence_counts()
     reasons: dict[int, str] = {}

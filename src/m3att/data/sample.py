@@ -54,7 +54,7 @@ class Sample:
 
     @property
     def masks_MHW(self) -> NDArray[np.bool_]:
-        """The masks as pixels, drawn at each call."""
+        """(M, H, W), the masks as pixels, drawn at each call."""
         drawn_MHW = np.empty((len(self.masks), *self.image_HWC.shape[:2]), dtype=np.bool_)
         for number, mask in enumerate(self.masks):
             drawn_MHW[number] = draw(mask)

@@ -94,7 +94,7 @@ class Texts(Sequence[str]):
 
 
 def pack_texts(name: str, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Puts texts into two arrays, from which `Store.texts` reads them."""
+    """Puts T texts into two arrays, bytes and starts (T + 1,), from which `Store.texts` reads them."""
     packed = "".join(texts).encode("utf-8", "surrogatepass")
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     if len(packed) != int(lengths.sum()):  # not all ASCII

@@ -33,7 +33,7 @@ class Tables:
     refs: NDArray[np.int64]
 
     def image_numbers(self) -> NDArray[np.int64]:
-        """Places in the object table of the images that carry an expression of the split, ascending."""
+        """(B,), places in the object table of the images that carry an expression of the split, ascending."""
         spoken = self.refs[self.referents.sentence_counts()[self.refs] > 0]
         numbers: NDArray[np.int64] = np.unique(self.referents.image_numbers[spoken]).astype(np.int64)
         return numbers[numbers >= 0]

@@ -63,7 +63,7 @@ class Resize:
         return self.place(image_HWC, GREY)
 
     def mask(self, mask: Mask) -> NDArray[np.uint8]:
-        """A mask in the square, as coverage in [0, 255]."""
+        """A mask in the square, as coverage in [0, 255]: (size, size)."""
         square: NDArray[np.uint8] = self.masks([mask])[0]
         return square
 
@@ -86,7 +86,14 @@ class Resize:
         return squares
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image."""
+        """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image.
+
+        Args:
+            categories_HW: of the image.
+
+        Returns:
+            (size, size).
+        """
         top, left, height, width = self.content
         square = np.zeros((self.size, self.size), dtype=np.uint8)
         square[top : top + height, left : left + width] = cv2.resize(

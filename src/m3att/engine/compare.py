@@ -89,7 +89,16 @@ def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> 
 
 
 def interpolate(maps_NHW: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
-    """Maps enlarged or shrunk by the protocol's kernel, without antialiasing."""
+    """Maps enlarged or shrunk by the protocol's kernel, without antialiasing.
+
+    Args:
+        maps_NHW: of any size.
+        size: (height, width) wanted.
+        protocol: whose kernel.
+
+    Returns:
+        (N, height, width).
+    """
     if maps_NHW.shape[1:] == size:
         return maps_NHW
     kernel = "bicubic" if protocol.kernel == "cubic" else "bilinear"
@@ -97,7 +106,15 @@ def interpolate(maps_NHW: Tensor, size: tuple[int, int], protocol: Protocol) -> 
 
 
 def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
-    """Maps over the square, sampled bicubically at the image's pixels; beyond the square they are zero, as in CRIS."""
+    """Maps over the square, sampled bicubically at the image's pixels; beyond the square they are zero, as in CRIS.
+
+    Args:
+        maps_NHW: (N, size, size) over the square.
+        resize: from the image to the square.
+
+    Returns:
+        (N, height, width) of the image.
+    """
     top, left, height, width = resize.content
     across, down = width / resize.width, height / resize.height
     # Pixel centres lie at halves, so that the map lies where the network's own resize has put the image.
@@ -111,12 +128,24 @@ def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
 
 
 def decide(scores_NHW: Tensor, protocol: Protocol) -> Tensor:
-    """Masks of what `mask_scores` gives. A tie, a score that is the threshold, is background in every evaluator."""
+    """Masks, (N, H, W) bool, of what `mask_scores` gives.
+
+    A tie, a score that is the threshold, is background in every evaluator.
+    """
     return scores_NHW > (0.0 if protocol.arg_max else protocol.threshold)
 
 
 def true_masks(masks_MHW: NDArray[np.bool_], size: int, protocol: Protocol) -> NDArray[np.bool_]:
-    """True masks where the protocol compares them: as they are, or in the input frame, stretched to fill it."""
+    """True masks where the protocol compares them: as they are, or in the input frame, stretched to fill it.
+
+    Args:
+        masks_MHW: at the image's own size.
+        size: side of the network's input.
+        protocol: frame and kind of truth count.
+
+    Returns:
+        (M, H, W) or (M, size, size).
+    """
     if protocol.frame == "image" or not len(masks_MHW):
         return masks_MHW
     if protocol.truth == "coverage":

@@ -76,6 +76,12 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
     """The orthogonal matrix nearest to each, roughly: the same singular vectors, and values between 0.7 and 1.2.
 
     Values under a hundredth of the matrix's norm come less far, and zero stays zero.
+
+    Args:
+        matrices_NRC: N matrices of R rows and C columns.
+
+    Returns:
+        (N, R, C).
     """
     a, b, c = QUINTIC
     tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]

@@ -169,7 +169,7 @@ def train_step(
     config: RunConfig,
     rate: float,
 ) -> tuple[Losses, Tensor]:
-    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping."""
+    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping (a scalar)."""
     settings = config.train
     with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         output = forward(

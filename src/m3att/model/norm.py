@@ -20,7 +20,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             word_mask_NL: True = a real word; None = all are.
 
         Returns:
-            Features of the same shape; what stands at padding is normalised too, and means nothing.
+            Features (N, L, C); what stands at padding is normalised too, and means nothing.
         """
         if not self.training:
             return self.by_running_statistics(words_NLC)
@@ -32,7 +32,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return torch.zeros_like(words_NLC, dtype=real_RC.dtype).masked_scatter(word_mask_NL.unsqueeze(-1), real_RC)
 
     def by_running_statistics(self, words: Tensor) -> Tensor:
-        """Normalise as in evaluation, channels last.
+        """Normalise (..., C) as in evaluation.
 
         Folded into one multiply-add: cheaper than a transposed batch_norm, and it exports to any runtime.
         """

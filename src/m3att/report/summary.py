@@ -126,7 +126,7 @@ def example_image(input_size: int) -> Tensor:
 
 
 def example_expressions(words: int, expressions: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Expressions of full length on one image: image_index_N, word_ids_NL and word_mask_NL."""
+    """Expressions of full length on one image: image_index_N (N,), word_ids_NL and word_mask_NL (N, L)."""
     word_ids_NL = torch.ones((expressions, words), dtype=torch.int64)
     return torch.zeros(expressions, dtype=torch.int64), word_ids_NL, torch.ones_like(word_ids_NL, dtype=torch.bool)
 

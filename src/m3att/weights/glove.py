@@ -168,7 +168,7 @@ def search(path: Path, opener: Opener, vocabulary: Mapping[str, int], channels: 
 
 
 def parse(numbers: list[bytes]) -> npt.NDArray[np.float32] | None:
-    """The numbers of a line, or None where they are none, or not finite."""
+    """The numbers of a line, (C,), or None where they are none, or not finite."""
     try:
         vector = np.array(numbers, dtype=np.float32)
     except ValueError:
@@ -192,7 +192,7 @@ def cache_name(path: Path, vocabulary: Mapping[str, int], channels: int) -> str:
 
 
 def read_cache(cached: Path) -> tuple[Tensor, Tensor] | None:
-    """What was kept, or None where nothing was, or where it is broken and must be read anew."""
+    """Numbers (K,) and vectors (K, C) that were kept, or None where none were, or where they must be read anew."""
     if not cached.is_file():
         return None
     try:

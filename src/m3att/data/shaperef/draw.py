@@ -63,7 +63,7 @@ class Sprite:
     outlines: tuple[tuple[Polygon, str], ...]
 
     def tones_HW(self) -> NDArray[np.uint8]:
-        """1 where the main colour shows, 2 where the part's colour does, 0 elsewhere."""
+        """(H, W): 1 where the main colour shows, 2 where the part's colour does, 0 elsewhere."""
         found = np.zeros(self.mask_HW.shape, dtype=np.uint8)
         for polygon, name in self.outlines:
             tone = 1.0 if name.startswith("main") else 2.0 if name == "part" else 0.0
@@ -116,7 +116,7 @@ def veil(image_HWC: NDArray[np.uint8], ink_HW: NDArray[np.uint8], colour: tuple[
 
 
 def as_uint8(array: object) -> NDArray[np.uint8]:
-    """What OpenCV returns, by the type that it has."""
+    """What OpenCV returns, by the type that it has (any shape)."""
     return np.asarray(array, dtype=np.uint8)
 
 

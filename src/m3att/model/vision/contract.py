@@ -39,9 +39,23 @@ class VisionBackbone(nn.Module, ABC):
         """
 
     def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """Features before they are merged, finest scale first; here the one scale that there is."""
+        """Features before they are merged, finest scale first; here the one scale that there is.
+
+        Args:
+            pixels_BCHW: as for `forward`.
+
+        Returns:
+            A map (B, C_i, H_i, W_i) for each scale.
+        """
         return (self(pixels_BCHW),)
 
     def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
-        """The rest of `forward`, from what `trunk_features` gave."""
+        """The rest of `forward`, from what `trunk_features` gave.
+
+        Args:
+            scales: (B, C_i, H_i, W_i) each, finest first.
+
+        Returns:
+            (B, channels, ceil(H / stride), ceil(W / stride)).
+        """
         return scales[-1]

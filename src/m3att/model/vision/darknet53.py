@@ -25,7 +25,7 @@ class Convolution(nn.Module):
         self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, features_BCHW: Tensor, slope_1: Tensor) -> Tensor:
-        """Convolve; ``slope_1`` is the leaky ReLU's."""
+        """Convolve to (B, channels_out, ceil(H / stride), ceil(W / stride)); ``slope_1`` is the leaky ReLU's."""
         normed_BCHW = self.norm(self.conv(features_BCHW))
         return functional.prelu(normed_BCHW, slope_1.to(normed_BCHW.dtype))
 
@@ -38,7 +38,7 @@ class Block(nn.Module):
         self.reduce, self.expand = Convolution(channels, channels // 2, 1), Convolution(channels // 2, channels, 3)
 
     def forward(self, features_BCHW: Tensor, slope_1: Tensor) -> Tensor:
-        """Same shape out as in."""
+        """(B, C, H, W) in and out."""
         return features_BCHW + self.expand(self.reduce(features_BCHW, slope_1), slope_1)
 
 
@@ -51,7 +51,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(Block(channels_out) for _ in range(blocks))
 
     def forward(self, features_BCHW: Tensor, slope_1: Tensor) -> Tensor:
-        """Half the grid of what comes in, rounded up."""
+        """(B, channels_out, ceil(H / 2), ceil(W / 2)) of what comes in."""
         features_BCHW = self.down(features_BCHW, slope_1)
         for block in self.blocks:
             features_BCHW = block(features_BCHW, slope_1)
@@ -93,7 +93,7 @@ class DarknetTrunk(nn.Module):
         return [(name, part) for name, part in self.named_modules() if isinstance(part, Convolution)]
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The features of the last three stages, finest first."""
+        """The features of the last three stages, (B, C_i, H_i, W_i) each, finest first."""
         pixels_BCHW = pixels_BCHW * self.pixel_scale_3.view(3, 1, 1) + self.pixel_shift_3.view(3, 1, 1)
         features_BCHW = self.stem(pixels_BCHW.contiguous(memory_format=torch.channels_last), self.slope_1)
         scales: list[Tensor] = []

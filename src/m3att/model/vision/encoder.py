@@ -81,12 +81,12 @@ class VisionEncoder(nn.Module):
         return self.finish(self.trunk_features(pixels_BCHW))
 
     def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """What the backbone gives before it merges its scales, finest first."""
+        """What the backbone gives before it merges its scales, finest first: (B, C_i, H_i, W_i) each."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
             return self.backbone.trunk_features(pixels_BCHW)
 
     def finish(self, scales: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
-        """F_enc and its grid of what `trunk_features` gave."""
+        """F_enc (B, P, C) and its grid (H, W), of what `trunk_features` gave."""
         features_BCHW = self.backbone.merge_features(scales)
         grid = (features_BCHW.shape[2], features_BCHW.shape[3])
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
@@ -107,6 +107,9 @@ class VisionEncoder(nn.Module):
 
         Returns:
             F_enc (N, P, C) of each expression, and its grid.
+
+        Raises:
+            ValueError: where the encoder was built without early fusion.
         """
         if self.fusion is None:
             raise ValueError("this encoder was built without early fusion")

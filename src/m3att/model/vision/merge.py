@@ -22,6 +22,14 @@ def fit_grid(features_BCHW: Tensor, height: int, width: int) -> Tensor:
     """Cut off the rows and columns beyond a grid, or repeat the last ones where some are missing.
 
     Neighbours of an odd grid differ by a row: a stride of 2 rounds up in one backbone and down in another.
+
+    Args:
+        features_BCHW: of about that grid.
+        height: rows wanted.
+        width: columns wanted.
+
+    Returns:
+        (B, C, height, width).
     """
     below, right = height - features_BCHW.shape[2], width - features_BCHW.shape[3]
     if below > 0 or right > 0:

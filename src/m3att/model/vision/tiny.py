@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
-        """Same shape out as in."""
+        """(B, C, H, W) in and out."""
         return torch.relu(features_BCHW + self.second(self.first(features_BCHW)))
 
 
