@@ -249,7 +249,8 @@ def test_ids_that_stand_twice_are_told_and_survived(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"images": None}, "no list 'images'"),
-        ({"images": [{"id": "a", "file_name": "x"}]}, "entry 0 of 'images' has no 'id'"),
+        ({"images": [{"id": "a", "file_name": "x"}]}, r"entry 0 of 'images' has 'a' as 'id' \(int\)"),
+        ({"annotations": [5]}, "entry 0 of 'annotations' has no 'id'"),
         ({"annotations": [{"id": 1}]}, "entry 0 of 'annotations' has no 'image_id'"),
         ({"annotations": [{"id": 1, "image_id": 4}]}, "no annotation has expressions"),
         ({"annotations": [{"id": 1, "image_id": 5, "caption": "x"}]}, "image 5, which is not listed"),

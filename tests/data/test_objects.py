@@ -121,8 +121,9 @@ def test_ids_that_are_text_become_numbers(tmp_path: Path) -> None:
         ({"images": {}}, "no list 'images'"),
         ({"annotations": [annotation(1), 5]}, "an entry of 'annotations' is no object"),
         ({"annotations": [annotation(1), annotation(None)]}, "lacks one of id, image_id, category_id"),
-        ({"annotations": [annotation(2**70)]}, "lacks one of id|exceeds 64 bits"),
+        ({"annotations": [annotation(2**70)]}, "an id exceeds 64 bits"),
         ({"images": [{"file_name": "a.jpg"}]}, "an entry of 'images' lacks one of id"),
+        ({"images": [{"id": "a.jpg"}]}, "an entry of .images. has the id .a.jpg., which is no id"),
     ],
 )
 def test_faulty_files_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

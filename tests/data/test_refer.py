@@ -132,7 +132,7 @@ Change = Callable[[list[dict[str, Any]], dict[str, Any]], Any]
         (lambda refs, instances: refs[0]["sentences"][0].pop("sent_id"), "without 'sent_id'"),
         (lambda refs, instances: refs[0]["sentences"][0].update(sent=3), "has no text"),
         (lambda refs, instances: refs.clear(), "no referent of split 'train'"),
-        (lambda refs, instances: refs[0].update(ref_id=2**70), "has no 'ref_id'"),
+        (lambda refs, instances: refs[0].update(ref_id=2**70), f"has {2**70} as 'ref_id'"),
         (lambda refs, instances: refs[0].update(category_id=[1]), "'category_id' that is none"),
         (lambda refs, instances: refs[0]["sentences"][0].update(sent_id=2**70), "without 'sent_id'"),
         (lambda refs, instances: refs[0]["sentences"][0].update(skills=5), "'skills' that are not"),

@@ -53,7 +53,9 @@ def read_coco(path: Path) -> dict[str, Any]:
                 # Converted from RefCLEF, whose ids are text.
                 text_id = ABOUT in data and isinstance(entry, dict) and isinstance(entry.get(field), str)
                 if not isinstance(entry, dict) or (type(entry.get(field)) is not kind and not text_id):
-                    raise DataError(f"{path}: entry {at} of {key!r} has no {field!r} ({kind.__name__})")
+                    given = entry.get(field) if isinstance(entry, dict) else None
+                    found = "has no" if given is None else f"has {given!r:.60} as"
+                    raise DataError(f"{path}: entry {at} of {key!r} {found} {field!r} ({kind.__name__})")
             if not isinstance(entry.get("split"), str | None):
                 raise DataError(f"{path}: entry {at} of {key!r} has a 'split' that is not a text")
     for entry in data["annotations"]:

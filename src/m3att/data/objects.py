@@ -251,6 +251,8 @@ class ObjectWriter:
         number = whole_id(entry.get(key))
         if number is None:
             needed = ", ".join(_ANNOTATION_IDS) if kind == "annotations" else "id"
+            if entry.get(key) is not None:
+                raise DataError(f"{self._path}: an entry of {kind!r} has the {key} {entry[key]!r:.60}, which is no id")
             raise DataError(f"{self._path}: an entry of {kind!r} lacks one of {needed}")
         return number
 

@@ -55,7 +55,8 @@ def read_refs(path: Path) -> list[dict[str, Any]]:
     for position, ref in enumerate(refs):
         for key, kind in (("ref_id", int), ("image_id", int), ("split", str), ("sentences", list)):
             if not isinstance(ref.get(key), kind) or (kind is int and whole_id(ref[key]) is None):
-                raise DataError(f"{path}: referent {position} has no {key!r}; download the file again")
+                found = "has no" if ref.get(key) is None else f"has {ref[key]!r:.60} as"
+                raise DataError(f"{path}: referent {position} {found} {key!r}; download the file again")
         named = ref.get("ann_id")
         if not isinstance(named, int) and any(
             whole_id(id_) is None for id_ in (named if isinstance(named, list) else [named])
