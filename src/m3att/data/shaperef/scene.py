@@ -128,6 +128,7 @@ def _place(
         order = [order[k] for k in rng.permutation(len(order)).tolist()]
     labels = np.full((size, size), _NOBODY, dtype=np.uint8)
     placed: list[_Placed] = []
+    boxes: list[tuple[int, int, int, int]] = []
     least = MIN_VISIBLE_PIXELS * (size / 160) ** 2
     for number in order:
         sprite = sprites[number]
@@ -141,7 +142,7 @@ def _place(
                 slack = 0 if attempt < 6 else round(0.12 * size * (rng.random() - 0.5))
                 y = min(max(feet[number] + slack, height), size) - height
             x = int(rng.random() * (size - width + 1))
-            if not tolerant and attempt < 12 and any(_collide(thing, x, y, width, height) for thing in placed):
+            if not tolerant and attempt < 12 and _collides(boxes, x, y, x + width, y + height):
                 continue
             under = labels[y : y + height, x : x + width]
             covered = np.bincount(under[mask], minlength=_NOBODY + 1).tolist()
@@ -159,18 +160,23 @@ def _place(
             for k, thing in enumerate(placed):
                 thing.visible -= covered[k]
             placed.append(_Placed(plans[number], sprite, x, y, sprite.area))
+            boxes.append((x, y, x + width, y + height))
             break
         else:
             break
     return labels, placed
 
 
-def _collide(thing: _Placed, x: int, y: int, width: int, height: int) -> bool:
-    """Whether a box overlaps an object's box by more than its corners, which are mostly empty."""
-    other_height, other_width = thing.sprite.mask_HW.shape
-    across = min(x + width, thing.x + other_width) - max(x, thing.x)
-    down = min(y + height, thing.y + other_height) - max(y, thing.y)
-    return bool(across > 0.12 * width and down > 0.12 * height)
+def _collides(boxes: Sequence[tuple[int, int, int, int]], left: int, top: int, right: int, bottom: int) -> bool:
+    """Whether a box overlaps any of some boxes by more than its corners, which are mostly empty."""
+    across, down = 0.12 * (right - left), 0.12 * (bottom - top)
+    # Asked dozens of times for each object, so it leaves as early as it can.
+    for other_left, other_top, other_right, other_bottom in boxes:
+        if (right if right < other_right else other_right) - (left if left > other_left else other_left) > across and (
+            bottom if bottom < other_bottom else other_bottom
+        ) - (top if top > other_top else other_top) > down:
+            return True
+    return False
 
 
 def _shows_colours(labels_HW: NDArray[np.uint8], number: int, thing: _Placed) -> bool:
