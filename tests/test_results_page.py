@@ -88,6 +88,11 @@ def test_layouts(results: dict[str, dict[str, Any]], page: str, row: str, name: 
     assert row_of(page, row)[1:] == figures(results[name]["at"]["0.5"], "0.5", "0.7", "0.9")
 
 
+def test_muon_on_layouts(results: dict[str, dict[str, Any]], page: str) -> None:
+    row = row_of(page, "Muon beside AdamW at 4e-4, the last 400 steps at 160 pixels")
+    assert row[2:] == figures(results["muon-layout-refcoco-val"], "0.5", "0.7", "0.9")
+
+
 def test_photos(results: dict[str, dict[str, Any]], page: str) -> None:
     expected = figures(results["photos"], "0.5", "0.7", "0.9")
     section = re.split(r"^## ", page, flags=re.MULTILINE)
