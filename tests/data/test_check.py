@@ -156,7 +156,7 @@ def test_images_that_no_photo_can_be_found_for_are_named(write_folder: Any, tiny
     assert any(fault.startswith("val: images without a file name") for fault in faults_of(report.to_dict()))
 
 
-def test_photos_are_read_to_their_end_where_that_is_asked(write_folder: Any) -> None:
+def test_photos_are_read_to_their_end_where_that_is_asked(write_folder: Any, tiny_content: Any) -> None:
     root = write_folder(photos=True)
     photos = sorted((root / "images/mscoco/images/train2014").iterdir())
     whole = photos[0].read_bytes()
@@ -167,6 +167,12 @@ def test_photos_are_read_to_their_end_where_that_is_asked(write_folder: Any) -> 
     assert report.splits["train"].unreadable_photos.first == (photos[0].name, photos[1].name)
     assert steps == [(1, 2), (2, 2), (1, 1)]
     assert any(fault.startswith("train: photos that cannot be read") for fault in faults_of(report.to_dict()))
+    for image in tiny_content[1]["images"]:
+        del image["width"], image["height"]  # nothing is stated then
+    write_folder(tiny_content)
+    photos[0].write_bytes(whole[: len(whole) // 2])
+    report = check_dataset(root, "refcoco", "unc", None, lambda done, total: None)
+    assert report.splits["train"].unreadable_photos.first == (photos[0].name,)
     photos[0].write_bytes(b"")  # as a download that broke off leaves it: seen without opening anything
     report = check_dataset(root, "refcoco", "unc")
     assert report.splits["train"].unreadable_photos.first == (photos[0].name,)

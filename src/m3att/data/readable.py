@@ -60,7 +60,9 @@ def unreadable_photos(tables: Tables, photos: PhotoFolder, progress: Callable[[i
 
 
 def _is_sound(path: Path, stated: tuple[int, ...]) -> bool:
+    """Whether a photo can be read, and is as large as stated where that is stated."""
     try:
-        return min(stated) <= 0 or read_image(path).shape[:2] == stated
+        size = read_image(path).shape[:2]
     except ImageError:
         return False
+    return min(stated) <= 0 or size == stated
