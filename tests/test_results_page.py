@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from m3att.weights.models import BUNDLED, bundled_models
 
 LEGS = ("", "-late", "-middle", "-start")
 
@@ -20,6 +23,14 @@ def results(repository: Path) -> dict[str, dict[str, Any]]:
         path.stem: json.loads(path.read_text("utf-8")) for path in (repository / "benchmarks/results").glob("*.json")
     }
     return {name: values for name, values in read.items() if isinstance(values, dict) and "mean_iou" in values}
+
+
+def test_figures_are_of_the_bundled_weights(results: dict[str, dict[str, Any]]) -> None:
+    for model in bundled_models():
+        weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
+        scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
+        assert len(scored) == (9 if model.startswith("shaperef") else 2)
+        assert set(scored.values()) == {weights}, model
 
 
 def table_rows(text: str) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ Bundled models come with the package; others are a folder of one's own or a Hub 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Pretrained:
         config: the run that trained it; ``input`` and ``evaluate`` hold in use too.
         world: one line on what kind of pictures it knows; empty where it is meant for photos.
         name: what it was loaded by.
+        folder: where its files are.
     """
 
     network: M3AttNet
@@ -48,6 +50,15 @@ class Pretrained:
     config: RunConfig
     world: str
     name: str
+    folder: Path
+
+    def weights_sha256(self) -> str:
+        """SHA-256 of the file of weights, in hexadecimal digits, by which a report tells which ones it is about."""
+        digest = hashlib.sha256()
+        with (self.folder / WEIGHTS).open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+        return digest.hexdigest()
 
 
 def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: RunConfig, world: str = "") -> None:
@@ -157,7 +168,7 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
     network = build_saved(folder, config, tokenizer)
     load_weights(network, folder / WEIGHTS)
-    return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name))
+    return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name), folder)
 
 
 def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttNet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import m3att
 from m3att.app.cli import main
 from m3att.protocols import PROTOCOLS
 
@@ -31,6 +33,8 @@ def test_evaluate_a_model_on_drawn_scenes(small_run: Path, tmp_path: Path, capsy
     assert set(found["precision"]) == {"0.5", "0.6", "0.7", "0.8", "0.9"}
     assert {"0.35", "0.5"} <= set(found["at"])
     assert found["model"] == str(small_run / "last")
+    weights = (small_run / "last" / "model.safetensors").read_bytes()
+    assert (found["weights_sha256"], found["version"]) == (hashlib.sha256(weights).hexdigest(), m3att.__version__)
     assert "overall IoU" in out
     assert "by skill, at threshold 0.35:" in out
 
@@ -103,6 +107,7 @@ def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pyt
     path = tmp_path / "a" / "scores.json"
     found, out = evaluated(capsys, path, "--floor", "largest", "--data.root", str(shaperef))
     assert (found["floor"], found["model"], found["images"]) == ("largest", None, 3)
+    assert found["weights_sha256"] is None
     assert 0 <= found["mean_iou"] < 1
     assert "\nany " in out
     assert set(found["protocols"]) == {"original"}

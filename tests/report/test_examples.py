@@ -82,7 +82,7 @@ class Stripes:
 
 
 MIXED = Stripes([[KINDS[(image + at) % 3] for at in range(1 + image % 5)] for image in range(20)])
-MODEL = Pretrained(cast(M3AttNet, SeesRed().eval()), TOKENIZER, CONFIG, "", "stub")
+MODEL = Pretrained(cast(M3AttNet, SeesRed().eval()), TOKENIZER, CONFIG, "", "stub", Path())
 
 
 def score(source: Stripes, config: RunConfig = CONFIG) -> Scores:

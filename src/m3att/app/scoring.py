@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
+from m3att import __version__
 from m3att.app.commands import probe_file, progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.errors import ConfigError, DataError
@@ -72,11 +73,13 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     from m3att.report.tables import PROTOCOLS_NOTE, protocols_table, scores_heading, scores_table, skills_table
 
     scored = None if "floor" in given else open_model(given, options)
+    # So that somebody can tell, years later, what the figures are of; asked now, as the file may be gone at the end.
+    weights = None if scored is None else scored.pretrained.weights_sha256()
     scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
     if not scores.expressions:
         reason = scores.left_out[0].reason if scores.left_out else "there is none"
         raise DataError(f"not one expression could be scored: {reason}")
-    found = {**scores.to_dict(), "model": given.get("model")}
+    found = {**scores.to_dict(), "model": given.get("model"), "weights_sha256": weights, "version": __version__}
     print(scores_heading(found))
     if len(found["protocols"]) > 1:
         show(protocols_table(found))
