@@ -277,7 +277,9 @@ def test_data_check_finds_a_sound_set_sound_and_a_broken_one_broken(
     capsys.readouterr()
     path = tmp_path / "check.json"
     assert main(["data", "check", str(shaperef), "--dataset", "shaperef", "--json", str(path)]) == 0
-    assert capsys.readouterr().out.endswith("sound\n")
+    assert capsys.readouterr().out.endswith("\nnote: no photo was opened; --read reads each to its end\nsound\n")
+    assert main(["data", "check", str(shaperef), "--dataset", "shaperef", "--read"]) == 0
+    assert "--read" not in capsys.readouterr().out
     assert json.loads(path.read_text("utf-8"))["splits"]["val"]["images"] == 3
     copy = tmp_path / "copy"
     instances = json.loads((shaperef / "shaperef" / "instances.json").read_text("utf-8"))

@@ -203,7 +203,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
     for fault in faults_of(values):
         print(f"fault: {fault}")
     if report.pixels == "photos" and not given.read:
-        print("note: the photos are there and were not opened; --read reads each to its end")
+        print("note: no photo was opened; --read reads each to its end")
     print("sound" if report.is_sound else "not sound: see the faults above")
     return 0 if report.is_sound else 1
 
