@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -222,11 +223,12 @@ def _attempt(draft: Draft, form: str) -> str | None:
 def _typed(text: str, dice: Dice) -> str:
     """The text as fingers leave it: a slip now and then, a capital or a full stop at times."""
 
-    def slip(word: str) -> str:
+    def slip(match: re.Match[str]) -> str:
+        word = match[0]
         wrong = MISSPELLINGS.get(word)
         return dice.pick(wrong) if wrong is not None and dice.chance(MISSPELLED) else word
 
-    text = TOKEN.sub(lambda match: slip(match.group()), text)
+    text = TOKEN.sub(slip, text)
     if dice.chance(0.06):
         text = text[0].upper() + text[1:]
     return text + "." if dice.chance(0.04) else text

@@ -21,7 +21,6 @@ class Places:
     """
 
     def __init__(self, facts: SceneFacts) -> None:
-        self.answers: dict[tuple[object, ...], Any] = {}
         self.count = len(facts.objects)
         width, height = facts.width, facts.height
         least_area = MIN_VISIBLE_AREA * width * height
@@ -50,11 +49,16 @@ class Places:
         (x0, y0), (x1, y1) = self.low[index], self.high[index]
         return (x0 + x1) / 2, (y0 + y1) / 2
 
-    @remembered
-    def gap(self, first: int, second: int) -> float:
-        """Distance between the boxes of two objects, in fractions of the picture; 0 where they touch."""
-        a, b = self.boxes[first], self.boxes[second]
-        return math.hypot(max(a[0] - b[2], b[0] - a[2], 0.0), max(a[1] - b[3], b[1] - a[3], 0.0))
+    @functools.cached_property
+    def gaps(self) -> list[list[float]]:
+        """Distance between the boxes of any two objects, in fractions of the picture; 0 where they touch."""
+        found = [[0.0] * self.count for _ in range(self.count)]
+        for first, a in enumerate(self.boxes):
+            for second in range(first):
+                b = self.boxes[second]
+                gap = math.hypot(max(a[0] - b[2], b[0] - a[2], 0.0), max(a[1] - b[3], b[1] - a[3], 0.0))
+                found[first][second] = found[second][first] = gap
+        return found
 
     def spread(self, first: int, second: int) -> float:
         """Distance between the middles of two objects, in fractions of the picture."""
@@ -76,9 +80,9 @@ class Relations:
 
     def is_closest(self, base: Extension, target: int, anchor: int) -> bool:
         """Whether the target is clearly nearer to the anchor than all others of a set."""
-        reach, far = self.places.gap(target, anchor), self.places.spread(target, anchor)
+        reach, far = self.places.gaps[target][anchor], self.places.spread(target, anchor)
         for index in members(base.possible & ~(1 << target) & ~(1 << anchor)):
-            if self.places.gap(index, anchor) - reach < 0.1 or self.places.spread(index, anchor) - far < 0.1:
+            if self.places.gaps[index][anchor] - reach < 0.1 or self.places.spread(index, anchor) - far < 0.1:
                 return False
         return base.is_crisp() and reach <= 0.35
 
@@ -119,11 +123,11 @@ class Relations:
         return related
 
     def _is_near(self, first: int, second: int) -> tuple[bool, bool]:
-        gap = self.places.gap(first, second)
+        gap = self.places.gaps[first][second]
         return gap <= 0.07, gap <= 0.2
 
     def _is_behind(self, hinder: int, nearer: int) -> tuple[bool, bool]:
-        maybe = self.depths[hinder] < self.depths[nearer] and self.places.gap(hinder, nearer) <= 0.12
+        maybe = self.depths[hinder] < self.depths[nearer] and self.places.gaps[hinder][nearer] <= 0.12
         return maybe and self._hides(nearer, hinder), maybe
 
     def _is_aside(self, first: int, second: int, axis: int) -> tuple[bool, bool]:
@@ -140,10 +144,10 @@ class Relations:
 
     def _hides(self, nearer: int, hinder: int) -> bool:
         """Whether one object hides a piece of another, and nothing else can have hidden it."""
-        if self.places.share[hinder] > 0.93 or self.places.gap(nearer, hinder) > 0.02:
+        if self.places.share[hinder] > 0.93 or self.places.gaps[nearer][hinder] > 0.02:
             return False
         return not any(
-            self.depths[index] > self.depths[hinder] and self.places.gap(index, hinder) <= 0.03
+            self.depths[index] > self.depths[hinder] and self.places.gaps[index][hinder] <= 0.03
             for index in range(self.places.count)
             if index not in (nearer, hinder)
         )
