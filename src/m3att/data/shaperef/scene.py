@@ -170,13 +170,11 @@ def _place(
 def _collides(boxes: Sequence[tuple[int, int, int, int]], left: int, top: int, right: int, bottom: int) -> bool:
     """Whether a box overlaps any of some boxes by more than its corners, which are mostly empty."""
     across, down = 0.12 * (right - left), 0.12 * (bottom - top)
-    # Asked dozens of times for each object, so it leaves as early as it can.
-    for other_left, other_top, other_right, other_bottom in boxes:
-        if (right if right < other_right else other_right) - (left if left > other_left else other_left) > across and (
-            bottom if bottom < other_bottom else other_bottom
-        ) - (top if top > other_top else other_top) > down:
-            return True
-    return False
+    return any(
+        min(right, other_right) - max(left, other_left) > across
+        and min(bottom, other_bottom) - max(top, other_top) > down
+        for other_left, other_top, other_right, other_bottom in boxes
+    )
 
 
 def _shows_colours(labels_HW: NDArray[np.uint8], number: int, thing: _Placed) -> bool:
