@@ -17,7 +17,7 @@ import yaml
 from m3att.ablations import TABLES
 from m3att.app.cli import COMMANDS as COMMAND_LINE
 from m3att.config import DecoderConfig, MaskDecoderConfig, ModelConfig, RunConfig, VisionConfig
-from m3att.data.splits import require_legal
+from m3att.data.refer.splits import require_legal
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.presets import MEASURE, PAPER_ROWS, PRESETS

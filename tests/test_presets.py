@@ -13,8 +13,8 @@ import yaml
 from m3att.app.runs import started_config
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
+from m3att.data.refer.splits import require_legal, word_limit
 from m3att.data.shaperef.world import VARIANTS
-from m3att.data.splits import require_legal, word_limit
 from m3att.errors import ConfigError
 from m3att.model.build import build_network, build_vision
 from m3att.presets import PAPER_ROWS, PRESETS, WEIGHTS, find_preset

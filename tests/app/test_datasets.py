@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from m3att.app.cli import main
-from m3att.data.records import read_refs
+from m3att.data.refer.records import read_refs
 
 
 def test_the_example_of_the_documentation_runs(

@@ -9,7 +9,7 @@ import numpy as np
 from m3att.config import DataConfig, InputConfig
 from m3att.data.batch import BatchReader
 from m3att.data.order import Group
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import KINDS
 from m3att.data.shaperef.writer import write_refer

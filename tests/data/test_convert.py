@@ -12,7 +12,7 @@ import pytest
 
 from m3att.data.convert import FORMS, Form, convert, read_content
 from m3att.data.custom import CustomSource, open_coco, open_jsonl
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
 from .own import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from m3att.data.convert import convert, read_content
 from m3att.data.custom import CustomSource, open_coco, open_jsonl
-from m3att.data.pickles import loads_plain
-from m3att.data.refer import ReferSource
+from m3att.data.refer.pickles import loads_plain
+from m3att.data.refer.source import ReferSource
 from m3att.data.source import Source
 from m3att.errors import DataError, ImageError, M3AttError
 

@@ -9,7 +9,7 @@ import pytest
 
 from m3att.data.layout import draw_layout, paint_layout
 from m3att.data.looks import _FAMILIES, look_of
-from m3att.data.records import Annotation
+from m3att.data.refer.records import Annotation
 
 CATEGORIES = {1: "person", 3: "car", 18: "dog", 47: "cup", 67: "dining table", 99: "unheard-of thing"}
 NAMES = ["person", *(member.split(":")[0].replace("_", " ") for family in _FAMILIES for member in family[2].split())]

@@ -12,8 +12,8 @@ import pytest
 from m3att.data import mix as mixing
 from m3att.data.mix import mix
 from m3att.data.mix_parts import Part, find_holders
-from m3att.data.records import read_refs
-from m3att.data.refer import ReferSource
+from m3att.data.refer.records import read_refs
+from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
 from .own import HEIGHT, WIDTH, square, write_picture

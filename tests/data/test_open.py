@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from m3att.config import DataConfig
 from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, open_training, pixel_source, world_of
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.writer import write_refer

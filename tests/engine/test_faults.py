@@ -12,7 +12,7 @@ import torch
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
 from m3att.data.open import open_source
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.engine.faults import FAULTS, known_faults

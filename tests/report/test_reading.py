@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.data.objects import read_objects
-from m3att.data.places import PhotoFolder
+from m3att.data.refer.objects import read_objects
+from m3att.data.refer.places import PhotoFolder
 from m3att.errors import DataError, ImageError
 from m3att.report.reading import Photo, find_annotated, images_a_second, measure_reading
 from m3att.report.tables import reading_table

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from m3att.data.check import DatasetReport, Faults, SplitReport
-from m3att.data.splits import Counts
+from m3att.data.refer.check import DatasetReport, Faults, SplitReport
+from m3att.data.refer.splits import Counts
 from m3att.metrics import Expression, MaskCounts, Scores
 from m3att.protocols import ORIGINAL, PROTOCOLS
 from m3att.report.tables import (

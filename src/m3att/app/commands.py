@@ -177,8 +177,8 @@ def data_check(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args(words)
 
-    from m3att.data.check import check_dataset
-    from m3att.data.splits import default_split_by
+    from m3att.data.refer.check import check_dataset
+    from m3att.data.refer.splits import default_split_by
     from m3att.report.datasets import remarks_of, words_table
     from m3att.report.tables import faults_of, splits_table
 

@@ -20,7 +20,7 @@ from m3att.data.content import (
     texts_of,
     without,
 )
-from m3att.data.records import sentence_text
+from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError
 
 CARRIED = "refer"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m3att.data.places import PhotoFolder
+from m3att.data.refer.places import PhotoFolder
 from m3att.errors import DataError
 
 SPLIT_NAMES = ("train", "val", "test", "testA", "testB", "testC", "dev", "validation")

@@ -18,8 +18,8 @@ from m3att.data.content import SPLIT_NAMES, Content, json_bytes, new_folder, own
 from m3att.data.images import read_image, read_mask
 from m3att.data.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
 from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
-from m3att.data.places import find_photos, usual_photos
-from m3att.data.records import collector_paused, read_refs
+from m3att.data.refer.places import find_photos, usual_photos
+from m3att.data.refer.records import collector_paused, read_refs
 from m3att.errors import DataError, ImageError
 
 Form = Literal["refer", "coco", "jsonl"]

@@ -16,8 +16,8 @@ from m3att.data.images import read_image, read_mask
 from m3att.data.jsonl import content_of_lines, read_lines
 from m3att.data.masks import Mask, draw, read_segmentation, unite
 from m3att.data.packed import Packed
-from m3att.data.records import sentence_text
-from m3att.data.refer import UNKNOWN
+from m3att.data.refer.records import sentence_text
+from m3att.data.refer.source import UNKNOWN
 from m3att.data.sample import Sample
 from m3att.errors import DataError, ImageError
 

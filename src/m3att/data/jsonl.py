@@ -23,7 +23,7 @@ from m3att.data.content import (
     without,
 )
 from m3att.data.masks import is_polygon
-from m3att.data.records import sentence_text
+from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError
 
 EXTRA = "extra.json"

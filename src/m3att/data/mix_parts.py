@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from m3att.data.places import family_of, find_annotations
-from m3att.data.records import read_refs
-from m3att.data.referents import belongs
-from m3att.data.splits import default_split_by, legal_splits
+from m3att.data.refer.places import family_of, find_annotations
+from m3att.data.refer.records import read_refs
+from m3att.data.refer.referents import belongs
+from m3att.data.refer.splits import default_split_by, legal_splits
 from m3att.errors import DataError
 
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.\w+")

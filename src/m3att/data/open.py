@@ -13,12 +13,12 @@ from m3att.config import DataConfig
 from m3att.data.custom import CustomSource, open_coco, open_jsonl
 from m3att.data.faults import Fault
 from m3att.data.hub import open_hub
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
+from m3att.data.refer.splits import default_split_by
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
-from m3att.data.splits import default_split_by
 from m3att.errors import ConfigError, DataError
 
 OWN: dict[str, Callable[[Path, str], CustomSource]] = {"jsonl": open_jsonl, "coco": open_coco, "hf": open_hub}

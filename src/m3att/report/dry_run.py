@@ -16,9 +16,9 @@ from m3att.config import DataConfig, ModelConfig, RunConfig
 from m3att.data.batch import BatchReader
 from m3att.data.open import ENDLESS, OWN, open_source, pixel_source
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
+from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
-from m3att.data.splits import default_split_by, require_legal
 from m3att.data.text import Tokenizer
 from m3att.engine.optim import build_optimizer, learning_rate_at
 from m3att.engine.setup import count_categories, run_architectures, run_tokenizer, start_from

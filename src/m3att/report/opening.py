@@ -52,8 +52,8 @@ def open_once() -> None:
     import time
 
     root, dataset, split_by, split, workers = sys.argv[1:]
-    from m3att.data.refer import ReferSource
-    from m3att.data.tables import open_tables
+    from m3att.data.refer.source import ReferSource
+    from m3att.data.refer.tables import open_tables
     from m3att.errors import M3AttError
     from m3att.report.memory import peak_resident
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from m3att.data.refer import ReferSource
+from m3att.data.refer.source import ReferSource
 from m3att.data.shaperef import writer
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import KINDS

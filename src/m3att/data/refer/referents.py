@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.faults import Fault
-from m3att.data.objects import ObjectTable
-from m3att.data.records import collector_paused, read_refs, sentence_text, whole_id
-from m3att.data.store import Arrays, Store, Texts, cached, pack_texts
+from m3att.data.refer.objects import ObjectTable
+from m3att.data.refer.records import collector_paused, read_refs, sentence_text, whole_id
+from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
 
 NO_OBJECT = -1  # what gRefCOCO writes for the annotation of an expression that names nothing
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3att.data.store import Store, cache_folder, cached, pack_texts, read_store, write_store
+from m3att.data.refer.store import Store, cache_folder, cached, pack_texts, read_store, write_store
 from m3att.errors import DataError
 
 Build = Callable[[], tuple[Mapping[str, Any], Mapping[str, Any]]]

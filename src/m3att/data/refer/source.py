@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout import paint_layout
-from m3att.data.mask_table import MaskTable, open_masks
 from m3att.data.masks import Mask, RunLengths, draw, read_segmentation, unite
-from m3att.data.places import PhotoFolder, given_photos, usual_photos
-from m3att.data.referents import split_whole
+from m3att.data.refer.mask_table import MaskTable, open_masks
+from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.refer.referents import split_whole
+from m3att.data.refer.tables import open_tables
 from m3att.data.sample import Sample
-from m3att.data.tables import open_tables
 from m3att.errors import DataError
 
 UNKNOWN = 255  # in a map of categories

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from m3att.data.json_stream import BEGIN, stream_json
-from m3att.data.objects import ObjectTable, ObjectWriter
-from m3att.data.records import collector_paused
-from m3att.data.referents import ReferentTable, ReferentWriter
-from m3att.data.store import Arrays, Store, cached
+from m3att.data.refer.json_stream import BEGIN, stream_json
+from m3att.data.refer.objects import ObjectTable, ObjectWriter
+from m3att.data.refer.records import collector_paused
+from m3att.data.refer.referents import ReferentTable, ReferentWriter
+from m3att.data.refer.store import Arrays, Store, cached
 from m3att.errors import DataError
 
 IMAGE_FILES = ("image_data_split.json", "image_data_split3000.json")

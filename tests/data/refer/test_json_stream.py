@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3att.data import json_stream
-from m3att.data.json_stream import BEGIN, stream_json
+from m3att.data.refer import json_stream
+from m3att.data.refer.json_stream import BEGIN, stream_json
 from m3att.errors import DataError
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)

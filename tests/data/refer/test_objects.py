@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data import objects as module
 from m3att.data.masks import decode_segmentation
-from m3att.data.objects import ObjectTable, read_objects
-from m3att.data.records import whole_id
+from m3att.data.refer import objects as module
+from m3att.data.refer.objects import ObjectTable, read_objects
+from m3att.data.refer.records import whole_id
 from m3att.errors import DataError
 
 RLE = {"size": [60, 80], "counts": [3, 2, 4795]}

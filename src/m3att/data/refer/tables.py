@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.objects import ObjectTable, read_objects
-from m3att.data.phrasecut import phrase_file, read_phrases
-from m3att.data.places import PhotoFolder, find_annotations, find_photos
-from m3att.data.referents import ReferentTable, read_referents
-from m3att.data.splits import require_legal
+from m3att.data.refer.objects import ObjectTable, read_objects
+from m3att.data.refer.phrasecut import phrase_file, read_phrases
+from m3att.data.refer.places import PhotoFolder, find_annotations, find_photos
+from m3att.data.refer.referents import ReferentTable, read_referents
+from m3att.data.refer.splits import require_legal
 from m3att.errors import DataError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.data.check import check_dataset
-from m3att.data.places import PhotoFolder, find_annotations, find_photos, usual_photos
-from m3att.data.refer import ReferSource
+from m3att.data.refer.check import check_dataset
+from m3att.data.refer.places import PhotoFolder, find_annotations, find_photos, usual_photos
+from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
 # (what it is, folder of the data set, folder of the photos, both below the root)

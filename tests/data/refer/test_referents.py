@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.data.check import check_dataset
 from m3att.data.masks import encode_rle
-from m3att.data.refer import UNKNOWN, ReferSource
-from m3att.data.referents import belongs
+from m3att.data.refer.check import check_dataset
+from m3att.data.refer.referents import belongs
+from m3att.data.refer.source import UNKNOWN, ReferSource
 from m3att.errors import DataError
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from m3att.data.pickles import load_plain
+from m3att.data.refer.pickles import load_plain
 from m3att.errors import DataError
 
 

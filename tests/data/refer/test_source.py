@@ -14,8 +14,8 @@ import pytest
 
 from m3att.data.masks import decode_segmentation
 from m3att.data.open import opening_faults
-from m3att.data.pickles import loads_plain
-from m3att.data.refer import ReferSource
+from m3att.data.refer.pickles import loads_plain
+from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError, ImageError
 
 

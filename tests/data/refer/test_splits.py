@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3att.data.splits import SPLITS, Counts, legal_splits, published_counts, require_legal, word_limit
+from m3att.data.refer.splits import SPLITS, Counts, legal_splits, published_counts, require_legal, word_limit
 from m3att.errors import DataError
 
 

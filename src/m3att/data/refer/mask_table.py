@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.masks import RunLengths, read_segmentation
-from m3att.data.objects import ObjectTable
-from m3att.data.referents import ReferentTable
-from m3att.data.store import Arrays, Store, joined_key, kept
+from m3att.data.refer.objects import ObjectTable
+from m3att.data.refer.referents import ReferentTable
+from m3att.data.refer.store import Arrays, Store, joined_key, kept
 from m3att.errors import DataError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from m3att.data.check import check_dataset
-from m3att.data.splits import SPLITS, Counts
+from m3att.data.refer.check import check_dataset
+from m3att.data.refer.splits import SPLITS, Counts
 from m3att.errors import DataError
 from m3att.report.tables import faults_of
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data import mask_table, refer
 from m3att.data.masks import read_segmentation
 from m3att.data.open import MixedSource, prepare
-from m3att.data.refer import ReferSource
+from m3att.data.refer import mask_table
+from m3att.data.refer import source as refer
+from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.phrasecut import phrase_file
-from m3att.data.places import PhotoFolder, given_photos, usual_photos
-from m3att.data.readable import unreadable_masks, unreadable_photos
-from m3att.data.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
-from m3att.data.tables import Tables, annotation_folder, open_tables
+from m3att.data.refer.phrasecut import phrase_file
+from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.refer.readable import unreadable_masks, unreadable_photos
+from m3att.data.refer.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
+from m3att.data.refer.tables import Tables, annotation_folder, open_tables
 from m3att.data.text import words_in
 
 Agreement = Literal["agrees", "differs", "unpublished", "absent"]
