@@ -39,7 +39,7 @@ def test_the_example_of_the_documentation_runs(
 
 
 def test_the_lines_of_the_documentation_are_read(repository: Path, tmp_path: Path) -> None:
-    from m3att.data.custom import open_jsonl
+    from m3att.data.own.source import open_jsonl
 
     page = (repository / "docs" / "datasets.md").read_text(encoding="utf-8")
     lines = re.findall(r"^    (\{\"image\".*\})$", page, re.MULTILINE)

@@ -35,7 +35,7 @@ def data_convert(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
     given = parser.parse_args(words)
 
-    from m3att.data.convert import convert
+    from m3att.data.own.convert import convert
 
     with progress_bar("copying") as progress:
         written = convert(given.place, given.to, given.out, given.split_by, given.copy_images, progress)
@@ -83,8 +83,8 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     if given.fault_limit < 0:
         parser.error("--fault-limit must be at least 0")
 
-    from m3att.data.mix import DATASET, SPLIT_BY, mix
-    from m3att.data.mix_parts import Part
+    from m3att.data.mix.mix import DATASET, SPLIT_BY, mix
+    from m3att.data.mix.parts import Part
 
     parts = [Part.parse(text) for text in given.parts] + [Part.parse(text, trains=False) for text in given.hold_out]
     if len({(part.root.resolve(), part.dataset, part.split_by) for part in parts}) < len(parts):

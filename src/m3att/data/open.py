@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
-from m3att.data.custom import CustomSource, open_coco, open_jsonl
 from m3att.data.faults import Fault
-from m3att.data.hub import open_hub
+from m3att.data.own.hub import open_hub
+from m3att.data.own.source import CustomSource, open_coco, open_jsonl
 from m3att.data.refer.source import ReferSource
 from m3att.data.refer.splits import default_split_by
 from m3att.data.sample import Sample

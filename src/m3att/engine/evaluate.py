@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.custom import CustomSource
 from m3att.data.faults import FaultLog, find_readable
 from m3att.data.open import MixedSource, opening_faults, pixel_source, prepare
 from m3att.data.order import Group, evaluation_batches
+from m3att.data.own.source import CustomSource
 from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.source import Source

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from m3att.data import mix as mixing
-from m3att.data.mix import mix
-from m3att.data.mix_parts import Part, find_holders
+from m3att.data.mix import mix as mixing
+from m3att.data.mix.mix import mix
+from m3att.data.mix.parts import Part, find_holders
 from m3att.data.refer.records import read_refs
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError

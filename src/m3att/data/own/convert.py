@@ -13,11 +13,20 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from m3att.data.coco import coco_of_content, content_of_coco, read_coco
-from m3att.data.content import SPLIT_NAMES, Content, json_bytes, new_folder, own_files, read_json, unique_by_id, without
 from m3att.data.images import read_image, read_mask
-from m3att.data.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
 from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
+from m3att.data.own.coco import coco_of_content, content_of_coco, read_coco
+from m3att.data.own.content import (
+    SPLIT_NAMES,
+    Content,
+    json_bytes,
+    new_folder,
+    own_files,
+    read_json,
+    unique_by_id,
+    without,
+)
+from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.records import collector_paused, read_refs
 from m3att.errors import DataError, ImageError

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from m3att.config import DataConfig
-from m3att.data.hub import open_hub
 from m3att.data.open import open_source
+from m3att.data.own.hub import open_hub
 from m3att.errors import ConfigError, DataError
 
 datasets = pytest.importorskip("datasets")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from m3att.data.content import (
+from m3att.data.own.content import (
     NO_CATEGORY,
     TEXT_FIELDS,
     Content,

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.coco import content_of_coco, read_coco
-from m3att.data.content import Content, files_of_split, named_masks, unique_by_id
 from m3att.data.faults import Fault
 from m3att.data.images import read_image, read_mask
-from m3att.data.jsonl import content_of_lines, read_lines
 from m3att.data.masks import Mask, draw, read_segmentation, unite
-from m3att.data.packed import Packed
+from m3att.data.own.coco import content_of_coco, read_coco
+from m3att.data.own.content import Content, files_of_split, named_masks, unique_by_id
+from m3att.data.own.jsonl import content_of_lines, read_lines
+from m3att.data.own.packed import Packed
 from m3att.data.refer.records import sentence_text
 from m3att.data.refer.source import UNKNOWN
 from m3att.data.sample import Sample

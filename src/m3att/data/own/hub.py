@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3att.data.content import text_field, texts_of
-from m3att.data.custom import CustomSource
 from m3att.data.images import to_mask, to_rgb
-from m3att.data.jsonl import content_of_lines
 from m3att.data.masks import Mask, read_segmentation, unite
+from m3att.data.own.content import text_field, texts_of
+from m3att.data.own.jsonl import content_of_lines
+from m3att.data.own.source import CustomSource
 from m3att.errors import ConfigError, DataError, ImageError
 
 _KEPT = ("image_id", "split", "category")

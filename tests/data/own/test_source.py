@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from m3att.config import DataConfig
-from m3att.data.custom import open_coco, open_jsonl
-from m3att.data.hub import RowsSource
 from m3att.data.masks import decode_segmentation, encode_rle
 from m3att.data.open import OWN, open_source, opening_faults, pixel_source
+from m3att.data.own.hub import RowsSource
+from m3att.data.own.source import open_coco, open_jsonl
 from m3att.errors import ConfigError, DataError, ImageError
 
 from .own import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from m3att.data.content import (
+from m3att.data.masks import is_polygon
+from m3att.data.own.content import (
     NO_CATEGORY,
     TEXT_FIELDS,
     Content,
@@ -22,7 +23,6 @@ from m3att.data.content import (
     unique_by_id,
     without,
 )
-from m3att.data.masks import is_polygon
 from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError
 

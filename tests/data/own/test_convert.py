@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data.convert import FORMS, Form, convert, read_content
-from m3att.data.custom import CustomSource, open_coco, open_jsonl
+from m3att.data.own.convert import FORMS, Form, convert, read_content
+from m3att.data.own.source import CustomSource, open_coco, open_jsonl
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
