@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.images import MAX_PIXELS, read_image
-from m3att.data.layout import paint_layout
+from m3att.data.layout.paint import paint_layout
 from m3att.data.masks import Mask, RunLengths, draw, read_segmentation, unite
 from m3att.data.refer.mask_table import MaskTable, open_masks
 from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from m3att.data.layout import draw_layout, paint_layout
-from m3att.data.looks import _FAMILIES, look_of
+from m3att.data.layout.looks import _FAMILIES, look_of
+from m3att.data.layout.paint import draw_layout, paint_layout
 from m3att.data.refer.records import Annotation
 
 CATEGORIES = {1: "person", 3: "car", 18: "dog", 47: "cup", 67: "dining table", 99: "unheard-of thing"}

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.looks import Look, look_of
+from m3att.data.layout.looks import Look, look_of
+from m3att.data.layout.silhouettes import ACCENT, BODY, DARK, LIGHT, SKIN, silhouette
 from m3att.data.refer.records import Annotation
-from m3att.data.silhouettes import ACCENT, BODY, DARK, LIGHT, SKIN, silhouette
 
 Colour = tuple[int, int, int]
 
