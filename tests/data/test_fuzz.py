@@ -18,7 +18,7 @@ from m3att.data.refer.source import ReferSource
 from m3att.data.source import Source
 from m3att.errors import DataError, ImageError, M3AttError
 
-from .own import HEIGHT, WIDTH, square, write_lines, write_picture
+from .own_files import HEIGHT, WIDTH, square, write_lines, write_picture
 
 FUZZ = settings(
     max_examples=120,

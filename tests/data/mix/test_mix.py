@@ -16,7 +16,7 @@ from m3att.data.refer.records import read_refs
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
-from .own import HEIGHT, WIDTH, square, write_picture
+from ..own_files import HEIGHT, WIDTH, square, write_picture
 
 Ref = tuple[int, str]  # photo, split
 

@@ -15,7 +15,7 @@ from m3att.data.own.source import CustomSource, open_coco, open_jsonl
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 
-from .own import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture
+from ..own_files import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture
 
 WAYS = [("coco",), ("jsonl",), ("refer",), ("coco", "jsonl"), ("jsonl", "coco")]
 

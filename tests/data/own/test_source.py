@@ -18,7 +18,7 @@ from m3att.data.own.hub import RowsSource
 from m3att.data.own.source import open_coco, open_jsonl
 from m3att.errors import ConfigError, DataError, ImageError
 
-from .own import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture
+from ..own_files import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture
 
 RTL, EMOJI = "القطة على اليسار", "the 🐈‍⬛ left of 人"
 
