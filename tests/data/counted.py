@@ -8,12 +8,15 @@ from itertools import pairwise
 import numpy as np
 
 from m3att.data.sample import Sample
+from m3att.data.source import Source
 
 Groups = tuple[tuple[int, ...], ...]
 
 
-class CountedSource:
+class CountedSource(Source):
     """Images with as many referents and expressions as the test says; expression p of image i says "image i p"."""
+
+    pixels = "drawn"
 
     def __init__(self, images: Sequence[Sequence[int]]) -> None:
         self.images = images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from m3att.data.batch import BatchReader
 from m3att.data.faults import Fault, FaultLog
 from m3att.data.order import Group
 from m3att.data.sample import Sample
+from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.errors import DataError, ImageError
 
@@ -21,10 +22,10 @@ TOKENIZER = Tokenizer.from_texts(["one two three object"], 4)
 TEXTS = ("one", "?!", "two", "three")
 
 
-class FaultySource:
+class FaultySource(Source):
     """Four expressions an image; image 1 is torn, and so is the mask of its third expression on image 2."""
 
-    category_names = ()
+    pixels = "drawn"
 
     def __len__(self) -> int:
         return 4
@@ -44,10 +45,13 @@ class FaultySource:
         rows = tuple(range(len(chosen)))
         return Sample(image_HWC, tuple(masks_MHW), rows, texts, chosen, index, ((),) * len(chosen))
 
+    def texts(self) -> Iterator[str]:
+        return iter(TEXTS)
+
 
 def reader(**changes: bool) -> BatchReader:
     data = DataConfig(flip=True, **changes)  # type: ignore[arg-type]
-    return BatchReader(FaultySource(), TOKENIZER, InputConfig(size=8), data, training=False)  # type: ignore[arg-type]
+    return BatchReader(FaultySource(), TOKENIZER, InputConfig(size=8), data, training=False)
 
 
 def groups(*images: int) -> list[Group]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
-from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, open_training, pixel_source, world_of
+from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, open_training
 from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
@@ -23,22 +22,19 @@ from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
 
 
-class OfPixels(ReferSource):
-    """A source that has nothing but pixels of some sort."""
-
-    def __init__(self, pixels: str) -> None:
-        self.pixels, self.dataset = pixels, "refcoco"  # type: ignore[assignment]
-
-    def __len__(self) -> int:
-        return 1
-
-
-class NumberedSource:
+class NumberedSource(Source):
     """A source of a given length whose images say which they are."""
 
-    def __init__(self, name: int, length: int) -> None:
-        self.name, self.length = name, length
-        self.category_names = ("thing", f"only {name}")
+    def __init__(self, name: int, length: int, pixels: str = "drawn") -> None:
+        self.name, self.length, self.own_pixels = name, length, pixels
+
+    @property
+    def pixels(self) -> str:
+        return self.own_pixels
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        return "thing", f"only {self.name}"
 
     def __len__(self) -> int:
         return self.length
@@ -56,14 +52,14 @@ class NumberedSource:
     def read_categories(self, index: int) -> NDArray[np.uint8]:
         return np.array([[0, 1], [2, 255]], dtype=np.uint8)
 
-    def texts(self) -> list[str]:  # type: ignore[override]
-        return [str(self.name)]
+    def texts(self) -> Iterator[str]:
+        return iter([str(self.name)])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4))
 def test_a_mixture_holds_every_image_once_and_takes_turns(lengths: list[int]) -> None:
-    mixed = MixedSource([NumberedSource(name, length) for name, length in enumerate(lengths)])  # type: ignore[arg-type]
+    mixed = MixedSource([NumberedSource(name, length) for name, length in enumerate(lengths)])
     assert len(mixed) == sum(lengths)
     read = [mixed.read(index, (0,)).expressions[0].split() for index in range(len(mixed))]
     places = [(int(name), int(within)) for name, within in read]
@@ -76,7 +72,7 @@ def test_a_mixture_holds_every_image_once_and_takes_turns(lengths: list[int]) ->
 
 
 def test_a_mixture_numbers_the_categories_of_its_parts_as_one() -> None:
-    mixed = MixedSource([NumberedSource(name, 1) for name in (7, 8)])  # type: ignore[arg-type]
+    mixed = MixedSource([NumberedSource(name, 1) for name in (7, 8)])
     assert mixed.category_names == ("thing", "only 7", "only 8")
     assert mixed.read_categories(0).tolist() == [[0, 1], [2, 255]]
     assert mixed.read_categories(1).tolist() == [[0, 1], [3, 255]]
@@ -91,7 +87,7 @@ def test_a_mixture_without_end_takes_turns_and_shows_no_image_twice() -> None:
     single = ShapeRefSource("shaperefg", "train", ENDLESS)
     assert mixed.read(5).expressions == single.read(5).expressions
     assert mixed.expression_groups(5) == single.expression_groups(5)
-    assert pixel_source(mixed) == "drawn"
+    assert mixed.pixels == "drawn"
 
 
 def test_how_many_images_are_drawn() -> None:
@@ -112,16 +108,15 @@ def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
     write_refer(tmp_path, "shaperef", {"train": 3, "val": 2}, size=64)
     source = open_source(DataConfig(root=str(tmp_path)), "val", training=True)
     assert isinstance(source, ReferSource)
-    assert (len(source), source.split_by, pixel_source(source)) == (2, "unc", "drawn")
+    assert (len(source), source.split_by, source.pixels) == (2, "unc", "drawn")
     mixed = open_source(DataConfig(root=str(tmp_path), dataset="shaperef,shaperef"), "train", training=True)
-    assert (len(mixed), pixel_source(mixed)) == (6, "drawn")
-    assert pixel_source(open_source(DataConfig(root=str(tmp_path), pixels="layout"), "val")) == "layout"
+    assert (len(mixed), mixed.pixels) == (6, "drawn")
+    assert open_source(DataConfig(root=str(tmp_path), pixels="layout"), "val").pixels == "layout"
 
 
 def test_pixels_of_a_mixture_are_named_once_each() -> None:
-    parts: list[Source] = [OfPixels("layout"), OfPixels("photos"), OfPixels("layout")]
-    assert pixel_source(MixedSource(parts)) == "layout+photos"
-    assert Counter(map(pixel_source, parts)) == {"layout": 2, "photos": 1}
+    parts: list[Source] = [NumberedSource(1, 1, kind) for kind in ("layout", "photos", "layout")]
+    assert MixedSource(parts).pixels == "layout+photos"
 
 
 @pytest.mark.parametrize(("gone", "kinds"), [("train", ("layout", "drawn")), ("val", ("drawn", "layout"))])
@@ -130,7 +125,7 @@ def test_one_training_has_one_sort_of_pixels(tmp_path: Path, gone: str, kinds: t
     data = DataConfig(root=str(tmp_path))
     sources = open_training(data, 1)
     assert [len(source) for source in sources] == [3, 2]
-    assert world_of(sources[0], data.dataset) == "ShapeRef's drawn scenes"
+    assert sources[0].world == "ShapeRef's drawn scenes"
     source = open_source(data, gone)
     assert isinstance(source, ReferSource)
     for index in range(len(source)):
@@ -138,14 +133,18 @@ def test_one_training_has_one_sort_of_pixels(tmp_path: Path, gone: str, kinds: t
     with pytest.raises(DataError, match=f"split train would be {kinds[0]} and those of val {kinds[1]}; put the"):
         open_training(data, 1)
     layouts = open_training(replace(data, pixels="layout"), 1)
-    assert world_of(layouts[0], data.dataset) == "layouts drawn of shaperef's annotated boxes"
+    assert layouts[0].world == "layouts drawn of shaperef's annotated boxes"
 
 
 def test_whoever_has_seen_photos_knows_no_smaller_world() -> None:
-    photos, layout, drawn = OfPixels("photos"), OfPixels("layout"), ShapeRefSource("shaperef", "val", 1)
-    assert world_of(photos, "refcoco") == world_of(MixedSource([layout, drawn, photos]), "refcoco,shaperef") == ""
-    assert world_of(MixedSource([drawn, layout]), "shaperef,refcoco").startswith("layouts drawn of shaperef,refcoco's")
-    assert world_of(drawn, "shaperef") == "ShapeRef's drawn scenes"
+    photos, layout, drawn = (
+        NumberedSource(1, 1, "photos"),
+        NumberedSource(1, 1, "layout"),
+        ShapeRefSource("shaperef", "val", 1),
+    )
+    assert photos.world == MixedSource([layout, drawn, photos]).world == ""
+    assert MixedSource([drawn, layout]).world == "ShapeRef's drawn scenes and layout pictures"
+    assert drawn.world == "ShapeRef's drawn scenes"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.sample import Sample
+from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.errors import ConfigError
@@ -53,8 +54,10 @@ class SeesRed(nn.Module):
         return ModelOutput(torch.where(first_N == NEVER, torch.tensor(-SEEN_LOGIT), logits_NHW))
 
 
-class PaintedSource:
+class PaintedSource(Source):
     """Images of which the red part and the true mask are given, each with its own expressions."""
+
+    pixels = "drawn"
 
     def __init__(self, images: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]]) -> None:
         self.images = images

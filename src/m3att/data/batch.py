@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from m3att.config import DataConfig, InputConfig
-from m3att.data.faults import Fault, find_readable
+from m3att.data.faults import Fault
 from m3att.data.order import Group, choose_positions
 from m3att.data.sample import Sample
-from m3att.data.source import Source
+from m3att.data.source import Source, find_readable
 from m3att.data.text import Tokenizer
 from m3att.data.transforms import Resize, mirror, to_pixels
 from m3att.errors import DataError, ImageError

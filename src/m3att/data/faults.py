@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from m3att.data.source import Source
-from m3att.errors import DataError, ImageError
+from m3att.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +66,3 @@ class FaultLog:
             f"{newest}; with it {len(self.reasons)} images or expressions cannot be read, more than --data.fault_limit "
             f"{self.limit}: mend them, or allow more"
         )
-
-
-def find_readable(
-    source: Source, index: int, positions: Sequence[int], whole: DataError | ImageError
-) -> tuple[tuple[int, ...], tuple[Fault, ...]]:
-    """Tells, of an image that cannot be read with some expressions, which of them are to blame.
-
-    One broken mask takes its own expressions along, not those of its neighbours; a broken image takes all.
-
-    Args:
-        source: holds the image.
-        index: number of the image.
-        positions: of the expressions.
-        whole: what reading them together raised.
-
-    Returns:
-        The positions that can be read, and what is to be left out.
-    """
-    if isinstance(whole, ImageError) or len(positions) == 1:
-        return (), (Fault(str(whole), index, tuple(positions)),)
-    good: list[int] = []
-    faults: list[Fault] = []
-    for position in positions:
-        try:
-            source.read(index, (position,))
-            good.append(position)
-        except (DataError, ImageError) as error:
-            faults.append(Fault(str(error), index, (position,)))
-    return tuple(good), tuple(faults)

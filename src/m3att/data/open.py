@@ -28,7 +28,7 @@ ENDLESS = 10**9  # images of a ShapeRef split that no run comes to the end of
 DRAWN_IMAGES = 500  # images of a drawn split that is scored, where the settings do not say how many
 
 
-class MixedSource:
+class MixedSource(Source):
     """Several sources as one; image numbers run through them in turn, so that each part of an epoch holds all.
 
     Args:
@@ -43,6 +43,42 @@ class MixedSource:
             within = np.concatenate([np.arange(len(source)) for source in sources])
             order = np.argsort(within, kind="stable")
             self.places = np.stack([parts[order], within[order]], axis=1)
+
+    @property
+    def pixels(self) -> str:
+        """Those of its parts, each named once."""
+        return "+".join(dict.fromkeys(part.pixels for part in self.sources))
+
+    @property
+    def world(self) -> str:
+        """Those of its parts; empty where one of them has photos."""
+        worlds = dict.fromkeys(part.world for part in self.sources)
+        return "" if "" in worlds else " and ".join(worlds)
+
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """Its sources."""
+        return self.sources
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:  # type: ignore[override]
+        """Those of its parts."""
+        return tuple(fault for part in self.sources for fault in part.faults)
+
+    @property
+    def has_every_object(self) -> bool:  # type: ignore[override]
+        """Whether each part has."""
+        return all(part.has_every_object for part in self.sources)
+
+    def read_largest(self, index: int) -> NDArray[np.bool_]:
+        """See Source."""
+        source, within = self.place(index)
+        return source.read_largest(within)
+
+    def prepare(self) -> None:
+        """Prepare each part."""
+        for part in self.sources:
+            part.prepare()
 
     def __len__(self) -> int:
         return ENDLESS if self.endless else len(self.places)
@@ -117,17 +153,6 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     raise ConfigError(f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn")
 
 
-def pixel_source(source: Source) -> str:
-    """What reports call the pixels: photos, layout or drawn."""
-    if isinstance(source, MixedSource):
-        return "+".join(dict.fromkeys(pixel_source(part) for part in source.sources))
-    if isinstance(source, CustomSource):
-        return "photos"
-    if isinstance(source, ReferSource) and (source.dataset not in VARIANTS or source.pixels == "layout"):
-        return source.pixels
-    return "drawn"
-
-
 def open_training(data: DataConfig, validation_images: int | None) -> tuple[Source, Source]:
     """What a network is trained on, and what it is validated on meanwhile.
 
@@ -142,40 +167,10 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
     """
     source = open_source(data, "train", training=True)
     validation = open_source(replace(data, images=validation_images), data.split)
-    kinds = pixel_source(source), pixel_source(validation)
+    kinds = source.pixels, validation.pixels
     if set(kinds[0].split("+")) != set(kinds[1].split("+")):
         raise DataError(
             f"{data.root}: the pixels of split train would be {kinds[0]} and those of {data.split} {kinds[1]}; "
             "put the missing photos there, or give --data.pixels layout for both"
         )
     return source, validation
-
-
-def world_of(source: Source, dataset: str) -> str:
-    """What a network knows that was trained on a source.
-
-    Args:
-        source: the images.
-        dataset: their data sets' names, joined by commas.
-
-    Returns:
-        A few words; none where there were photos among them.
-    """
-    pixels = pixel_source(source)
-    if "photos" in pixels:
-        return ""
-    return "ShapeRef's drawn scenes" if pixels == "drawn" else f"layouts drawn of {dataset}'s annotated boxes"
-
-
-def prepare(source: Source) -> None:
-    """Do once, before processes share a source, what each of them would else do for itself."""
-    for part in source.sources if isinstance(source, MixedSource) else (source,):
-        if isinstance(part, ReferSource):
-            part.prepare()
-
-
-def opening_faults(source: Source) -> tuple[Fault, ...]:
-    """Entries that a source had to leave out when its files were opened."""
-    if isinstance(source, MixedSource):
-        return tuple(fault for part in source.sources for fault in opening_faults(part))
-    return source.faults if isinstance(source, CustomSource | ReferSource) else ()

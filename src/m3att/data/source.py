@@ -1,44 +1,122 @@
-"""What every data set looks like to training and evaluation, whether it lies on disk or is drawn on the fly."""
+"""The contract of a data set: what training and evaluation ask of it, be it on disk or drawn on the fly."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.faults import Fault
 from m3att.data.sample import Sample
+from m3att.errors import DataError, ImageError
+
+UNKNOWN = 255  # in a map of categories
 
 
-class Source(Protocol):
-    """Images with expressions, by number. Reading is a pure function of the arguments, so workers can share it.
+class Source(ABC):
+    """Images with expressions, by number. A new data set is a subclass; nothing else asks what class it is.
+
+    Reading is a pure function of its arguments, so that processes can share a source.
 
     Attributes:
-        category_names: the categories of its objects, as its annotations name them.
+        category_names: the categories of its objects, as its annotations name them; none where it has none.
+        faults: entries that were left out when its files were opened.
+        split_by: who made the split (``unc``, ``umd`` ...); None where that is not part of its name.
+        stated_split: whether the data say which split an expression belongs to; else the source gives all of them.
+        has_every_object: whether all objects of an image are annotated, and not only those that expressions name.
     """
+
+    faults: tuple[Fault, ...] = ()
+    split_by: str | None = None
+    stated_split: bool = True
+    has_every_object: bool = False
+
+    @property
+    @abstractmethod
+    def pixels(self) -> str:
+        """What reports call its pixels: ``photos``, ``layout``, ``drawn``, or several joined by ``+``."""
+
+    @property
+    def world(self) -> str:
+        """A few words on what a network knows that was trained on it; empty where it saw photos."""
+        return "" if "photos" in self.pixels.split("+") else f"{self.pixels} pictures"
 
     @property
     def category_names(self) -> tuple[str, ...]:
         """See Attributes."""
-        ...
+        return ()
 
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """The sources that it is mixed of; itself where it is none."""
+        return (self,)
+
+    @abstractmethod
     def __len__(self) -> int:
         """Number of images that carry at least one expression."""
-        ...
 
+    @abstractmethod
     def expression_groups(self, index: int) -> tuple[tuple[int, ...], ...]:
         """Positions of image ``index``'s expressions, one tuple a referent (training draws one of each an epoch)."""
-        ...
 
+    @abstractmethod
     def read(self, index: int, expressions: Sequence[int] | None = None) -> Sample:
-        """Image ``index`` with the expressions at the given positions, or with all of them."""
-        ...
+        """Image ``index`` with the expressions at the given positions, or with all of them.
 
-    def read_categories(self, index: int) -> NDArray[np.uint8]:
-        """What stands where in image ``index``: 0 nothing, i + 1 category i, 255 unknown; (H, W)."""
-        ...
+        Raises:
+            ImageError: where the image is missing or damaged.
+            DataError: where a mask cannot be drawn.
+        """
 
+    @abstractmethod
     def texts(self) -> Iterator[str]:
         """Every expression, to build a vocabulary from."""
-        ...
+
+    def prepare(self) -> None:  # noqa: B027 - most sources have nothing to prepare
+        """Do once, before processes share the source, what each of them would do for itself otherwise."""
+
+    def read_categories(self, index: int) -> NDArray[np.uint8]:
+        """What stands where in image ``index``: 0 nothing, i + 1 category i, 255 unknown; (H, W).
+
+        A source that names no categories knows nothing of any pixel.
+        """
+        return np.full(self.read(index).image_HWC.shape[:2], UNKNOWN, dtype=np.uint8)
+
+    def read_largest(self, index: int) -> NDArray[np.bool_]:
+        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do.
+
+        Raises:
+            DataError: where not all objects of an image are annotated.
+        """
+        raise DataError(f"image {index}: this data set does not say which objects its images hold")
+
+
+def find_readable(
+    source: Source, index: int, positions: Sequence[int], whole: DataError | ImageError
+) -> tuple[tuple[int, ...], tuple[Fault, ...]]:
+    """Tells which expressions of an image that cannot be read with all of them are to blame.
+
+    One broken mask takes its own expressions along, not those of its neighbours; a broken image takes all.
+
+    Args:
+        source: holds the image.
+        index: number of the image.
+        positions: of the expressions.
+        whole: what reading them together raised.
+
+    Returns:
+        The positions that can be read, and what is to be left out.
+    """
+    if isinstance(whole, ImageError) or len(positions) == 1:
+        return (), (Fault(str(whole), index, tuple(positions)),)
+    good: list[int] = []
+    faults: list[Fault] = []
+    for position in positions:
+        try:
+            source.read(index, (position,))
+            good.append(position)
+        except (DataError, ImageError) as error:
+            faults.append(Fault(str(error), index, (position,)))
+    return tuple(good), tuple(faults)

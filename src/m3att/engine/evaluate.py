@@ -14,13 +14,10 @@ from torch.utils.data import DataLoader
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.faults import FaultLog, find_readable
-from m3att.data.open import MixedSource, opening_faults, pixel_source, prepare
+from m3att.data.faults import FaultLog
 from m3att.data.order import Group, evaluation_batches
-from m3att.data.own.source import CustomSource
-from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
-from m3att.data.source import Source
+from m3att.data.source import Source, find_readable
 from m3att.data.text import Tokenizer
 from m3att.engine.compare import compare, compare_masks
 from m3att.errors import ConfigError, DataError, ImageError
@@ -65,7 +62,7 @@ def evaluate(
     """
     device = device or torch.device("cpu")
     batches = evaluation_batches(source, config.batch_size, data.images)
-    prepare(source)
+    source.prepare()
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
     # A generator of its own keeps the loader from drawing on the one that dropout uses: scoring changes no training.
     chance = torch.Generator()
@@ -76,7 +73,7 @@ def evaluate(
     training = network.training
     network.eval()
     cut, faults = 0, FaultLog(data.fault_limit)
-    faults.add(opening_faults(source))
+    faults.add(source.faults)
     with torch.inference_mode():
         for number, batch in enumerate(loader, start=1):
             faults.add(batch.faults)
@@ -133,13 +130,12 @@ def evaluate_largest(
     Raises:
         ConfigError: where the source does not know the objects that no expression names.
     """
-    lacking = isinstance(source, CustomSource) and not source.every_object
-    if lacking or not isinstance(source, ReferSource | CustomSource):
+    if not source.has_every_object:
         raise ConfigError("the largest-object floor needs a data set with annotations of all objects: give --data.root")
     scores = no_scores(source, data, config)
     groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
     faults = FaultLog(data.fault_limit)
-    faults.add(opening_faults(source))
+    faults.add(source.faults)
     faults.check()
     for number, group in enumerate(groups, start=1):
         try:
@@ -163,12 +159,11 @@ def evaluate_largest(
 
 def about(source: Source, data: DataConfig) -> dict[str, Any]:
     """Facts that a report needs beside the figures."""
-    split_by = source.split_by if isinstance(source, ReferSource) else data.split_by
     return {
         "dataset": ",".join(dict.fromkeys(name.strip() for name in data.dataset.split(","))),
-        "split_by": split_by,
-        "split": "everything" if isinstance(source, CustomSource) and not source.stated_split else data.split,
-        "pixels": pixel_source(source),
+        "split_by": source.split_by or data.split_by,
+        "split": data.split if source.stated_split else "everything",
+        "pixels": source.pixels,
         "same_words": data.same_words,
-        "mixed": isinstance(source, MixedSource),
+        "mixed": len(source.parts) > 1,
     }

@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.open import ENDLESS, open_training, opening_faults, prepare, world_of
+from m3att.data.open import ENDLESS, open_training
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
@@ -94,8 +94,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, report: Report | N
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
     source, validation = open_training(config.data, settings.validate_images)
-    world = world_of(source, config.data.dataset)
-    prepare(source)
+    world = source.world
+    source.prepare()
     tokenizer = run_tokenizer(config, source, out, resume)
     categories = count_categories(config, source)
     architectures = run_architectures(config, tokenizer, out, resume)
@@ -113,7 +113,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, report: Report | N
     else:
         start_folder(out, config, tokenizer, network)
     faults = RunFaults(out, config.data.fault_limit)
-    faults.note(opening_faults(source))
+    faults.note(source.faults)
     steps = count_steps(config, source)
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.monotonic() - position.seconds

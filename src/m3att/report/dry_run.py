@@ -14,7 +14,7 @@ import torch
 
 from m3att.config import DataConfig, ModelConfig, RunConfig
 from m3att.data.batch import BatchReader
-from m3att.data.open import ENDLESS, OWN, open_source, pixel_source
+from m3att.data.open import ENDLESS, OWN, open_source
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
@@ -125,7 +125,7 @@ def dry_run(config: RunConfig) -> DryRun:
     data, notes = data_at_hand(config.data)
     used = replace(config, data=data)
     source = open_source(data, "train", training=True)
-    pixels = pixel_source(source)
+    pixels = source.pixels
     if config.data.pixels == "photos" and pixels == "layout":
         notes.append(f"{data.root} has no photos: the step reads layouts drawn of the annotated boxes")
     tokenizer = run_tokenizer(used, source, NOWHERE, resume=False)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from m3att.data.layout.looks import _FAMILIES, look_of
-from m3att.data.layout.paint import draw_layout, paint_layout
-from m3att.data.refer.records import Annotation
+from m3att.data.layout.paint import Annotation, draw_layout, paint_layout
 
 CATEGORIES = {1: "person", 3: "car", 18: "dog", 47: "cup", 67: "dining table", 99: "unheard-of thing"}
 NAMES = ["person", *(member.split(":")[0].replace("_", " ") for family in _FAMILIES for member in family[2].split())]

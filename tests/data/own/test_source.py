@@ -13,7 +13,7 @@ from PIL import Image
 
 from m3att.config import DataConfig
 from m3att.data.masks import decode_segmentation, encode_rle
-from m3att.data.open import OWN, open_source, opening_faults, pixel_source
+from m3att.data.open import OWN, open_source
 from m3att.data.own.hub import RowsSource
 from m3att.data.own.source import open_coco, open_jsonl
 from m3att.errors import ConfigError, DataError, ImageError
@@ -210,7 +210,7 @@ def test_a_coco_json_with_expressions(tmp_path: Path) -> None:
     categories_HW = source.read_categories(0)
     assert set(np.unique(categories_HW).tolist()) == {0, 1, 2}  # all objects are annotated: the rest is nothing
     assert source.read(1).masks_MHW[0].nonzero()[1].min() == 8
-    assert source.every_object
+    assert source.has_every_object
     assert source.read_largest(0).sum() == max(source.read(0).masks_MHW.sum(axis=(1, 2)))
     assert len(open_coco(tmp_path, "val")) == 2
 
@@ -242,7 +242,6 @@ def test_ids_that_stand_twice_are_told_and_survived(tmp_path: Path) -> None:
     source = open_coco(write_coco(tmp_path, data), "val")
     assert list(source.texts()) == ["left", RTL]
     assert sum(fault.expressions for fault in source.faults) == 1  # the one that is lost
-    assert opening_faults(source) == source.faults
 
 
 @pytest.mark.parametrize(
@@ -346,7 +345,7 @@ def test_a_category_that_is_no_id_is_named_in_converted_files_too(tmp_path: Path
 def test_settings_open_own_data(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
     path = write_lines(tmp_path / "own.jsonl", lines)
     source = open_source(DataConfig(root=str(path), dataset="jsonl"), "train")
-    assert (len(source), pixel_source(source)) == (2, "photos")
+    assert (len(source), source.pixels) == (2, "photos")
     with pytest.raises(ConfigError, match=r"--data\.root"):
         open_source(DataConfig(dataset="coco"), "train")
     assert set(OWN) == {"jsonl", "coco", "hf"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from m3att.data.masks import read_segmentation
-from m3att.data.open import MixedSource, prepare
+from m3att.data.open import MixedSource
 from m3att.data.refer import mask_table
 from m3att.data.refer import source as refer
 from m3att.data.refer.source import ReferSource
@@ -48,7 +48,7 @@ def test_each_mask_is_rasterised_once(write_folder: Any, rasterised: list[Any], 
     count = len(rasterised)
     assert count == 3  # two referents of one annotation share it
     source = open_train(root)
-    prepare(MixedSource([source, source]))
+    MixedSource([source, source]).prepare()
     assert len(rasterised) == 2 * count
     copy = pickle.loads(pickle.dumps(source))  # as a reading process gets it
     for _ in range(2):
@@ -58,25 +58,25 @@ def test_each_mask_is_rasterised_once(write_folder: Any, rasterised: list[Any], 
     assert len(rasterised) == 2 * count
     if cache == "cache":  # the next run finds them
         again = open_train(root)
-        prepare(again)
+        again.prepare()
         assert np.array_equal(again.read(0).masks_MHW, plain[0])
         assert len(rasterised) == 2 * count
 
 
 def test_drawn_layouts_have_nothing_to_rasterise(write_folder: Any, rasterised: list[Any]) -> None:
     source = open_train(write_folder())
-    prepare(source)
+    source.prepare()
     source.read(0)
     assert rasterised == []
 
 
 def test_a_changed_file_is_rasterised_anew(write_folder: Any, tiny_content: Any, rasterised: list[Any]) -> None:
     root = write_folder(photos=True)
-    prepare(open_train(root))
+    open_train(root).prepare()
     tiny_content[1]["annotations"][0]["segmentation"] = [[10, 10, 30, 10, 30, 20, 10, 20]]
     (root / "refcoco" / "instances.json").write_text(json.dumps(tiny_content[1]) + " ")
     source = open_train(root)
-    prepare(source)
+    source.prepare()
     assert source.read(0).masks_MHW[0].sum() == 200
 
 
@@ -88,10 +88,10 @@ def test_a_file_that_changes_after_it_was_read_leaves_no_stale_masks(
     early = open_train(root)
     tiny_content[1]["annotations"][0]["segmentation"] = [[10, 10, 30, 10, 30, 20, 10, 20]]
     (root / "refcoco" / "instances.json").write_text(json.dumps(tiny_content[1]) + " ")
-    prepare(early)  # as a validation that comes long after its source was opened
+    early.prepare()  # as a validation that comes long after its source was opened
     assert early.read(0).masks_MHW[0].sum() == 600
     late = open_train(root)
-    prepare(late)
+    late.prepare()
     assert late.read(0).masks_MHW[0].sum() == 200
 
 
@@ -101,7 +101,7 @@ def test_each_split_and_split_maker_has_its_own(write_folder: Any, tiny_content:
     for _ in range(2):
         for split, masks_MHW in whole.items():
             source = ReferSource(root, "refcoco", "unc", split)
-            prepare(source)
+            source.prepare()
             assert np.array_equal(source.read(0).masks_MHW, masks_MHW)
 
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_rasterised_is_told_when_it_is_read(
     tiny_content[1]["images"][0] |= {"height": size[0], "width": size[1]}
     (root / "refcoco" / "instances.json").write_text(json.dumps(tiny_content[1]))
     source = open_train(root)
-    prepare(source)
+    source.prepare()
     with pytest.raises(DataError, match=message):
         source.read(0, [0])
     assert source.read(1).masks_MHW.any()
@@ -134,5 +134,5 @@ def test_an_image_without_a_size_is_rasterised_when_it_is_read(write_folder: Any
         del entry["height"], entry["width"]
     (root / "refcoco" / "instances.json").write_text(json.dumps(tiny_content[1]))
     source = open_train(root)
-    prepare(source)
+    source.prepare()
     assert source.read(0).masks_MHW[0].sum() == 600

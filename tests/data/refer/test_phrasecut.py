@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from m3att.data.refer.check import check_dataset
-from m3att.data.refer.source import UNKNOWN, ReferSource
+from m3att.data.refer.source import ReferSource
+from m3att.data.source import UNKNOWN
 from m3att.errors import DataError
 
 

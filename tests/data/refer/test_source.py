@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from m3att.data.masks import decode_segmentation
-from m3att.data.open import opening_faults
 from m3att.data.refer.pickles import loads_plain
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError, ImageError
@@ -179,7 +178,6 @@ def test_what_is_missing_or_stands_twice_is_left_out_and_counted(
     change(*tiny_content)
     source = open_tiny(write_folder(tiny_content))
     assert {fault.reason.split(": ")[1].split(", which")[0]: fault.entries for fault in source.faults} == lost
-    assert opening_faults(source) == source.faults
     assert len(list(source.texts())) == 5 - sum(lost.values())
     for index in range(len(source)):
         assert source.read(index).masks_MHW.any(axis=(1, 2)).all()

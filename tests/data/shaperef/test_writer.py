@@ -41,7 +41,7 @@ def read_refs(root: Path) -> list[dict[str, Any]]:
 def test_disk_gives_what_the_stream_gives(root: Path, split: str) -> None:
     disk = ReferSource(root, "shaperef+", "unc", split)
     stream = ShapeRefSource("shaperef+", split, IMAGES[split], seed=5, size=96)
-    assert disk.pixels == "photos"
+    assert disk.pixels == "drawn"
     assert len(disk) == len(stream)
     for index in range(len(disk)):
         one, other = disk.read(index), stream.read(index)

@@ -7,6 +7,7 @@ of each object in the drawing. The drawing depends on its arguments alone, so it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from m3att.data.layout.looks import Look, look_of
 from m3att.data.layout.silhouettes import ACCENT, BODY, DARK, LIGHT, SKIN, silhouette
-from m3att.data.refer.records import Annotation
 
 Colour = tuple[int, int, int]
 
@@ -29,6 +29,23 @@ _SKIN: Colour = (246, 205, 170)
 _LIGHT: Colour = (245, 247, 250)
 _DARK: Colour = (38, 40, 52)
 _OUTLINE = 20  # grey
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotated object of an image.
+
+    Args:
+        id: the annotation's id in the data set (crowd regions exceed 32 bits).
+        category_id: the category's id in the data set.
+        box: XYXY in pixels.
+        is_crowd: whether it marks a region of many objects instead of one.
+    """
+
+    id: int
+    category_id: int
+    box: tuple[float, float, float, float]
+    is_crowd: bool = False
 
 
 def draw_layout(

@@ -17,12 +17,12 @@ from m3att.data.own.content import Content, files_of_split, named_masks, unique_
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.refer.records import sentence_text
-from m3att.data.refer.source import UNKNOWN
 from m3att.data.sample import Sample
+from m3att.data.source import UNKNOWN, Source
 from m3att.errors import DataError, ImageError
 
 
-class CustomSource:
+class CustomSource(Source):
     """The images of one split of own data, with their expressions; a :class:`~m3att.data.source.Source`.
 
     What cannot be drawn (a polygon of two points, a mask of another size than its image, one that lies outside it) is
@@ -37,8 +37,10 @@ class CustomSource:
         DataError: where the split holds no expression.
     """
 
+    pixels = "photos"
+
     def __init__(self, content: Content, split: str, name: str) -> None:
-        self.name, self.split, self.image_root, self.pixels = name, split, content.image_root, "photos"
+        self.name, self.split, self.image_root = name, split, content.image_root
         splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
         self.stated_split = splits != [None]
         refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] == split or not self.stated_split)]
@@ -46,11 +48,11 @@ class CustomSource:
             found = ", ".join(str(stated) for stated in splits) or "no expression at all"
             raise DataError(f"{name}: no expression of split {split!r}, but {found}")
         categories = sorted({entry["id"]: entry for entry in content.instances["categories"]}.items())
-        self.category_names: tuple[str, ...] = ()
+        self._category_names: tuple[str, ...] = ()
         if len(categories) < UNKNOWN:  # a map cannot hold more
-            self.category_names = tuple(str(entry.get("name")) for _, entry in categories)
+            self._category_names = tuple(str(entry.get("name")) for _, entry in categories)
         self._category_number = {id_: number for number, (id_, _) in enumerate(categories, start=1)}
-        self.every_object = content.every_object
+        self.has_every_object = content.every_object
         self._background = 0 if content.every_object and self.category_names else UNKNOWN
         faults = [Fault(reason, entries=cost) for reason, cost in content.faults.items()]
         annotations = unique_by_id(content.instances["annotations"])
@@ -67,7 +69,7 @@ class CustomSource:
                 kept.append(ref)
         if not kept:
             raise DataError(faults[-1].reason)
-        self.faults: tuple[Fault, ...] = tuple(faults)
+        self.faults = tuple(faults)
         self._index(kept, images, annotations, content.instances["annotations"])
 
     def _index(
@@ -105,6 +107,11 @@ class CustomSource:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """The names in the order of their ids; none where they are more than a map can hold."""
+        return self._category_names
 
     def expression_groups(self, index: int) -> tuple[tuple[int, ...], ...]:
         """See Source."""

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.layout.paint import Annotation
 from m3att.data.masks import FARTHEST
 from m3att.data.refer.json_stream import BEGIN, stream_json
-from m3att.data.refer.records import Annotation, collector_paused, whole_id
+from m3att.data.refer.records import collector_paused, whole_id
 from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
 from m3att.errors import DataError
 

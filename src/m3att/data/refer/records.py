@@ -6,29 +6,11 @@ import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from m3att.data.refer.pickles import load_plain
 from m3att.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """One annotated object of an image.
-
-    Args:
-        id: the annotation's id in the data set (crowd regions exceed 32 bits).
-        category_id: the category's id in the data set.
-        box: XYXY in pixels.
-        is_crowd: whether it marks a region of many objects instead of one.
-    """
-
-    id: int
-    category_id: int
-    box: tuple[float, float, float, float]
-    is_crowd: bool = False
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
 from m3att.data.refer.referents import split_whole
 from m3att.data.refer.tables import open_tables
 from m3att.data.sample import Sample
+from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
+from m3att.data.source import UNKNOWN, Source
 from m3att.errors import DataError
 
-UNKNOWN = 255  # in a map of categories
 Pixels = Literal["auto", "photos", "layout"]
 
 
-class ReferSource:
+class ReferSource(Source):
     """The images of one split with their expressions; a :class:`~m3att.data.source.Source`.
 
     An expression's mask is that of its object, the union where it names several (gRefCOCO, PhraseCut), and empty where
@@ -46,6 +47,8 @@ class ReferSource:
     Raises:
         DataError: where the split is not legal, a file is missing or broken, or neither photos nor boxes are there.
     """
+
+    has_every_object = True
 
     def __init__(
         self,
@@ -78,15 +81,29 @@ class ReferSource:
         else:
             photos = None if pixels == "layout" else tables.photos(self.root, dataset)
         self._photos = photos or usual_photos(self.root, dataset)
-        self.pixels: Literal["photos", "layout"] = self._choose_pixels(pixels, photos)
+        self._is_layout = self._choose_layout(pixels, photos)
         self._masks: MaskTable | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    @property
+    def pixels(self) -> str:
+        """``layout``, ``photos``, or ``drawn`` for the pictures of a data set that is drawn itself."""
+        if self._is_layout:
+            return "layout"
+        return "drawn" if self.dataset in VARIANTS else "photos"
+
+    @property
+    def world(self) -> str:
+        """See Source."""
+        if self._is_layout:
+            return f"layouts drawn of {self.dataset}'s annotated boxes"
+        return DRAWN_WORLD if self.dataset in VARIANTS else ""
+
     def prepare(self) -> None:
         """Rasterise the split's masks, or find them in the cache, before reading begins; drawn layouts need none."""
-        if self.pixels == "photos" and self._masks is None:
+        if not self._is_layout and self._masks is None:
             self._masks = open_masks(self._objects, self._referents, self._refs, self.split)
 
     @property
@@ -123,7 +140,7 @@ class ReferSource:
         mask_number = {rows: number for number, rows in enumerate(distinct)}
         sentences = [int(self._sentences[place]) for place in places]
         image_HWC, masks = self._draw(index, distinct)
-        if self.pixels == "layout":
+        if self._is_layout:
             self._require_inside(index, distinct)
         texts, ids = self._referents.texts, self._referents.store["sentence_ids"]
         return Sample(
@@ -146,7 +163,7 @@ class ReferSource:
         """
         every = list(self._rows(index))
         rows = [row for row in every if not self._objects.crowd[row]] or every
-        if self.pixels == "photos":
+        if not self._is_layout:
             for row in sorted(rows, key=lambda row: -float(self._objects.areas[row])):
                 try:
                     return draw(self._draw(index, [(row,)])[1][0])
@@ -175,7 +192,7 @@ class ReferSource:
         annotations = self._objects.of_image(int(self._images[index]))
         numbers = {id_: number for number, id_ in enumerate(sorted(self.categories), start=1)}
         labels = [UNKNOWN if one.is_crowd else numbers.get(one.category_id, UNKNOWN) for one in annotations]
-        if self.pixels == "layout":
+        if self._is_layout:
             _, owner_HW = paint_layout(height, width, annotations, self.categories)
             return np.array([*labels, 0], dtype=np.uint8)[owner_HW]  # the background's owner is -1
         categories_HW, background = np.zeros((height, width), dtype=np.uint8), 0
@@ -203,7 +220,7 @@ class ReferSource:
             DataError: where a drawing would be larger than any photo that is read.
         """
         height, width = self._objects.image_sizes[int(self._images[index])].tolist()
-        if self.pixels == "photos" and min(height, width) <= 0:
+        if not self._is_layout and min(height, width) <= 0:
             height, width = read_image(self.image_path(index)).shape[:2]
         if height * width > MAX_PIXELS:
             which = f"image {self.image_ids[index]}"
@@ -231,11 +248,10 @@ class ReferSource:
         of_expression = self._referents.image_numbers[self._refs]
         self._image_starts = np.searchsorted(of_expression, np.append(self._images, np.iinfo(np.int32).max))
 
-    def _choose_pixels(self, wanted: Pixels, photos: PhotoFolder | None) -> Literal["photos", "layout"]:
-        if wanted == "photos":
-            return "photos"
-        if wanted == "auto" and photos is not None:
-            return "photos"
+    def _choose_layout(self, wanted: Pixels, photos: PhotoFolder | None) -> bool:
+        """Whether images are drawn of their boxes rather than read."""
+        if wanted == "photos" or (wanted == "auto" and photos is not None):
+            return False
         owners = np.repeat(np.arange(len(self._objects.image_ids)), np.diff(self._objects.starts))
         boxless = np.isnan(self._objects.boxes_A4).any(axis=1)
         if np.isin(owners[boxless], self._images).any() or (self._objects.image_sizes[self._images] <= 0).any():
@@ -243,11 +259,11 @@ class ReferSource:
                 f"{self._place}: neither photos in {self.image_root} nor a box for every annotation; "
                 "put the photos there or name their folder as image_root"
             )
-        return "layout"
+        return True
 
     def _draw(self, index: int, targets: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.uint8], tuple[Mask, ...]]:
         """The pixels of image ``index`` and a mask for each set of table rows, empty for an empty set."""
-        if self.pixels == "layout":
+        if self._is_layout:
             number = int(self._images[index])
             height, width = self._size(index)
             image_HWC, owner_HW = paint_layout(height, width, self._objects.of_image(number), self.categories)

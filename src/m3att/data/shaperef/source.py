@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from m3att.data.sample import Sample
 from m3att.data.shaperef.expressions import describe
 from m3att.data.shaperef.scene import Scene, compose
-from m3att.data.shaperef.world import HELD_OUT, KINDS, SPLITS, VARIANTS, Description, SceneFacts
+from m3att.data.shaperef.world import DRAWN_WORLD, HELD_OUT, KINDS, SPLITS, VARIANTS, Description, SceneFacts
+from m3att.data.source import Source
 from m3att.errors import DataError
 
 # Room for ids: a split has fewer images, an image fewer objects and expressions, than this.
@@ -22,7 +23,7 @@ _TEXT_SCENES = 2000
 _KEPT = 16
 
 
-class ShapeRefSource:
+class ShapeRefSource(Source):
     """Scenes and expressions of one variant and split, each drawn when it is read.
 
     Scene ``index`` depends on seed, split and size only, its expressions on the variant too.
@@ -37,6 +38,9 @@ class ShapeRefSource:
     Raises:
         DataError: for an unknown variant or split, or a number out of range.
     """
+
+    pixels = "drawn"
+    world = DRAWN_WORLD
 
     def __init__(self, variant: str, split: str, images: int, seed: int = 0, size: int = 160) -> None:
         if variant not in VARIANTS:

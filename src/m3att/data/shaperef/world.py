@@ -96,4 +96,5 @@ SKILLS: tuple[str, ...] = (
     "kind", "colour", "size", "part", "place", "order", "relation", "negation", "crowd", "long",
 )  # fmt: skip
 VARIANTS: tuple[str, ...] = ("shaperef", "shaperef+", "shaperefg")
+DRAWN_WORLD = "ShapeRef's drawn scenes"  # what a network knows that was trained on them
 SPLITS: tuple[str, ...] = ("train", "val", "testA", "testB")
