@@ -1,54 +1,83 @@
-"""The tables of docs/results.md and README.md against the raw figures in benchmarks/results."""
+"""The tables of docs/results.md, docs/lab-notes.md and README.md against the raw figures in benchmarks/results."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+import statistics
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from m3att.weights.models import BUNDLED, bundled_models
 
-LEGS = ("", "-late", "-middle", "-start")
+REPOSITORY = Path(__file__).resolve().parent.parent
+RAW = REPOSITORY / "benchmarks" / "results"
+VARIANTS = ("shaperef", "shaperef+", "shaperefg")
+SPLITS = ("val", "testA", "testB")
+EARLIER = ("-late", "-middle", "-start")
+AT = ("0.5", "0.7", "0.9")
 
 
-@pytest.fixture(scope="module")
-def results(repository: Path) -> dict[str, dict[str, Any]]:
-    """The scores of every scored model and floor, by file name."""
-    read = {
-        path.stem: json.loads(path.read_text("utf-8")) for path in (repository / "benchmarks/results").glob("*.json")
-    }
-    return {name: values for name, values in read.items() if isinstance(values, dict) and "mean_iou" in values}
+class Table(NamedTuple):
+    """A table of a page: the heading that it stands under, its head, and the cells of each row."""
+
+    heading: str
+    head: list[str]
+    rows: list[list[str]]
 
 
-def test_figures_are_of_the_bundled_weights(results: dict[str, dict[str, Any]]) -> None:
-    for model in bundled_models():
-        weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
-        scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
-        assert len(scored) == (9 if model.startswith("shaperef") else 2)
-        assert set(scored.values()) == {weights}, model
+def cells_of(line: str) -> list[str]:
+    """The cells of a line of a table, without emphasis."""
+    return [cell.strip().replace("**", "").replace("`", "") for cell in line.strip("|").split("|")]
 
 
-def table_rows(text: str) -> Iterator[list[str]]:
-    """Cells of every row of every table, without emphasis."""
-    for line in text.splitlines():
-        if line.startswith("|"):
-            yield [cell.strip().replace("*", "").replace("`", "") for cell in line.strip("|").split("|")]
+@cache
+def tables_of(name: str) -> list[Table]:
+    """All tables of a page, in order."""
+    heading, found, inside = "", [], False
+    for line in (REPOSITORY / name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        if not line.startswith("|"):
+            inside = False
+        elif not inside:
+            found.append(Table(heading, cells_of(line), []))
+            inside = True
+        elif not re.fullmatch(r"[|:\- ]+", line):
+            found[-1].rows.append(cells_of(line))
+    return found
 
 
-def row_of(text: str, *starts: str) -> list[str]:
+def table(page: str, heading: str, *head: str) -> list[list[str]]:
+    """The rows of the one table under this heading whose head is, or begins with, these cells."""
+    found = [one.rows for one in tables_of(page) if one.heading == heading and one.head[: len(head)] == list(head)]
+    assert len(found) == 1, f"{page}, {heading}, {head}: {len(found)} tables"
+    return found[0]
+
+
+def row_of(rows: list[list[str]], *starts: str) -> list[str]:
     """The one row whose first cells are these."""
-    found = [cells for cells in table_rows(text) if cells[: len(starts)] == list(starts)]
+    found = [row for row in rows if row[: len(starts)] == list(starts)]
     assert len(found) == 1, f"{starts}: {len(found)} rows"
     return found[0]
 
 
+@cache
+def raw(name: str) -> Any:
+    return json.loads((RAW / f"{name}.json").read_text("utf-8"))
+
+
 def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
+
+
+def mean_iou(name: str) -> str:
+    return percent(raw(name)["mean_iou"])
 
 
 def figures(scores: Mapping[str, Any], *precisions: str) -> list[str]:
@@ -58,58 +87,128 @@ def figures(scores: Mapping[str, Any], *precisions: str) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def page(repository: Path) -> str:
-    return (repository / "docs" / "results.md").read_text(encoding="utf-8")
+RESULTS, NOTES = "docs/results.md", "docs/lab-notes.md"
 
 
-@pytest.fixture(scope="module")
-def readme(repository: Path) -> str:
-    return (repository / "README.md").read_text(encoding="utf-8")
+def test_figures_are_of_the_bundled_weights() -> None:
+    read = {path.stem: raw(path.stem) for path in RAW.glob("*.json")}
+    results = {name: values for name, values in read.items() if isinstance(values, dict) and "mean_iou" in values}
+    for model in bundled_models():
+        weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
+        scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
+        assert len(scored) == (9 if model.startswith("shaperef") else 2)
+        assert set(scored.values()) == {weights}, model
 
 
-@pytest.mark.parametrize("variant", ["shaperef", "shaperef+", "shaperefg"])
-@pytest.mark.parametrize("split", ["val", "testA", "testB"])
-def test_shaperef(results: dict[str, dict[str, Any]], page: str, variant: str, split: str) -> None:
-    scores = {leg: results[f"shaperef-tiny{leg}-{variant}-{split}"] for leg in LEGS}
+def test_the_overview() -> None:
+    """Each task of the overview with its figure, from the raw figures where there are some."""
+    layout, floor = raw("refcoco-layout-tiny-val"), raw("refcoco-layout-largest")
+    blind = raw("refcoco-layout-blind-val")
+    scores = raw("shaperef-tiny-shaperef-val")
+    weakest = min(scores["by_skill"], key=lambda skill: scores["by_skill"][skill]["mean_iou"])
+    expected = {
+        "RefCOCO val as drawn layouts: mean IoU": percent(layout["mean_iou"]),
+        "the same, against always answering with the largest object": (
+            f"{layout['mean_iou'] / floor['mean_iou']:.2f} times"
+        ),
+        "the same, against a network that cannot read": f"{layout['mean_iou'] / blind['mean_iou']:.2f} times",
+        "ShapeRef val: mean IoU": percent(scores["mean_iou"]),
+        "ShapeRef val: Pr@0.5": percent(scores["precision"]["0.5"]),
+        "ShapeRef val: mean IoU of the weakest skill": (
+            f"{percent(scores['by_skill'][weakest]['mean_iou'])} ({weakest})"
+        ),
+        "ShapeRef val: mean IoU after at most 60 minutes of training on 2 cores": mean_iou(
+            "shaperef-tiny-hour-shaperef-val"
+        ),
+        "13 real photos, memorised: mean IoU": mean_iou("photos"),
+        "photos read in a second, with all their masks": f"{raw('bench-data-coco-photos')['reading']['whole']:.0f}",
+    }
+    rows = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    assert {task: row_of(rows, task)[2] for task in expected} == expected
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_shaperef(variant: str, split: str) -> None:
+    scores = {leg: raw(f"shaperef-tiny{leg}-{variant}-{split}") for leg in ("", *EARLIER)}
     for leg, values in scores.items():
         assert (values["model"], values["dataset"], values["split"]) == (f"shaperef-tiny{leg}", variant, split)
-    own = scores[""]
-    expected = [f"{own['expressions']:,}", *figures(own, "0.5", "0.7", "0.9")]
-    assert row_of(page, variant, split)[2:] == expected + [percent(scores[leg]["mean_iou"]) for leg in LEGS[1:]]
+    own = figures(scores[""], *AT)
+    by_iou = table(RESULTS, "ShapeRef", "data set", "split", "expressions", "overall IoU", "mean IoU")
+    by_precision = table(RESULTS, "ShapeRef", "data set", "split", "Pr@0.5", "Pr@0.7", "Pr@0.9")
+    earlier = table(RESULTS, "The models that `shaperef-tiny` started from", "data set", "split", *legs(EARLIER))
+    assert row_of(by_iou, variant, split)[2:] == [f"{scores['']['expressions']:,}", *own[:2]]
+    assert row_of(by_precision, variant, split)[2:] == own[2:]
+    assert row_of(earlier, variant, split)[2:] == [percent(scores[leg]["mean_iou"]) for leg in EARLIER]
+    assert len(by_iou) == len(by_precision) == len(earlier) == len(VARIANTS) * len(SPLITS)
 
 
-@pytest.mark.parametrize("leg", [*LEGS, "-hour"])
-def test_skills(results: dict[str, dict[str, Any]], page: str, leg: str) -> None:
-    scores = results[f"shaperef-tiny{leg}-shaperef-val"]["by_skill"]
-    assert len(scores) == 10
-    assert row_of(page, "skill")[1:] == sorted(scores)
-    assert row_of(page, f"shaperef-tiny{leg}")[1:] == [percent(scores[skill]["mean_iou"]) for skill in sorted(scores)]
+def legs(names: tuple[str, ...]) -> list[str]:
+    return [f"shaperef-tiny{leg}" for leg in names]
+
+
+def test_skills() -> None:
+    scores = {leg: raw(f"shaperef-tiny{leg}-shaperef-val")["by_skill"] for leg in ("", "-hour", *EARLIER)}
+    own = table(RESULTS, "By skill", "skill", "expressions", *legs(("", "-hour")))
+    earlier = table(RESULTS, "The models that `shaperef-tiny` started from", "skill", *legs(EARLIER))
+    skills = sorted(scores[""])
+    assert len(skills) == 10
+    assert own == [
+        [skill, f"{scores[''][skill]['expressions']:,}"]
+        + [percent(scores[leg][skill]["mean_iou"]) for leg in ("", "-hour")]
+        for skill in skills
+    ]
+    assert earlier == [[skill, *(percent(scores[leg][skill]["mean_iou"]) for leg in EARLIER)] for skill in skills]
+
+
+@pytest.mark.parametrize("leg", ["", *EARLIER])
+def test_the_chain_of_models(leg: str) -> None:
+    head = ("model", "starts from", "time", "mean IoU on val", "command")
+    row = row_of(table(RESULTS, "The models that `shaperef-tiny` started from", *head), f"shaperef-tiny{leg}")
+    assert row[3] == mean_iou(f"shaperef-tiny{leg}-shaperef-val")
+    assert f"--preset shaperef-tiny{leg} " in row[4]
 
 
 @pytest.mark.parametrize(
-    ("row", "name"),
+    ("column", "name", "threshold"),
     [
-        ("refcoco-layout-tiny (1.9 M parameters, bundled)", "refcoco-layout-tiny-val"),
-        ("floor: the image's largest object", "refcoco-layout-largest"),
-        ("floor: blind to language, by the same recipe and budget", "refcoco-layout-blind-val"),
+        ("refcoco-layout-tiny", "refcoco-layout-tiny-val", "0.5"),
+        ("the same at threshold 0.35", "refcoco-layout-tiny-val", "0.35"),
+        ("floor: largest object", "refcoco-layout-largest", "0.5"),
+        ("floor: network that cannot read", "refcoco-layout-blind-val", "0.5"),
     ],
 )
-def test_layouts(results: dict[str, dict[str, Any]], page: str, row: str, name: str) -> None:
-    assert row_of(page, row)[1:] == figures(results[name]["at"]["0.5"], "0.5", "0.7", "0.9")
+def test_layouts(column: str, name: str, threshold: str) -> None:
+    heading = "RefCOCO's language on drawn layouts"
+    (found,) = [one for one in tables_of(RESULTS) if one.heading == heading]
+    place = found.head.index(column)
+    expected = dict(
+        zip(
+            ("overall IoU", "mean IoU", *(f"Pr@{at}" for at in AT)),
+            figures(raw(name)["at"][threshold], *AT),
+            strict=True,
+        )
+    )
+    assert {row[0]: row[place] for row in found.rows} == expected
 
 
-def test_muon_on_layouts(results: dict[str, dict[str, Any]], page: str) -> None:
-    row = row_of(page, "Muon beside AdamW at 4e-4, the last 400 steps at 160 pixels")
-    assert row[2:] == figures(results["muon-layout-refcoco-val"], "0.5", "0.7", "0.9")
+def test_photos() -> None:
+    rows = table(RESULTS, "Real photos, memorised", "overall IoU", "mean IoU", "Pr@0.5", "Pr@0.7", "Pr@0.9")
+    assert rows == [figures(raw("photos"), *AT)]
 
 
-def test_photos(results: dict[str, dict[str, Any]], page: str) -> None:
-    expected = figures(results["photos"], "0.5", "0.7", "0.9")
-    section = re.split(r"^## ", page, flags=re.MULTILINE)
-    (photos,) = (text for text in section if text.startswith("Real photos, memorised"))
-    last = list(table_rows(photos))[-1]
-    assert [cell.partition(" ")[0] for cell in last] == expected
+def test_reading() -> None:
+    reading = raw("bench-data-coco-photos")["reading"]
+    expected = {
+        "lower bound: Pillow decodes": reading["floor"]["pillow"],
+        "lower bound: OpenCV decodes": reading["floor"]["opencv"],
+        "decode": reading["stages"]["decode"],
+        "resize": reading["stages"]["resize"],
+        "rasterise and resize all masks": reading["stages"]["masks"],
+        "all three": reading["whole"],
+    }
+    rows = table(RESULTS, "Opening and reading data", "stage", "images a second", "ms an image")
+    assert rows == [[stage, f"{pace:.0f}", f"{1000 / pace:.2f}"] for stage, pace in expected.items()]
 
 
 @pytest.mark.parametrize(
@@ -122,5 +221,105 @@ def test_photos(results: dict[str, dict[str, Any]], page: str) -> None:
         ("13 RefCOCO photos, memorised", "photos"),
     ],
 )
-def test_the_readme(results: dict[str, dict[str, Any]], readme: str, row: str, name: str) -> None:
-    assert row_of(readme, row)[2:5] == figures(results[name]["at"]["0.5"], "0.5")
+def test_the_readme(row: str, name: str) -> None:
+    assert row_of(table("README.md", "Measured", "data"), row)[2:5] == figures(raw(name)["at"]["0.5"], "0.5")
+
+
+def test_muon_on_layouts() -> None:
+    rows = table(NOTES, "Does Muon help on RefCOCO's layouts?", "RefCOCO val, layouts", "steps")
+    muon = row_of(rows, "Muon beside AdamW at 4e-4, the last 400 steps at 160 pixels")
+    adamw = row_of(rows, "refcoco-layout-tiny: AdamW at 6e-4, 128 pixels")
+    assert muon[2:] == figures(raw("muon-layout-refcoco-val"), *AT)
+    assert adamw[2:] == figures(raw("refcoco-layout-tiny-val"), *AT)
+
+
+def test_muon_on_shaperef() -> None:
+    rows = table(NOTES, "Does Muon help on ShapeRef?", "steps", "AdamW", "Muon (train.optimizer muon)")
+    scores = [raw(f"muon-{name}-shaperef-val") for name in ("adamw", "muon")]
+    assert row_of(rows, "1,200, all of val: mean IoU")[1:] == [percent(one["mean_iou"]) for one in scores]
+    assert row_of(rows, "1,200, all of val: Pr@0.5")[1:] == [percent(one["precision"]["0.5"]) for one in scores]
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_curves(place: int) -> None:
+    """The tables are in the order of the models that the text before each names; a curve file may hold more steps."""
+    order = ["refcoco-layout-tiny", *(f"shaperef-tiny{leg}" for leg in ("", "-late", "-hour", "-middle", "-start"))]
+    section = (REPOSITORY / NOTES).read_text("utf-8").partition("## How fast the bundled models learned")[2]
+    assert re.findall(r"^`([\w-]+)`: .*pixels", section.partition("\n## ")[0], re.MULTILINE) == order
+    curves = [one for one in tables_of(NOTES) if one.heading == "How fast the bundled models learned"]
+    rows = [one.rows for one in curves if one.head == ["step", "expressions", "minutes", "mean IoU"]][place]
+    measured = {f"{point['step']:,}": point for point in raw(f"{order[place]}-curve")}
+    for step, expressions, minutes, score in rows:
+        point = measured[step]
+        assert expressions == f"{point['expressions'] / 1000:.0f}k"
+        assert float(minutes) == pytest.approx(point["seconds"] / 60, abs=0.51)
+        assert score == percent(point["val/mean_iou"])
+
+
+def test_looking() -> None:
+    """Every seed has its own figure, in the order of the raw file."""
+    rows = table(NOTES, "Why is generic attention ahead of M3Att?", "network", "mean IoU")
+    networks = raw("looking")["networks"]
+    assert len(rows) == len(networks)
+    for name, seeds in networks.items():
+        expected = [
+            ", ".join(percent(one["mean_iou"][kind]) for one in seeds) for kind in ("whole", "mean", "another image")
+        ]
+        best = ", ".join(f"{max(0.0, *one['centre_r2']):.2f}" for one in seeds)
+        (row,) = [row for row in rows if row[0] == name or row[0].startswith(f"{name}: two legs")]
+        assert row[1:] == [*expected, best]
+
+
+def test_category_loss() -> None:
+    rows = table(NOTES, "Does the category loss help?", "network", "step 500", "step 1,000")
+    measured = raw("category-loss")
+    assert rows == [
+        [label, *(percent(point["val/mean_iou"]) for point in measured[key])]
+        for label, key in (("with (train.category_weight 0.5)", "with"), ("without", "without"))
+    ]
+
+
+def test_starts() -> None:
+    rows = table(NOTES, "How should the weights of the decoder start?", "start", "Dice loss")
+    assert {row[0]: float(row[1]) for row in rows} == pytest.approx(raw("start"), abs=0.00051)
+
+
+@pytest.mark.parametrize(
+    ("heading", "place", "files"),
+    [
+        ("Can M3Att be made to look?", 0, ("ablation-table-1-attention", "ablation-table-open-attention")),
+        ("Table II on ShapeRef val, three seeds", 0, ("ablation-table-2",)),
+        ("Table I at three layers on ShapeRef val, two seeds", 0, ("ablation-table-1",)),
+        ("Do the paper's rows differ on RefCOCO's layouts?", 0, ("ablation-table-2-refcoco",)),
+        ("Do the paper's rows differ on RefCOCO's layouts?", 1, ("ablation-table-2-refcoco+",)),
+        ("What do the open points of the paper change?", 0, ("ablation-table-open",)),
+    ],
+)
+def test_ablations(heading: str, place: int, files: tuple[str, ...]) -> None:
+    """Mean ± spread over seeds with the seeds' figures, difference and minutes, as the raw files have them."""
+    head = ["model", "mean IoU", "seeds", "Pr@0.5", "overall IoU", "mean IoU, difference", "minutes"]
+    rows = [one.rows for one in tables_of(NOTES) if one.heading == heading and one.head == head][place]
+    measured = {}
+    for file in files:
+        for row in raw(file)["rows"]:
+            label = f"{row['group']}, {row['label']}" if row["group"] else row["label"]
+            measured.setdefault(label, row)
+    for row in rows:
+        one = measured[row[0]]
+        values, difference = one["figures"]["mean_iou"]["values"], one["difference"]
+        assert without_paper(row[1]) == spread_of(values)
+        assert row[2] == ", ".join(map(percent, values))
+        assert without_paper(row[3]) == spread_of(one["figures"]["precision_0.5"]["values"])
+        assert row[4] == spread_of(one["figures"]["overall_iou"]["values"])
+        assert without_paper(row[5]) == (spread_of(difference["values"], "+.1f") if difference else "")
+        assert row[6] == f"{statistics.mean(one['seconds']) / 60:.1f}"
+
+
+def without_paper(cell: str) -> str:
+    """A cell without the paper's figure, which stands in brackets."""
+    return cell.partition(" (")[0]
+
+
+def spread_of(values: list[float], form: str = ".1f") -> str:
+    text = format(100 * statistics.mean(values), form)
+    return f"{text} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else text

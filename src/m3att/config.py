@@ -228,7 +228,7 @@ class TrainConfig:
     it: for a backbone that learns from nothing, where the paper's comes pretrained."""
     attention_weight: float = 0.0
     """Weight of an added loss that has the decoder's attention over positions rest on the referent, in every layer:
-    for short trainings, in which M3Att may never learn to look at the image (docs/results.md)."""
+    for short trainings, in which M3Att may never learn to look at the image (docs/lab-notes.md)."""
     mask_reduction: Literal["mean", "sum"] = "mean"
     """Binary cross-entropy over a mask's pixels: their mean, or their sum as VLT has it."""
     precision: Literal["float32", "bfloat16"] = "float32"

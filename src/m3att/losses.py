@@ -121,7 +121,7 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
     The share is taken of the most that can be had, which for a referent smaller than a cell is less than one. An
     expression whose referent is nowhere in view, or that has none, asks for nothing.
 
-    Ours. M3Att learns to look at the image late or not at all (docs/results.md): a mask can be had without, up to
+    Ours. M3Att learns to look at the image late or not at all (docs/lab-notes.md): a mask can be had without, up to
     where expressions compare objects. This loss has the softmax of Eq. 2a rest on the referent from the start.
 
     Args:

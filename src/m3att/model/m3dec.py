@@ -17,7 +17,7 @@ class M3DecLayer(nn.Module):
     Paper: Fig. 3(c). Departs: the figure shows no residuals, norms or feed-forward part; ours are post-norm, as in the
     paper's lineage, with residuals around self-attention, cross-attention and feed-forward, and M3Att's output normed.
     Every residual branch starts at zero, so that a fresh stack hands the words through undiluted: the network then
-    connected them with vision sooner (docs/results.md).
+    connected them with vision sooner (docs/lab-notes.md).
 
     Args:
         mutual: the M3Att of this layer.

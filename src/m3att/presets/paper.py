@@ -7,8 +7,8 @@ A row is composed of a data set and one of two networks:
   follows MCN and VLT for the CNN (letterbox, backbone and word vectors frozen, protocol `vlt`) and LAVT for Swin
   (stretched images, pretrained encoders trained at 5e-5, protocol `lavt`). One sentence a referent an epoch, as both
   do; expressions of one image share a batch, for which `--data.grouped false` is the paper's way.
-- `recommended`: what measurements of this project on drawn scenes and layouts (docs/results.md, docs/training.md) found
-  better or needed, carried over to photos unproven: AdamW at 3e-4 with weight decay 0.01, the Dice loss, LFR's target
+- `recommended`: what this project found better or needed on drawn scenes and layouts (docs/lab-notes.md,
+  docs/training.md). On photos it is unproven: AdamW at 3e-4 with weight decay 0.01, the Dice loss, LFR's target
   out of the gradient, w_ci from zero, four maps a word and narrowing 3x3 convolutions in the mask decoder, all
   sentences of an image in one batch, the trapezoid schedule, the attention loss, LAV beside F_mul, padding as words.
   Muon, found later, is not among them. LAVT's practice, not measured here, is that pretrained encoders learn at 5e-5

@@ -42,7 +42,7 @@ def tiny_network() -> ModelConfig:
 def shaperef_tiny_start() -> RunConfig:
     """The tiny network on ShapeRef, drawn without end: no scene repeats.
 
-    M3Att learns nothing in it (docs/results.md). Its backbone is the one that the rows of `ablation-tiny` freeze.
+    M3Att learns nothing in it (docs/lab-notes.md). Its backbone is the one that the rows of `ablation-tiny` freeze.
     """
     return RunConfig(
         model=tiny_network(),
@@ -67,7 +67,7 @@ def shaperef_tiny_start() -> RunConfig:
 
 
 def looking(model: ModelConfig) -> ModelConfig:
-    """With what lets M3Att hand on what it is made to look at, and padding as words to think in (docs/results.md)."""
+    """With what lets M3Att hand on what it is made to look at, and padding as words to think in (docs/lab-notes.md)."""
     return replace(model, mask_padding=False, decoder=replace(model.decoder, fusion_vision=True))
 
 
@@ -239,12 +239,12 @@ TINY_PRESETS: dict[str, Preset] = {
     "ablation-tiny": Preset(
         ablation_tiny(),
         "m3att train --preset ablation-tiny --out runs/ablation-tiny; needs no data. 6 minutes on one core. For the "
-        "rows of m3att ablate; docs/results.md has their scores.",
+        "rows of m3att ablate; docs/lab-notes.md has their scores.",
     ),
     "ablation-layout-tiny": Preset(
         ablation_layout_tiny(),
         "m3att train --preset ablation-layout-tiny --data.root REFER --out runs/ablation-layout-tiny; needs RefCOCO's "
         "annotations, no photos; --data.dataset refcoco+ takes those of the other. 6 minutes on one core. For the rows "
-        "of m3att ablate; docs/results.md has scores with an elder backbone.",
+        "of m3att ablate; docs/lab-notes.md has scores with an earlier backbone.",
     ),
 }
