@@ -16,6 +16,7 @@ from torch import nn
 from m3att.config import RunConfig, TrainConfig
 from m3att.engine.optim import build_optimizer, learning_rate_at, numbers_kept
 from m3att.model.build import build_network
+from m3att.model.norm import MaskedBatchNorm
 
 CONFIG = TrainConfig(learning_rate=0.005, warmup=0)
 
@@ -108,7 +109,7 @@ def test_decay_touches_matrices_and_kernels_only(tiny_run: RunConfig) -> None:
     kept = {id(weight) for weight in free["params"]}
     for name, weight in network.named_parameters():
         owner = network.get_submodule(name.rpartition(".")[0])
-        norm = isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm)
+        norm = isinstance(owner, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm2d | MaskedBatchNorm)
         plain = norm or "bias" in name.rpartition(".")[2] or isinstance(owner, nn.Embedding) or weight.ndim == 0
         assert (id(weight) in kept) == (plain or weight.ndim == 1), name
     assert {id(weight) for weight in network.parameters()} == kept | {id(weight) for weight in decayed["params"]}

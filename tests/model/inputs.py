@@ -13,6 +13,7 @@ from m3att.config import DecoderConfig, LanguageConfig, MaskDecoderConfig, Model
 from m3att.model.build import build_network
 from m3att.model.grouping import Grouping
 from m3att.model.network import M3AttNet
+from m3att.model.norm import MaskedBatchNorm
 
 INPUT_SIZE = 32  # of small_network, whose stride is 4: a grid of 8 x 8
 WORDS = 20  # vocabulary of small_network; 0 is padding, 1 the unknown word
@@ -65,10 +66,10 @@ def settled(module: AnyModule) -> AnyModule:
     woken(module)
     with torch.no_grad():
         for part in module.modules():
-            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)):
+            if isinstance(part, (MaskedBatchNorm, nn.BatchNorm2d, nn.LayerNorm)):
                 part.weight.uniform_(0.5, 1.5)
                 part.bias.normal_(std=0.3)
-            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            if isinstance(part, (MaskedBatchNorm, nn.BatchNorm2d)):
                 assert part.running_mean is not None and part.running_var is not None
                 part.running_mean.normal_(std=0.3)
                 part.running_var.uniform_(0.5, 2.0)

@@ -24,7 +24,7 @@ def real_words(words_NLC: Tensor) -> list[list[float]]:
 def test_training_statistics_are_those_of_the_real_words() -> None:
     norm = MaskedBatchNorm(5).double()
     norm.load_state_dict({**settled(MaskedBatchNorm(5)).state_dict()})
-    running_mean, running_var = norm.running_mean.tolist(), norm.running_var.tolist()  # type: ignore[union-attr]
+    running_mean, running_var = norm.running_mean.tolist(), norm.running_var.tolist()
     words_NLC = torch.randn(3, 4, 5, dtype=torch.float64) * 2 + 1
     found_NLC = norm.train()(words_NLC, word_mask(LENGTHS, 4))
     rows = real_words(words_NLC)
@@ -37,9 +37,9 @@ def test_training_statistics_are_those_of_the_real_words() -> None:
         expected = [(value - mean) / deviation * weight + bias for value in values]
         assert [row[channel] for row in real_words(found_NLC)] == pytest.approx(expected, rel=1e-10)
         # Running statistics move a tenth of the way to the batch's, whose variance is the unbiased one.
-        assert norm.running_mean[channel].item() == pytest.approx(0.9 * running_mean[channel] + 0.1 * mean)  # type: ignore[index]
+        assert norm.running_mean[channel].item() == pytest.approx(0.9 * running_mean[channel] + 0.1 * mean)
         unbiased = squares / (len(values) - 1)
-        assert norm.running_var[channel].item() == pytest.approx(0.9 * running_var[channel] + 0.1 * unbiased)  # type: ignore[index]
+        assert norm.running_var[channel].item() == pytest.approx(0.9 * running_var[channel] + 0.1 * unbiased)
 
 
 def test_evaluation_uses_the_running_statistics() -> None:
@@ -57,7 +57,7 @@ def test_what_stands_at_padding_changes_nothing_and_gets_no_gradient() -> None:
     tame, wild = MaskedBatchNorm(5), MaskedBatchNorm(5)
     found_NLC = tame(words_NLC, word_mask_NL)
     assert torch.equal(found_NLC[word_mask_NL], wild(wild_NLC, word_mask_NL)[word_mask_NL])
-    assert torch.equal(tame.running_var, wild.running_var)  # type: ignore[arg-type]
+    assert torch.equal(tame.running_var, wild.running_var)
     (found_NLC * torch.randn(3, 4, 5)).sum().backward()
     assert words_NLC.grad is not None
     assert words_NLC.grad[~word_mask_NL].eq(0).all() and words_NLC.grad[word_mask_NL].ne(0).any()
@@ -69,7 +69,7 @@ def test_more_padding_changes_nothing() -> None:
     found_NLC = narrow(words_NLC, word_mask(LENGTHS, 4))
     padded_NLC = wide(nn.functional.pad(words_NLC, (0, 0, 0, 3)), word_mask(LENGTHS, 7))
     assert torch.equal(padded_NLC[:, :4], found_NLC)
-    assert torch.equal(narrow.running_mean, wide.running_mean)  # type: ignore[arg-type]
+    assert torch.equal(narrow.running_mean, wide.running_mean)
 
 
 def test_without_a_mask_every_position_is_real() -> None:
@@ -92,6 +92,34 @@ def test_a_lone_word_has_no_variance_and_is_normalised_as_in_evaluation() -> Non
     found_NLC[word_mask_NL].square().sum().backward()
     assert words_NLC.grad is not None and norm.weight.grad is not None
     assert words_NLC.grad.isfinite().all()
+
+
+def test_it_is_batch_norm_of_the_real_words_with_the_same_names_and_numbers() -> None:
+    # Models that were saved when the class was a kind of BatchNorm1d are read as before.
+    masked, plain = MaskedBatchNorm(5), nn.BatchNorm1d(5)
+    assert {name: (value.shape, value.dtype) for name, value in masked.state_dict().items()} == {
+        name: (value.shape, value.dtype) for name, value in plain.state_dict().items()
+    }
+    word_mask_NL = word_mask(LENGTHS, 4)
+    for _ in range(3):
+        words_NLC = torch.randn(3, 4, 5)
+        assert torch.equal(masked(words_NLC, word_mask_NL)[word_mask_NL], plain(words_NLC[word_mask_NL]))
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in masked.state_dict().items())
+    assert masked.num_batches_tracked.item() == 3
+
+
+def test_the_converter_to_synchronised_batch_norm_leaves_the_mask_in_force() -> None:
+    network = nn.ModuleDict({"masked": MaskedBatchNorm(5), "projection": Projection(4, 6), "plain": nn.BatchNorm2d(3)})
+    masked = network["masked"]
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    assert isinstance(converted["plain"], nn.SyncBatchNorm)  # the converter did its work
+    assert converted["masked"] is masked
+    assert isinstance(converted["projection"].norm, MaskedBatchNorm)
+    word_mask_NL = word_mask(LENGTHS, 4)
+    words_NLC = torch.randn(3, 4, 5)
+    wild_NLC = words_NLC.masked_fill(~word_mask_NL.unsqueeze(2), 1e30)
+    expected_NLC = MaskedBatchNorm(5)(words_NLC, word_mask_NL)
+    assert torch.equal(converted["masked"](wild_NLC, word_mask_NL)[word_mask_NL], expected_NLC[word_mask_NL])
 
 
 def test_a_projection_is_linear_then_bn_then_relu() -> None:

@@ -6,11 +6,31 @@ import torch
 from torch import Tensor, nn
 
 
-class MaskedBatchNorm(nn.BatchNorm1d):
+class MaskedBatchNorm(nn.Module):
     """Batch normalisation of channels whose statistics come from real words only.
 
     Departs: the paper names plain BN; over padding its statistics would depend on how much padding a batch has.
+
+    It is not a kind of PyTorch's BatchNorm, although its weights have the same names: tools that replace BatchNorm
+    layers, such as `torch.nn.SyncBatchNorm.convert_sync_batchnorm`, would put in layers that know no mask.
+
+    Args:
+        channels: C.
+        eps: added to the variance before its root is taken.
+        momentum: share of a batch's statistics in the new running statistics.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.int64))
 
     def forward(self, words_NLC: Tensor, word_mask_NL: Tensor | None = None) -> Tensor:
         """Normalise channels.
@@ -26,19 +46,29 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             return self.by_running_statistics(words_NLC)
         real_RC = words_NLC.flatten(0, -2) if word_mask_NL is None else words_NLC[word_mask_NL]
         # A lone word, as an epoch's last batch may hold, has no variance of its own.
-        real_RC = super().forward(real_RC) if len(real_RC) > 1 else self.by_running_statistics(real_RC)
+        real_RC = self.by_batch_statistics(real_RC) if len(real_RC) > 1 else self.by_running_statistics(real_RC)
         if word_mask_NL is None:
             return real_RC.view(words_NLC.shape)
         return torch.zeros_like(words_NLC, dtype=real_RC.dtype).masked_scatter(word_mask_NL.unsqueeze(-1), real_RC)
+
+    def by_batch_statistics(self, words_RC: Tensor) -> Tensor:
+        """Normalise (R, C) by its own statistics, and move the running ones towards them."""
+        self.num_batches_tracked.add_(1)
+        return nn.functional.batch_norm(
+            words_RC, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+        )
 
     def by_running_statistics(self, words: Tensor) -> Tensor:
         """Normalise (..., C) as in evaluation.
 
         Folded into one multiply-add: cheaper than a transposed batch_norm, and it exports to any runtime.
         """
-        assert self.running_mean is not None and self.running_var is not None
         scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
         return words * scale_C + (self.bias - self.running_mean * scale_C)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows of the layer."""
+        return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
 
 
 class Projection(nn.Module):
