@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from PIL import Image
 
 import m3att.data.images
-from m3att.data.images import read_image
+from m3att.data.images import read_image, read_orientation, to_rgb
 from m3att.errors import ImageError
 
 RED, GREEN, BLUE = (220, 30, 40), (30, 200, 60), (20, 60, 210)
@@ -135,6 +138,63 @@ def test_exif_orientation_is_applied(picture: Image.Image, tmp_path: Path, orien
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
     assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(picture))
+
+
+def test_exif_orientation_is_told_and_can_be_left_alone(picture: Image.Image, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.png", exif=exif)
+    picture.save(tmp_path / "b.png")
+    assert [read_orientation(tmp_path / name) for name in ("a.png", "b.png")] == [6, 1]
+    assert np.array_equal(read_image(tmp_path / "a.png", upright=False), np.asarray(picture))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "CMYK", "YCbCr", "I;16", "1"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_large_images_are_read_in_bands_to_the_same_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, orientation: int
+) -> None:
+    chance = np.random.default_rng(orientation)
+    if mode == "I;16":
+        image = Image.fromarray(chance.integers(0, 65536, (90, 130), dtype=np.uint16))
+    else:
+        image = Image.fromarray(chance.integers(0, 256, (90, 130, 4), dtype=np.uint8)).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
+    image.save(path, exif=exif)
+    whole, own = read_image(path), to_rgb(Image.open(path))
+    monkeypatch.setattr("m3att.data.images.LARGE", 1000)
+    assert np.array_equal(read_image(path), whole)
+    assert np.array_equal(own, whole)
+    loaded = Image.open(path)
+    assert np.array_equal(to_rgb(loaded), whole)
+    assert np.array_equal(to_rgb(loaded), whole)  # somebody else's image keeps its pixels
+    assert not read_image(path).flags.writeable
+
+
+_PEAK = """
+import resource, sys
+from m3att.data.images import read_image, read_orientation, to_rgb
+read_image(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pixels = read_image(sys.argv[2])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * 1024 / pixels.nbytes)
+"""
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system does not take single pages back")
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_large_photo_takes_little_more_than_its_pixels(tmp_path: Path, mode: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name, side in (("small", 64), ("large", 3000)):
+        Image.new(mode, (side, side), "red").save(tmp_path / f"{name}.jpg", exif=exif)
+    words = [sys.executable, "-c", _PEAK, str(tmp_path / "small.jpg"), str(tmp_path / "large.jpg")]
+    found = float(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+    assert found < 1.5
 
 
 def test_one_pixel(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import stat
@@ -38,16 +39,35 @@ _DAMAGED = (
 )
 _ADDRESS = re.compile("https?:/", re.IGNORECASE)
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_FOUR_BYTES = ("RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "La")  # a pixel, in Pillow
+_PLAIN = ("JPEG", "MPO", "PNG", "BMP", "PPM")  # formats whose decoders write to the memory that they find
+# Upright pixels in the order in which a file of each EXIF orientation stores them.
+_STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda pixels_HWC: pixels_HWC,
+    2: lambda pixels_HWC: pixels_HWC[:, ::-1],
+    3: lambda pixels_HWC: pixels_HWC[::-1, ::-1],
+    4: lambda pixels_HWC: pixels_HWC[::-1],
+    5: lambda pixels_HWC: pixels_HWC.swapaxes(0, 1),
+    6: lambda pixels_HWC: pixels_HWC.swapaxes(0, 1)[::-1],
+    7: lambda pixels_HWC: pixels_HWC[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels_HWC: pixels_HWC.swapaxes(0, 1)[:, ::-1],
+}
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations of which width and height change places when the image is turned upright."""
+LARGE = 4_000_000
+"""Pixels from which on an image is converted in bands, so that it never stands in memory twice."""
 
 
-def read_image(path: Path | str) -> NDArray[np.uint8]:
-    """Reads an image file upright and in RGB, whatever it was stored as.
+def read_image(path: Path | str, upright: bool = True) -> NDArray[np.uint8]:
+    """Reads an image file in RGB and upright, whatever it was stored as.
 
     CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8, and so are floats of 0 to 1),
     transparent ones are laid on white, the EXIF orientation is applied, and of an animation the first frame is taken.
+    A large image takes 4/3 of its RGB size while it is read (where the system takes single pages back; else 7/3).
 
     Args:
         path: the file.
+        upright: apply the EXIF orientation; else the pixels stay as they are stored.
 
     Returns:
         uint8, (H, W, 3), not to be written to.
@@ -56,7 +76,23 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
         ImageError: where the file is missing, empty, truncated, no image, larger than ``MAX_PIXELS`` or than memory,
             or where its numbers fit neither 8 nor 16 bits.
     """
-    return _converted(path, to_rgb)
+    return _converted(path, lambda image: _rgb(image, upright, from_file=True))
+
+
+def read_orientation(path: Path | str) -> int:
+    """How the EXIF block of an image file says that it is to be turned.
+
+    Args:
+        path: the file.
+
+    Returns:
+        1 to 8 as EXIF numbers them: 1 for upright, from 5 on width and height change places.
+
+    Raises:
+        ImageError: where the file is missing, empty or no image.
+    """
+    # Pillow turns a TIFF upright by itself, and then says that nothing is to be turned.
+    return _converted(path, lambda image: 1 if image.format == "TIFF" else _orientation(image))
 
 
 def read_mask(path: Path | str) -> NDArray[np.bool_]:
@@ -118,12 +154,68 @@ def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixel
 def to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Turns an opened Pillow image into upright RGB, as :func:`read_image` describes.
 
+    Args:
+        image: it keeps its pixels.
+
     Returns:
         uint8, (H, W, 3), not to be written to.
     """
+    return _rgb(image, upright=True, from_file=False)
+
+
+def _rgb(image: Image.Image, upright: bool, from_file: bool) -> NDArray[np.uint8]:
+    """RGB pixels, upright or as they are stored; a large image is converted band by band."""
+    if image.width * image.height < LARGE or image.mode == "F":  # floats are scaled by the largest of all
+        image.load()
+        if upright and _orientation(image) != 1:
+            image = ImageOps.exif_transpose(image)
+        return _band_rgb(image)
+    pages = _load_into_pages(image) if from_file else None
     image.load()
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
+    width, height = image.size
+    turn = _orientation(image) if upright else 1
+    sides = (width, height) if turn in SIDEWAYS else (height, width)
+    pixels_HWC = np.frombuffer(_pages(3 * width * height), dtype=np.uint8).reshape(*sides, 3)
+    stored_HWC = _STORED[turn](pixels_HWC)
+    rows = max(1, LARGE // 8 // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        stored_HWC[top:bottom] = _band_rgb(image.crop((0, top, width, bottom)))
+        if pages is not None:
+            _give_back(pages, 4 * width * top, 4 * width * bottom)
+    pixels_HWC.flags.writeable = False
+    return pixels_HWC
+
+
+def _load_into_pages(image: Image.Image) -> mmap.mmap | None:
+    """Decode an image into memory that can be given back in part; None where its decoder brings memory of its own."""
+    if image.mode not in _FOUR_BYTES or image.format not in _PLAIN or not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    pages = _pages(4 * image.width * image.height)
+    image.im = own = Image.core.map_buffer(pages, image.size, "raw", 0, (image.mode, 0, 1))  # type: ignore[attr-defined]
+    image.load()
+    return pages if image.im is own else None
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Memory of which each page counts from its first use until it is given back."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):
+        return mmap.mmap(-1, size)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # else the first column of a turned photo would claim all memory
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return pages
+
+
+def _give_back(pages: mmap.mmap, start: int, stop: int) -> None:
+    """Return the memory of some bytes, which are zero from then on; a page that reaches beyond ``stop`` stays."""
+    first, last = (at // mmap.PAGESIZE * mmap.PAGESIZE for at in (start, stop))
+    if last > first:
+        pages.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+def _band_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """RGB of a loaded image, or of a band of one, as it lies there."""
     if image.mode in _SIXTEEN_BIT:
         image = _eight_bit(image)
     elif image.mode == "F":
@@ -160,9 +252,10 @@ def to_mask(image: Image.Image) -> NDArray[np.bool_]:
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 for upright; a block that cannot be read says nothing, and spoils no pixel."""
     try:
-        return int(image.getexif().get(0x0112, 1))
+        orientation = int(image.getexif().get(0x0112, 1))
     except _DAMAGED:
         return 1
+    return orientation if orientation in _STORED else 1
 
 
 def _scaled(image: Image.Image) -> Image.Image:
