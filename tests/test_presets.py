@@ -116,8 +116,8 @@ def test_a_network_of_the_paper_can_be_built(name: str) -> None:
     config = PRESETS[name].config
     with torch.device("meta"):
         network = build_network(config.model, config.input.size, words=10_000)
-    assert network.vision.backbone.stride == 16
-    assert sum(weight.numel() for weight in network.vision.trunk.parameters()) > 40e6
+    assert network.vision.stride == 16
+    assert sum(weight.numel() for weight in network.vision.backbone.parameters()) > 40e6
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("tiny")])

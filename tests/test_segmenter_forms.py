@@ -75,8 +75,8 @@ def test_the_trunk_runs_once_a_scene(
     segmenter: Segmenter, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    trunk = VisionEncoder.trunk_features
-    monkeypatch.setattr(VisionEncoder, "trunk_features", lambda self, px: seen.append(len(px)) or trunk(self, px))
+    maps_of = VisionEncoder.backbone_maps
+    monkeypatch.setattr(VisionEncoder, "backbone_maps", lambda self, px: seen.append(len(px)) or maps_of(self, px))
     scene = segmenter.encode(image)
     for text in TEXTS:
         scene.segment(text)

@@ -27,7 +27,7 @@ from m3att.model.build import build_network
 from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
 from m3att.settings import config_from_dict, config_to_dict
-from m3att.weights.models import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, find_model
+from m3att.weights.models import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, current_names, find_model
 
 TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
 
@@ -218,7 +218,7 @@ def load_weights(network: M3AttNet, path: Path) -> None:
         ModelError: where the file is broken or belongs to another network.
     """
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        weights = current_names(load_file(path))
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
     if not any(name.startswith("lfr.") for name in weights):

@@ -17,7 +17,7 @@ from m3att.data.images import read_image, to_rgb
 from m3att.data.masks import encode_rle, mask_box
 from m3att.data.transforms import Resize, to_pixels
 from m3att.errors import ConfigError, ExpressionError, ImageError
-from m3att.model.network import EncodedImages, TrunkFeatures
+from m3att.model.network import BackboneMaps, EncodedImages
 from m3att.overlay import draw_overlay
 from m3att.pretrained import Pretrained, choose_device, load_model
 
@@ -124,7 +124,7 @@ class Scene:
     segmenter: Segmenter
     image: NDArray[np.uint8] = field(repr=False)
     resize: Resize
-    encoded: EncodedImages | TrunkFeatures = field(repr=False)
+    encoded: EncodedImages | BackboneMaps = field(repr=False)
 
     def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> list[Prediction]:
         """Find the referent of each expression; none has an influence on another.
@@ -273,7 +273,7 @@ class Segmenter:
             )
         return ExpressionCheck(words, max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit))
 
-    def mask_logits(self, encoded: EncodedImages | TrunkFeatures, expressions: Sequence[str]) -> torch.Tensor:
+    def mask_logits(self, encoded: EncodedImages | BackboneMaps, expressions: Sequence[str]) -> torch.Tensor:
         """Run the language half for N expressions of one image.
 
         Returns:

@@ -74,7 +74,7 @@ def part(network: M3AttNet, name: str) -> Any:
 @pytest.mark.parametrize(
     ("section", "field", "value", "place"),
     [
-        ("vision", "widths", (4, 12), "vision.backbone.channels=12"),
+        ("vision", "widths", (4, 12), "vision.backbone.channels=(12,)"),
         ("vision", "encoder_layers", 3, "vision.layers.2.norm_first=False"),
         ("vision", "freeze", True, "vision.freeze=True"),
         ("vision", "early_fusion", True, "vision.fusion.norm.num_features=8"),

@@ -239,11 +239,11 @@ def test_a_state_dict_makes_the_same_network_again(network: M3AttNet) -> None:
     assert not [name for name in network.state_dict() if "pixel" in name]  # constants are no weights
 
 
-def test_pixels_are_normalised_by_imagenets_statistics(network: M3AttNet) -> None:
+def test_pixels_are_normalised_by_the_backbones_own_statistics(network: M3AttNet) -> None:
     pixels_BCHW = ask().pixels_BCHW
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     expected_BCHW = torch.stack([(pixels_BCHW[:, c].double() / 255 - mean[c]) / deviation[c] for c in range(3)], dim=1)
-    vis_BPC, _ = network.vision(expected_BCHW)
+    vis_BPC, _ = network.vision.finish(network.vision.backbone(expected_BCHW))
     torch.testing.assert_close(network.encode(pixels_BCHW).vis_BPC, vis_BPC, rtol=1e-4, atol=1e-6)
     assert torch.equal(network.encode(pixels_BCHW.float()).vis_BPC, network.encode(pixels_BCHW).vis_BPC)
 

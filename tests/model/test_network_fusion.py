@@ -12,7 +12,7 @@ from torch import Tensor
 
 from m3att.model.build import build_network
 from m3att.model.grouping import Grouping
-from m3att.model.network import EncodedImages, M3AttNet, TrunkFeatures, mean_of_each_image
+from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet, mean_of_each_image
 from m3att.model.position import encode_positions
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.tiny import TinyConvNet
@@ -43,8 +43,7 @@ def test_it_is_the_explicit_computation() -> None:
         length = int(question.word_mask_NL[n].sum())
         ids_1L, mask_1L = question.word_ids_NL[n : n + 1, :length], question.word_mask_NL[n : n + 1, :length]
         words_1LC, sentence_1C = network.language(ids_1L, mask_1L)
-        normal = (question.pixels_BCHW[image : image + 1].float() - network.pixel_mean) / network.pixel_deviation
-        features_1CHW = network.vision.backbone(normal)
+        (features_1CHW,) = network.vision.backbone_maps(question.pixels_BCHW[image : image + 1])
         fusion, norm = network.vision.fusion, network.vision.fusion.norm
         gate_C = fusion.sentence(sentence_1C)[0]
         straight_1CHW = (features_1CHW * gate_C.view(1, -1, 1, 1) - norm.running_mean.view(1, -1, 1, 1)) / (
@@ -90,8 +89,8 @@ def test_without_it_everything_of_an_image_runs_once(monkeypatch: pytest.MonkeyP
 def test_encoding_first_gives_the_same_masks() -> None:
     network, question = fusing().eval(), ask()
     images = network.encode(question.pixels_BCHW)
-    assert isinstance(images, TrunkFeatures)
-    assert [scale.shape for scale in images.scales] == [(3, 8, 8, 8)]
+    assert isinstance(images, BackboneMaps)
+    assert [scale.shape for scale in images.maps] == [(3, 8, 8, 8)]
     assert isinstance(exact_network().encode(question.pixels_BCHW), EncodedImages)
     output = network.segment(images, *question.arguments[1:])
     assert torch.equal(output.mask_logits_NHW, logits_of(network, question))

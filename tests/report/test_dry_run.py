@@ -161,7 +161,7 @@ def test_the_step_trains_pretrained_parts_at_their_own_rate(monkeypatch: pytest.
         return optimizer
 
     monkeypatch.setattr(module, "build_optimizer", spy)
-    monkeypatch.setattr(module, "pretrained_parts", lambda network, _: [network.vision.trunk])
+    monkeypatch.setattr(module, "pretrained_parts", lambda network, _: [network.vision.backbone])
     config = small_run(TrainConfig(batch_size=2, threads=1, pretrained_rate=0.25))
     module.dry_run(config)
     assert set(shares) == {1.0, 0.25}

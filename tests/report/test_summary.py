@@ -74,7 +74,7 @@ def test_a_part_that_the_network_does_not_have_has_no_row() -> None:
     ("name", "part"),
     [
         ("vision.backbone.trunk.stem.weight", "vision trunk"),
-        ("vision.backbone.merge.fine.0.weight", "merge and projection"),
+        ("vision.merge.fine.0.weight", "merge and projection"),
         ("vision.projection.linear.weight", "merge and projection"),
         ("vision.layers.0.linear1.weight", "transformer encoder"),
         ("decoder.layers.10.mutual.output.bias", "M3Att"),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m3att.errors import ModelError
-from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
+from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 from m3att.model.vision.darknet53 import DarknetTrunk
 from m3att.weights.darknet import fill_trunk, read_darknet, timm_name
 
@@ -99,7 +99,7 @@ def small() -> DarknetTrunk:
 def normalised(rgb_BCHW: Tensor) -> Tensor:
     """Pixels in [0, 1] as the network hands them to its backbone."""
     mean, deviation = (
-        torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_DEVIATION)
+        torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
     )
     return (rgb_BCHW * 255 - mean) / deviation
 

@@ -37,7 +37,7 @@ TOKENIZER = Tokenizer.from_texts(["the red circle on the left of a wug"], 8)
 @pytest.fixture(autouse=True)
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small Darknet in place of the true one, and a cache of the test's own."""
-    monkeypatch.setitem(VISION, "darknet53", lambda *_: Darknet53(8, WIDTHS, BLOCKS))
+    monkeypatch.setitem(VISION, "darknet53", lambda *_: Darknet53(WIDTHS, BLOCKS))
     monkeypatch.setenv("M3ATT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
 
@@ -169,7 +169,7 @@ def test_which_parts_are_pretrained(vectors_file: Path) -> None:
         return [of[id(part)] for part in pretrained_parts(network, settings)]
 
     assert names(config()) == []
-    assert names(config({"weights": "x"}, {"weights": str(vectors_file)})) == ["vision.backbone.trunk"]
+    assert names(config({"weights": "x"}, {"weights": str(vectors_file)})) == ["vision.backbone"]
 
 
 @pytest.mark.parametrize("part", ["vision", "language"])

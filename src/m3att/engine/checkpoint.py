@@ -14,6 +14,7 @@ from torch import Tensor
 from m3att.errors import ModelError
 from m3att.model.network import M3AttNet
 from m3att.pretrained import replace_tensors
+from m3att.weights.models import current_names
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -74,7 +75,7 @@ def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
         with safe_open(path, framework="pt") as file:
             position = Position(**json.loads(file.metadata()["position"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network.load_state_dict(take(tensors, "network."))
+        network.load_state_dict(current_names(take(tensors, "network.")))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: not a checkpoint of this run ({str(error).splitlines()[0]})") from error
     state: dict[int, dict[str, Any]] = {}

@@ -22,6 +22,7 @@ from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model.vision.huggingface import find_architecture as vision_architecture
+from m3att.model.vision.merge import choose_grid
 from m3att.model.vision.tiny import TinyConvNet
 
 
@@ -100,18 +101,19 @@ def build_network(
         The network, in training mode, on the CPU.
     """
     backbone = build_vision(config.vision, architectures.vision)
-    side = -(-(config.grid_size or input_size) // backbone.stride)
+    stride = backbone.strides[choose_grid(backbone.strides)]
+    side = -(-(config.grid_size or input_size) // stride)
     grid, channels, decoder = (side, side), config.channels, config.decoder
     vision = VisionEncoder(
-        backbone,
-        channels,
-        grid,
-        config.vision.encoder_layers,
-        decoder.heads,
-        decoder.feedforward,
-        decoder.dropout,
-        config.vision.freeze,
-        config.vision.early_fusion,
+        backbone=backbone,
+        channels=channels,
+        grid=grid,
+        layers=config.vision.encoder_layers,
+        heads=decoder.heads,
+        feedforward=decoder.feedforward,
+        dropout=decoder.dropout,
+        freeze=config.vision.freeze,
+        early_fusion=config.vision.early_fusion,
     )
     # What the rows of an ablation table share is made before what they differ in: with one seed it starts alike.
     language = build_language(config, words, architectures.language)

@@ -16,10 +16,6 @@ from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.position import encode_positions
 from m3att.model.vision.encoder import VisionEncoder
 
-# ImageNet's channel means and deviations, which pretrained backbones expect; RGB in [0, 255].
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_DEVIATION = (58.395, 57.12, 57.375)
-
 
 @dataclass(frozen=True)
 class EncodedImages:
@@ -35,14 +31,14 @@ class EncodedImages:
 
 
 @dataclass(frozen=True)
-class TrunkFeatures:
+class BackboneMaps:
     """What early fusion keeps of B images in place of F_enc, which then is made anew for each expression.
 
     Args:
-        scales: the backbone's features before they are merged, each (B, channels, H, W), finest first.
+        maps: the backbone's maps before they are merged, each (B, channels, H, W), finest first.
     """
 
-    scales: tuple[Tensor, ...]
+    maps: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -82,9 +78,6 @@ class M3AttNet(nn.Module):
             None: padding takes part in nothing.
     """
 
-    pixel_mean: Tensor
-    pixel_deviation: Tensor
-
     def __init__(
         self,
         vision: VisionEncoder,
@@ -100,10 +93,8 @@ class M3AttNet(nn.Module):
             vision, language, decoder, mask_decoder, lfr
         )  # fmt: skip
         self.category_head, self.filled_words = category_head, filled_words
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
 
-    def encode(self, pixels_BCHW: Tensor) -> EncodedImages | TrunkFeatures:
+    def encode(self, pixels_BCHW: Tensor) -> EncodedImages | BackboneMaps:
         """The vision half, once an image.
 
         Args:
@@ -112,14 +103,13 @@ class M3AttNet(nn.Module):
         Returns:
             F_enc and its grid; with early fusion, what can be had of an image before its expression is known.
         """
-        normal_BCHW = (pixels_BCHW.float() - self.pixel_mean) / self.pixel_deviation
         if self.vision.fusion is not None:
-            return TrunkFeatures(self.vision.trunk_features(normal_BCHW))
-        return EncodedImages(*self.vision(normal_BCHW))
+            return BackboneMaps(self.vision.backbone_maps(pixels_BCHW))
+        return EncodedImages(*self.vision(pixels_BCHW))
 
     def segment(
         self,
-        images: EncodedImages | TrunkFeatures,
+        images: EncodedImages | BackboneMaps,
         image_index_N: Tensor,
         word_ids_NL: Tensor,
         word_mask_NL: Tensor,
@@ -143,8 +133,8 @@ class M3AttNet(nn.Module):
             words_NLC = F.pad(words_NLC, (0, 0, 0, self.filled_words - words_NLC.shape[1]))
             word_mask_NL = torch.ones_like(words_NLC[:, :, 0], dtype=torch.bool)
         owner_N = image_index_N  # row of F_enc that each expression reads
-        if isinstance(images, TrunkFeatures):
-            encoded = EncodedImages(*self.vision.fuse(images.scales, sentence_NC, image_index_N))
+        if isinstance(images, BackboneMaps):
+            encoded = EncodedImages(*self.vision.fuse(images.maps, sentence_NC, image_index_N))
             owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
         else:
             encoded = images
@@ -158,8 +148,8 @@ class M3AttNet(nn.Module):
         output = replace(output, attention_NKLP=tuple(looks), attending_NL=word_mask_NL)
         if self.category_head is not None:
             vis_BPC = encoded.vis_BPC
-            if isinstance(images, TrunkFeatures):
-                vis_BPC = mean_of_each_image(vis_BPC, image_index_N, len(images.scales[0]))
+            if isinstance(images, BackboneMaps):
+                vis_BPC = mean_of_each_image(vis_BPC, image_index_N, len(images.maps[0]))
             output = replace(output, category_logits_BPK=self.category_head(vis_BPC))
         if self.lfr is not None:
             reconstructed_NC, projected_NC = self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL)

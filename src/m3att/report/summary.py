@@ -17,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.config import RunConfig
 from m3att.engine.optim import build_optimizer, numbers_kept
-from m3att.model.network import EncodedImages, M3AttNet, TrunkFeatures
+from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet
 from m3att.weights.start import pretrained_parts
 
 # Part -> which modules are it; a module inside another one's belongs to the first that names it.
 PARTS = {
-    "merge and projection": r"vision\.(backbone\.merge|projection|fusion)",
+    "merge and projection": r"vision\.(merge|projection|fusion)",
     "vision trunk": r"vision\.backbone",
     "transformer encoder": r"vision\.layers",
     "language": r"language",
@@ -224,10 +224,10 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
     )
 
 
-def loosened(encoded: EncodedImages | TrunkFeatures) -> EncodedImages | TrunkFeatures:
+def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneMaps:
     """The same values cut off from what made them, with a gradient of their own."""
-    if isinstance(encoded, TrunkFeatures):
-        return TrunkFeatures(tuple(scale.detach().requires_grad_() for scale in encoded.scales))
+    if isinstance(encoded, BackboneMaps):
+        return BackboneMaps(tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
     return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_())
 
 

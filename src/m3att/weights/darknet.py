@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from m3att.errors import ModelError
-from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
+from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 from m3att.model.vision.darknet53 import DarknetTrunk
 from m3att.weights.find import find_file
 
@@ -32,8 +32,8 @@ ZIP, PICKLE, HDF5 = b"PK\x03\x04", b"\x80", b"\x89HDF"
 # What Darknet's files take for granted: RGB in [0, 1], out of pixels with mean 0 and deviation 1, and a slope of 0.1.
 DARKNET_HABITS = {
     "slope_1": torch.tensor([0.1]),
-    "pixel_scale_3": torch.tensor(PIXEL_DEVIATION) / 255,
-    "pixel_shift_3": torch.tensor(PIXEL_MEAN) / 255,
+    "pixel_scale_3": torch.tensor(IMAGENET_STD) / 255,
+    "pixel_shift_3": torch.tensor(IMAGENET_MEAN) / 255,
 }
 # timm normalises as this network does, and has nn.LeakyReLU's own slope.
 TIMM_HABITS = {"slope_1": torch.tensor([0.01]), "pixel_scale_3": torch.ones(3), "pixel_shift_3": torch.zeros(3)}

@@ -15,8 +15,8 @@ from m3att.data.text import Tokenizer
 from m3att.errors import ConfigError, M3AttError, ModelError
 from m3att.model.huggingface import Architecture, Architectures, plain_architecture, require_transformers
 from m3att.model.language import huggingface as language
-from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
 from m3att.model.vision import huggingface as vision
+from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 
 CONFIG, INDEX, PREPROCESSOR = "config.json", "model.safetensors.index.json", "preprocessor_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
@@ -85,11 +85,11 @@ def read_pixels(folder: Path) -> dict[str, list[float]]:
     if values.get("do_normalize") is False:  # pixels in [0, 1] as they are
         return dict(zip(vision.PIXELS, ([0.0] * 3, [1.0] * 3), strict=True))
     given = {key: values[key] for key in vision.PIXELS if isinstance(values.get(key), list)}
-    network = dict(zip(vision.PIXELS, (PIXEL_MEAN, PIXEL_DEVIATION), strict=True))
+    imagenet = dict(zip(vision.PIXELS, (IMAGENET_MEAN, IMAGENET_STD), strict=True))
     if any(len(value) != 3 or not all(isinstance(number, int | float) for number in value) for value in given.values()):
         raise ModelError(f"{path}: image_mean and image_std are not three numbers each")
     differs = any(
-        abs(255 * mine - his) > 0.01 for key in given for mine, his in zip(given[key], network[key], strict=True)
+        abs(255 * mine - his) > 0.01 for key in given for mine, his in zip(given[key], imagenet[key], strict=True)
     )
     return given if differs else {}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from m3att.errors import ModelError
 
@@ -51,6 +52,11 @@ def find_model(name: str) -> Path:
         raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error
 
 
+def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's weights by their names of today: the merge of maps was part of the backbone once."""
+    return {name.replace("vision.backbone.merge.", "vision.merge."): value for name, value in weights.items()}
+
+
 def fill_backbone(backbone: nn.Module, name: str) -> None:
     """Fill a backbone with that of a trained model.
 
@@ -63,7 +69,7 @@ def fill_backbone(backbone: nn.Module, name: str) -> None:
     """
     path = find_model(name) / WEIGHTS
     try:
-        weights = load_file(path)
+        weights = current_names(load_file(path))
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from error
     found = {key.removeprefix(BACKBONE): value for key, value in weights.items() if key.startswith(BACKBONE)}

@@ -119,7 +119,7 @@ def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
     """The encoders that pretrained weights filled, for a learning rate of their own; word vectors are no encoder."""
     parts: list[nn.Module] = []
     if config.vision.weights is not None:
-        parts.append(network.vision.trunk)
+        parts.append(network.vision.backbone)
     trunk = getattr(network.language, "trunk", None)
     if config.language.weights is not None and isinstance(trunk, nn.Module):
         parts.append(trunk)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
 
 from m3att.model.build import VISION
 from m3att.model.vision.contract import VisionBackbone
@@ -19,7 +20,7 @@ from ..architectures import VISION as VISION_SIZES
 # Small ones of each kind; what stands before the first dash is the kind's name in VISION.
 BACKBONES: dict[str, Callable[[], VisionBackbone]] = {
     "tiny": lambda: TinyConvNet((4, 8, 12), (0, 1, 1)),
-    "darknet53": lambda: Darknet53(8, (4, 4, 8, 8, 12, 16), (1, 0, 2, 1, 1)),
+    "darknet53": lambda: Darknet53((4, 4, 8, 8, 12, 16), (1, 0, 2, 1, 1)),
     **{f"huggingface-{name}": partial(HuggingFaceBackbone, values) for name, values in VISION_SIZES.items()},
 }
 SIZES = [(32, 32), (64, 32), (33, 47), (8, 8)]
@@ -34,65 +35,82 @@ def test_every_backbone_is_held_to_the_contract() -> None:
     assert {name.partition("-")[0] for name in BACKBONES} == set(VISION)
 
 
+def test_it_says_what_it_gives(backbone: VisionBackbone) -> None:
+    assert len(backbone.channels) == len(backbone.strides) >= 1
+    assert all(coarse == 2 * fine for fine, coarse in zip(backbone.strides, backbone.strides[1:], strict=False))
+    assert len(backbone.pixel_mean) == len(backbone.pixel_std) == 3
+    assert all(0 <= mean <= 255 for mean in backbone.pixel_mean)
+    assert all(1 <= deviation <= 255 for deviation in backbone.pixel_std)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_grid_is_the_size_over_the_stride_rounded_up(backbone: VisionBackbone, size: tuple[int, int]) -> None:
-    features_BCHW = backbone.eval()(torch.randn(2, 3, *size))
-    rows, columns = (-(-side // backbone.stride) for side in size)
-    assert features_BCHW.shape == (2, backbone.channels, rows, columns)
-    assert features_BCHW.dtype == torch.float32
-    assert features_BCHW.isfinite().all()
+def test_each_grid_is_the_size_over_the_stride_rounded_up(backbone: VisionBackbone, size: tuple[int, int]) -> None:
+    maps = backbone.eval()(torch.randn(2, 3, *size))
+    assert isinstance(maps, tuple)
+    for map_BCHW, channels, stride in zip(maps, backbone.channels, backbone.strides, strict=True):
+        assert map_BCHW.shape == (2, channels, -(-size[0] // stride), -(-size[1] // stride))
+        assert map_BCHW.dtype == torch.float32
+        assert map_BCHW.isfinite().all()
 
 
 def test_an_images_features_do_not_hang_on_its_batch(backbone: VisionBackbone) -> None:
     pixels_BCHW = torch.randn(3, 3, 32, 32)
-    backbone.eval()
-    together_BCHW = backbone(pixels_BCHW)
+    together = backbone.eval()(pixels_BCHW)
     for number, alone_CHW in enumerate(pixels_BCHW):
-        torch.testing.assert_close(backbone(alone_CHW[None])[0], together_BCHW[number], rtol=1e-4, atol=1e-5)
+        for alone_BCHW, map_BCHW in zip(backbone(alone_CHW[None]), together, strict=True):
+            torch.testing.assert_close(alone_BCHW[0], map_BCHW[number], rtol=1e-4, atol=1e-5)
 
 
 def test_evaluation_repeats_itself_and_changes_no_statistic(backbone: VisionBackbone) -> None:
     pixels_BCHW = torch.randn(2, 3, 32, 32)
     backbone.eval()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    assert torch.equal(backbone(pixels_BCHW), backbone(pixels_BCHW))
+    assert same(backbone(pixels_BCHW), backbone(pixels_BCHW))
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
 def test_the_place_of_things_is_kept(backbone: VisionBackbone) -> None:
-    """A patch changes the features where it is more than in the opposite corner, at the grid's own rows and columns."""
-    side = 8 * backbone.stride
+    """A patch changes each map where it is more than in other corners, at the grid's own rows and columns."""
+    side = 8 * backbone.strides[-1]
     pixels_BCHW = torch.randn(1, 3, side, side)
     patched_BCHW = pixels_BCHW.clone()
     patched_BCHW[:, :, : side // 4, -side // 4 :] += 3  # top right
     backbone.eval().requires_grad_(False)
-    change_HW = (backbone(patched_BCHW) - backbone(pixels_BCHW)).abs().sum(dim=(0, 1))
-    corners = {"top right": change_HW[:2, -2:], "bottom left": change_HW[-2:, :2], "top left": change_HW[:2, :2],
-               "bottom right": change_HW[-2:, -2:]}  # fmt: skip
-    means = {name: float(corner.mean()) for name, corner in corners.items()}
-    assert max(means, key=means.__getitem__) == "top right"
+    for stride, after_BCHW, before_BCHW in zip(
+        backbone.strides, backbone(patched_BCHW), backbone(pixels_BCHW), strict=True
+    ):
+        change_HW = (after_BCHW - before_BCHW).abs().sum(dim=(0, 1))
+        cells = side // stride // 4
+        corners = {"top right": change_HW[:cells, -cells:], "bottom left": change_HW[-cells:, :cells],
+                   "top left": change_HW[:cells, :cells], "bottom right": change_HW[-cells:, -cells:]}  # fmt: skip
+        means = {name: float(corner.mean()) for name, corner in corners.items()}
+        assert max(means, key=means.__getitem__) == "top right"
 
 
 def test_every_weight_learns(backbone: VisionBackbone) -> None:
-    backbone.double().train()
-    features_BCHW = backbone(torch.randn(2, 3, 32, 32, dtype=torch.float64))
-    (features_BCHW * torch.randn_like(features_BCHW)).sum().backward()
+    maps = backbone.double().train()(torch.randn(2, 3, 64, 64, dtype=torch.float64))
+    sum((map_BCHW * torch.randn_like(map_BCHW)).sum() for map_BCHW in maps).backward()
     dead = [name for name, weight in backbone.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert dead == []
 
 
 def test_the_layout_of_pixels_in_memory_does_not_matter(backbone: VisionBackbone) -> None:
     pixels_BCHW = torch.randn(2, 3, 32, 32)
-    backbone.eval()
-    found_BCHW = backbone(pixels_BCHW.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(found_BCHW, backbone(pixels_BCHW))
+    found = backbone.eval()(pixels_BCHW.contiguous(memory_format=torch.channels_last))
+    for map_BCHW, expected_BCHW in zip(found, backbone(pixels_BCHW), strict=True):
+        torch.testing.assert_close(map_BCHW, expected_BCHW)
 
 
 def test_a_state_dict_makes_the_same_backbone_again(backbone: VisionBackbone, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["backbone"]
     with torch.no_grad():
-        backbone.train()(torch.randn(4, 3, 32, 32))  # moves BatchNorm's statistics
+        backbone.train()(torch.randn(4, 3, 64, 64))  # moves BatchNorm's statistics
     copy = BACKBONES[name]()
     copy.load_state_dict(backbone.state_dict())
     pixels_BCHW = torch.randn(1, 3, 32, 32)
-    assert torch.equal(copy.eval()(pixels_BCHW), backbone.eval()(pixels_BCHW))
+    assert same(copy.eval()(pixels_BCHW), backbone.eval()(pixels_BCHW))
+
+
+def same(maps: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Equal to the last bit, map by map."""
+    return all(torch.equal(one, other) for one, other in zip(maps, others, strict=True))

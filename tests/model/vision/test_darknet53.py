@@ -13,7 +13,7 @@ WIDTHS, BLOCKS = (4, 4, 8, 8, 12, 16), (1, 2, 2, 1, 1)
 
 
 def small() -> Darknet53:
-    return Darknet53(8, WIDTHS, BLOCKS)
+    return Darknet53(WIDTHS, BLOCKS)
 
 
 def encoder(freeze: bool) -> VisionEncoder:
@@ -54,20 +54,20 @@ def test_it_has_the_published_operations(full: DarknetTrunk) -> None:
     assert [tuple(scale.shape) for scale in scales] == [(1, 256, 32, 32), (1, 512, 16, 16), (1, 1024, 8, 8)]
 
 
-def test_the_backbone_of_the_paper_has_stride_16() -> None:
+def test_the_paper_merges_at_stride_16() -> None:
     with torch.device("meta"):
         backbone = Darknet53().eval()
-        assert (backbone.stride, backbone.channels) == (16, 512)
-        assert backbone(torch.empty(1, 3, 416, 416)).shape == (1, 512, 26, 26)
+        assert (backbone.strides, backbone.channels) == ((8, 16, 32), (256, 512, 1024))
+        made = VisionEncoder(backbone, 8, (26, 26), layers=0).eval()
+        assert made.stride == 16 and made.merge is not None
+        assert made.merge(made.backbone_maps(torch.empty(1, 3, 416, 416))).shape == (1, 512, 26, 26)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (33, 47), (64, 40), (100, 31), (1, 1)])
 def test_any_size_of_image(size: tuple[int, int]) -> None:
-    backbone = small().eval()
-    scales = backbone.trunk_features(torch.randn(2, 3, *size))
-    for scale, channels, stride in zip(scales, (8, 12, 16), (8, 16, 32), strict=True):
-        assert scale.shape == (2, channels, -(-size[0] // stride), -(-size[1] // stride))
-    assert backbone(torch.randn(2, 3, *size)).shape == (2, 8, -(-size[0] // 16), -(-size[1] // 16))
+    maps = small().eval()(torch.randn(2, 3, *size))
+    for map_BCHW, channels, stride in zip(maps, (8, 12, 16), (8, 16, 32), strict=True):
+        assert map_BCHW.shape == (2, channels, -(-size[0] // stride), -(-size[1] // stride))
 
 
 def test_its_leaky_relu_has_darknets_slope() -> None:
@@ -84,7 +84,7 @@ def test_freezing_fixes_the_trunk_and_leaves_the_merge() -> None:
     trunk = made.backbone.trunk
     for mode in (made, made.train(), made.eval().train()):
         assert not any(part.training for part in trunk.modules())
-        assert all(part.training for part in mode.backbone.merge.modules())
+        assert all(part.training for part in mode.merge.modules())
     before = {name: value.clone() for name, value in trunk.state_dict().items()}
     seen: list[Tensor] = []
     trunk.register_forward_hook(lambda _, __, scales: seen.extend(scales))
@@ -93,7 +93,7 @@ def test_freezing_fixes_the_trunk_and_leaves_the_merge() -> None:
     assert [scale.requires_grad for scale in seen] == [False] * 3  # no graph behind them
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
     assert all(weight.grad is None for weight in trunk.parameters())
-    assert all(weight.grad is not None and weight.grad.any() for weight in made.backbone.merge.parameters())
+    assert all(weight.grad is not None and weight.grad.any() for weight in made.merge.parameters())
 
 
 def test_a_free_trunk_learns_and_its_statistics_move() -> None:
@@ -113,14 +113,14 @@ def test_habits_of_the_weights_travel_with_them() -> None:
     first.trunk.pixel_shift_3.copy_(torch.tensor([0.1, -0.2, 0.3]))
     second.load_state_dict(first.state_dict())
     pixels_BCHW = torch.randn(1, 3, 32, 32)
-    assert torch.equal(second(pixels_BCHW), first(pixels_BCHW))
+    assert torch.equal(second(pixels_BCHW)[-1], first(pixels_BCHW)[-1])
     second.trunk.slope_1.fill_(0.1)
-    assert not torch.equal(second(pixels_BCHW), first(pixels_BCHW))
+    assert not torch.equal(second(pixels_BCHW)[-1], first(pixels_BCHW)[-1])
 
 
 def test_bfloat16_runs_through() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        assert small().eval()(torch.randn(1, 3, 32, 32)).dtype == torch.bfloat16
+        assert small().eval()(torch.randn(1, 3, 32, 32))[-1].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("widths", "blocks"), [((4, 4, 4), (1, 1)), ((4, 4, 4, 4), (1, 1)), ((4, 4, 4), (1, 1, 1))])

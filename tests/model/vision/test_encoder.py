@@ -24,11 +24,24 @@ def test_f_enc_has_one_row_a_position(size: tuple[int, int]) -> None:
     assert vis_BPC.shape == (2, grid[0] * grid[1], 16)
 
 
+def test_each_backbone_gets_pixels_as_its_own_numbers_say() -> None:
+    encoder, seen = make().eval(), []
+    backbone = TinyConvNet((4, 8), (0, 0))
+    backbone.pixel_mean, backbone.pixel_std = (127.0, 100.0, 0.0), (128.0, 50.0, 255.0)
+    other = VisionEncoder(backbone, 16, (8, 8), 0, heads=2)
+    for made in (encoder, other):
+        made.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        made.backbone_maps(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
+    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([2.2489, 2.4286, 2.64]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(seen[1][0, :, 0, 0], torch.tensor([1.0, 3.1, 1.0]))
+    assert not [name for name in other.state_dict() if "pixel" in name]  # what the backbone says of itself is no weight
+
+
 def test_without_layers_it_is_projection_and_sine_code() -> None:
     encoder = make(layers=0).eval()
     pixels_BCHW = torch.randn(2, 3, 32, 48)
     vis_BPC, (height, width) = encoder(pixels_BCHW)
-    features_BCHW = encoder.backbone(pixels_BCHW)
+    (features_BCHW,) = encoder.backbone_maps(pixels_BCHW)
     code_PC = encode_grid(height, width, 16, (8, 8), torch.device("cpu"))
     for row in range(height):
         for column in range(width):

@@ -42,7 +42,7 @@ def small_vit() -> VisionBackbone:
 
 MAKERS = {
     "tiny": lambda: TinyConvNet((4, 8), (0, 0)),
-    "darknet53": lambda: Darknet53(6, (2, 3, 4, 5, 6, 7), (0, 0, 0, 1, 0)),
+    "darknet53": lambda: Darknet53((2, 3, 4, 5, 6, 7), (0, 0, 0, 1, 0)),
     "swin": small_swin,
     "one scale of transformers": small_vit,
 }
@@ -81,42 +81,32 @@ def test_it_is_the_literal_product() -> None:
     torch.testing.assert_close(module(coarse_BCHW, sentence_NC, INDEX), expected_NCHW, rtol=1e-9, atol=1e-10)
 
 
-def test_it_enters_the_coarsest_scale_before_the_merge(backbone: VisionBackbone) -> None:
+def test_it_enters_the_coarsest_map_before_the_merge(backbone: VisionBackbone) -> None:
     encoder = settled(encoder_of(backbone))
     assert encoder.fusion is not None
     sentence_NC = torch.randn(3, 8, dtype=torch.float64)
-    scales = encoder.trunk_features(torch.randn(2, 3, 64, 64, dtype=torch.float64))
-    found_NPC, grid = encoder.fuse(scales, sentence_NC, INDEX)
-    fused_NCHW = literal_fusion(encoder.fusion, scales[-1].detach(), sentence_NC)
+    maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64, dtype=torch.float64))
+    found_NPC, grid = encoder.fuse(maps, sentence_NC, INDEX)
+    fused_NCHW = literal_fusion(encoder.fusion, maps[-1].detach(), sentence_NC)
     for n, image in enumerate(INDEX.tolist()):  # each expression alone, as if it had its image for itself
-        alone = [*(scale_BCHW[image : image + 1] for scale_BCHW in scales[:-1]), fused_NCHW[n : n + 1]]
-        features_BCHW = encoder.backbone.merge_features(alone)
-        assert grid == tuple(features_BCHW.shape[2:])
-        expected_BPC, _ = encoder.finish(alone)
+        alone = [*(map_BCHW[image : image + 1] for map_BCHW in maps[:-1]), fused_NCHW[n : n + 1]]
+        expected_BPC, grid_alone = encoder.finish(alone)
+        assert grid == grid_alone
         # Positions and the library's kernels are float32.
         torch.testing.assert_close(found_NPC[n : n + 1], expected_BPC, rtol=1e-5, atol=1e-6)
     assert (found_NPC[0] - found_NPC[2]).abs().max() > 1e-6  # one image, two sentences; far over float64's rounding
 
 
-def test_trunk_and_merge_are_the_backbone(backbone: VisionBackbone) -> None:
-    backbone.eval()
-    pixels_BCHW = torch.randn(2, 3, 45, 64)
-    scales = backbone.trunk_features(pixels_BCHW)
-    assert [scale.shape[0] for scale in scales] == [2] * len(scales)
-    assert scales[-1].shape[1] == (backbone.coarse_channels or backbone.channels)
-    assert torch.equal(backbone.merge_features(scales), backbone(pixels_BCHW))
-
-
-def test_a_frozen_trunk_leaves_merge_and_fusion_free(backbone: VisionBackbone) -> None:
+def test_a_frozen_backbone_leaves_merge_and_fusion_free(backbone: VisionBackbone) -> None:
     encoder = encoder_of(backbone, freeze=True).train()
-    assert not any(part.training for part in encoder.trunk.modules())
-    scales = encoder.trunk_features(torch.randn(2, 3, 64, 64))
-    assert not any(scale.requires_grad for scale in scales)
-    vis_NPC, _ = encoder.fuse(scales, torch.randn(3, 8), INDEX)
+    assert not any(part.training for part in encoder.backbone.modules())
+    maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64))
+    assert not any(map_BCHW.requires_grad for map_BCHW in maps)
+    vis_NPC, _ = encoder.fuse(maps, torch.randn(3, 8), INDEX)
     (vis_NPC * torch.randn_like(vis_NPC)).sum().backward()
-    trunk = {id(weight) for weight in encoder.trunk.parameters()}
+    frozen = {id(weight) for weight in encoder.backbone.parameters()}
     for name, weight in encoder.named_parameters():
-        if id(weight) in trunk:
+        if id(weight) in frozen:
             assert not weight.requires_grad and weight.grad is None, name
         else:
             assert weight.grad is not None and weight.grad.any(), name
@@ -125,8 +115,8 @@ def test_a_frozen_trunk_leaves_merge_and_fusion_free(backbone: VisionBackbone) -
 def test_every_weight_learns(backbone: VisionBackbone) -> None:
     encoder = encoder_of(backbone).double().train()
     sentence_NC = torch.randn(3, 8, dtype=torch.float64).requires_grad_()
-    scales = encoder.trunk_features(torch.randn(2, 3, 64, 64, dtype=torch.float64))
-    vis_NPC, _ = encoder.fuse(scales, sentence_NC, INDEX)
+    maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64, dtype=torch.float64))
+    vis_NPC, _ = encoder.fuse(maps, sentence_NC, INDEX)
     (vis_NPC * torch.randn_like(vis_NPC)).sum().backward()
     dead = [name for name, weight in encoder.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert dead == []
@@ -143,4 +133,4 @@ def test_an_encoder_without_it_has_no_weights_for_it_and_says_so() -> None:
     encoder = VisionEncoder(TinyConvNet((4, 8), (0, 0)), 8, (4, 4), 1, heads=2)
     assert encoder.fusion is None and not [name for name in encoder.state_dict() if "fusion" in name]
     with pytest.raises(ValueError, match="without early fusion"):
-        encoder.fuse(encoder.trunk_features(torch.randn(1, 3, 16, 16)), torch.randn(1, 8), torch.tensor([0]))
+        encoder.fuse(encoder.backbone_maps(torch.randn(1, 3, 16, 16)), torch.randn(1, 8), torch.tensor([0]))

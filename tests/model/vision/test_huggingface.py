@@ -16,9 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.errors import ConfigError
 from m3att.model.huggingface import make_config, plain_architecture
-from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
+from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
+from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.huggingface import ARCHITECTURES, PIXELS, HuggingFaceBackbone, find_architecture
-from m3att.model.vision.merge import ScaleMerge
 
 from ..architectures import VISION
 
@@ -35,12 +35,11 @@ def published(name: str, **values: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", HIERARCHICAL)
-def test_three_scales_are_the_librarys_own_and_merged_at_stride_16(name: str) -> None:
+def test_three_maps_are_the_librarys_own_and_merged_at_stride_16(name: str) -> None:
     backbone = HuggingFaceBackbone(VISION[name]).eval()
-    assert isinstance(backbone.merge, ScaleMerge)
-    assert (backbone.strides, backbone.stride) == ((8, 16, 32), 16)
-    assert backbone.channels == backbone.trunk.channels[1]
-    assert backbone.coarse_channels == backbone.trunk.channels[-1]
+    assert backbone.strides == (8, 16, 32)
+    assert backbone.channels == tuple(backbone.trunk.channels)
+    assert VisionEncoder(backbone, 8, (4, 4), layers=0).stride == 16
     theirs = transformers.AutoBackbone.from_config(
         make_config({**VISION[name], "out_features": ["stage2", "stage3", "stage4"]})
     ).eval()
@@ -48,21 +47,21 @@ def test_three_scales_are_the_librarys_own_and_merged_at_stride_16(name: str) ->
     assert foreign.unexpected_keys == [] and all("swin.layernorm" in key for key in foreign.missing_keys)
     pixels_BCHW = torch.randn(2, 3, 64, 96)
     maps = theirs(pixels_BCHW).feature_maps
-    scales = backbone.trunk_features(pixels_BCHW)
-    assert [tuple(found.shape[2:]) for found in scales] == [(8, 12), (4, 6), (2, 3)]
-    assert all(torch.equal(mine, his) for mine, his in zip(scales, maps, strict=True))
-    assert torch.equal(backbone(pixels_BCHW), backbone.merge(maps))
+    found = backbone(pixels_BCHW)
+    assert [tuple(map_BCHW.shape[2:]) for map_BCHW in found] == [(8, 12), (4, 6), (2, 3)]
+    assert all(torch.equal(mine, his) for mine, his in zip(found, maps, strict=True))
 
 
 def test_a_plain_vit_gives_its_last_map_as_it_is() -> None:
     backbone = HuggingFaceBackbone(VISION["dinov2"]).eval()
-    assert (backbone.stride, backbone.channels, backbone.merge) == (14, 16, None)
+    assert (backbone.strides, backbone.channels) == ((14,), (16,))
+    assert VisionEncoder(backbone, 8, (4, 4), layers=0).merge is None
     theirs = transformers.AutoBackbone.from_config(make_config(VISION["dinov2"])).eval()  # the last one by default
     foreign = theirs.load_state_dict(backbone.trunk.state_dict(), strict=False)
     assert foreign.missing_keys == ["embeddings.mask_token"]  # of its pretraining only
     for size in ((70, 70), (28, 126)):  # as trained, and with its positions interpolated
         pixels_BCHW = torch.randn(1, 3, *size)
-        assert torch.equal(backbone(pixels_BCHW), theirs(pixels_BCHW).feature_maps[-1])
+        assert torch.equal(backbone(pixels_BCHW)[0], theirs(pixels_BCHW).feature_maps[-1])
 
 
 @pytest.mark.parametrize("name", VISION)
@@ -72,9 +71,7 @@ def test_an_odd_size_is_padded_to_the_right_and_below_with_the_mean_colour(name:
     pixels_BCHW = torch.randn(1, 3, 3 * multiple - 9, 2 * multiple + 1)
     whole_BCHW = torch.zeros(1, 3, 3 * multiple, 3 * multiple)
     whole_BCHW[:, :, : pixels_BCHW.shape[2], : pixels_BCHW.shape[3]] = pixels_BCHW
-    for mine, his, stride in zip(
-        backbone.trunk_features(pixels_BCHW), backbone.trunk_features(whole_BCHW), backbone.strides, strict=True
-    ):
+    for mine, his, stride in zip(backbone(pixels_BCHW), backbone(whole_BCHW), backbone.strides, strict=True):
         rows, columns = -(-pixels_BCHW.shape[2] // stride), -(-pixels_BCHW.shape[3] // stride)
         assert mine.shape[2:] == (rows, columns)
         assert torch.equal(mine, his[:, :, :rows, :columns])
@@ -83,22 +80,23 @@ def test_an_odd_size_is_padded_to_the_right_and_below_with_the_mean_colour(name:
 def test_a_window_larger_than_the_grid_and_one_that_does_not_divide_it_work() -> None:
     backbone = HuggingFaceBackbone({**VISION["swin"], "window_size": 7}).eval()
     for size in (32, 96, 224, 40):
-        assert backbone(torch.randn(1, 3, size, size)).shape[2:] == (-(-size // 16),) * 2
+        assert backbone(torch.randn(1, 3, size, size))[1].shape[2:] == (-(-size // 16),) * 2
 
 
 def test_pixels_are_normalised_as_the_trunk_was_trained() -> None:
     colours = torch.tensor([[10.0, 200.0, 128.0]]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-    network = [torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_DEVIATION)]
-    pixels_BCHW = (colours - network[0]) / network[1]
     halves = {key: [0.5, 0.5, 0.5] for key in PIXELS}
     backbone = HuggingFaceBackbone({**VISION["convnext"], **halves}).eval()
     plain = HuggingFaceBackbone(VISION["convnext"]).eval()
     plain.load_state_dict(backbone.state_dict())
-    expected = plain.trunk_features((colours / 255 - 0.5) / 0.5)
-    for mine, his in zip(backbone.trunk_features(pixels_BCHW), expected, strict=True):
+    expected = plain((colours / 255 - 0.5) / 0.5)
+    made = VisionEncoder(backbone, 8, (4, 4), layers=0).eval()
+    for mine, his in zip(made.backbone_maps(colours), expected, strict=True):
         torch.testing.assert_close(mine, his, rtol=1e-4, atol=1e-4)
+    assert (plain.pixel_mean, plain.pixel_std) == (IMAGENET_MEAN, IMAGENET_STD)
     again = HuggingFaceBackbone(backbone.architecture)
-    assert again.renormalise and again.architecture == backbone.architecture
+    assert again.architecture == backbone.architecture
+    assert again.pixel_mean == again.pixel_std == (127.5, 127.5, 127.5)
 
 
 @pytest.mark.parametrize("name", VISION)
@@ -108,7 +106,8 @@ def test_the_architecture_that_it_tells_builds_the_same(name: str) -> None:
     assert again.architecture == backbone.architecture
     again.load_state_dict(backbone.state_dict())
     pixels_BCHW = torch.randn(1, 3, 64, 64)
-    assert torch.equal(again(pixels_BCHW), backbone(pixels_BCHW))
+    for mine, his in zip(again(pixels_BCHW), backbone(pixels_BCHW), strict=True):
+        assert torch.equal(mine, his)
 
 
 def test_swin_b_has_the_published_parameters() -> None:
@@ -120,7 +119,7 @@ def test_swin_b_has_the_published_parameters() -> None:
     # The trunk: less the head and the norm before it, and with a norm before each of the three maps.
     head, norm, norms = 1024 * 1000 + 1000, 2 * 1024, 2 * (256 + 512 + 1024)
     assert count(backbone.trunk) == count(whole) - head - norm + norms == 86_880_120
-    assert (backbone.channels, backbone.trunk.channels) == (512, [256, 512, 1024])
+    assert backbone.channels == (256, 512, 1024)
 
 
 def test_swin_b_has_the_published_operations() -> None:
@@ -158,8 +157,9 @@ def test_other_kinds_find_their_own_scales(kind: str, stride: int) -> None:
     values = plain_architecture(transformers.AutoConfig.for_model(kind))
     with torch.device("meta"):
         backbone = HuggingFaceBackbone(values).eval()
-        assert backbone(torch.empty(1, 3, 100, 150)).shape == (1, backbone.channels, 7, 10)
-    assert backbone.stride == stride
+        maps = backbone(torch.empty(1, 3, 100, 150))
+    number = backbone.strides.index(stride)
+    assert maps[number].shape == (1, backbone.channels[number], 7, 10)
 
 
 def test_a_kind_for_one_size_of_image_is_refused() -> None:

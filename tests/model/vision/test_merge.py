@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from m3att.model.vision.merge import ScaleMerge, fit_grid
+from m3att.model.vision.merge import ScaleMerge, choose_grid, fit_grid
 
 CHANNELS = (3, 4, 5)
 
@@ -64,7 +64,70 @@ def test_a_grid_is_cut_or_its_edge_repeated() -> None:
     assert fit_grid(map_BCHW, 3, 2)[0, 0].tolist() == [[0, 1], [3, 4], [3, 4]]
 
 
-@pytest.mark.parametrize("channels", [(3, 4), (3, 4, 5, 6)])
-def test_it_merges_three(channels: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"{len(channels)} scales"):
-        ScaleMerge(channels, 6)
+def literal_merge(merge: ScaleMerge, names: list[str], maps: list[Tensor], grid: int) -> Tensor:
+    """The merge cell by cell: what lies over a cell comes from above, the mean of what lies under it from below."""
+
+    def cells(number: int, made: dict[tuple[int, int], Tensor] | None = None) -> dict[tuple[int, int], Tensor]:
+        rows, columns = maps[number].shape[2:]
+        part = getattr(merge, names[number])
+        return {
+            (row, column): made[row, column] if made else project(part, maps[number][:, :, row, column])
+            for row in range(rows)
+            for column in range(columns)
+        }
+
+    merged = cells(len(maps) - 1)
+    for number in reversed(range(grid, len(maps) - 1)):
+        join = getattr(merge, f"join_{names[number + 1]}")
+        merged = {
+            (row, column): project(join, torch.cat([merged[row // 2, column // 2], own_BC], dim=1))
+            for (row, column), own_BC in cells(number).items()
+        }
+    finer = cells(0)
+    for number in range(1, grid + 1):
+        join = getattr(merge, f"join_{names[number - 1]}")
+        joined = {}
+        for (row, column), own_BC in (merged if number == grid else cells(number)).items():
+            under = [
+                finer[y, x] for y in (2 * row, 2 * row + 1) for x in (2 * column, 2 * column + 1) if (y, x) in finer
+            ]
+            joined[row, column] = project(join, torch.cat([torch.stack(under).mean(dim=0), own_BC], dim=1))
+        finer = joined
+    result = finer if grid else merged
+    rows, columns = maps[grid].shape[2:]
+    return torch.stack([torch.stack([result[row, column] for column in range(columns)], -1) for row in range(rows)], -2)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1)])
+@pytest.mark.parametrize(
+    ("count", "grid", "names"),
+    [
+        (2, 0, ["middle", "coarse"]),
+        (2, 1, ["fine", "middle"]),
+        (3, 0, ["middle", "coarse", "coarse_2"]),
+        (3, 1, ["fine", "middle", "coarse"]),
+        (4, 1, ["fine", "middle", "coarse", "coarse_2"]),
+        (4, 3, ["fine_3", "fine_2", "fine", "middle"]),
+    ],
+)
+def test_any_number_of_maps_merge_at_the_grid_of_any_of_them(
+    size: tuple[int, int], count: int, grid: int, names: list[str]
+) -> None:
+    channels = (2, 3, 4, 5)[:count]
+    merge = ScaleMerge(channels, 6, grid).eval()
+    maps = [torch.randn(2, c, -(-size[0] // 4 // 2**n), -(-size[1] // 4 // 2**n)) for n, c in enumerate(channels)]
+    assert [name for name, _ in merge.named_children() if not name.startswith("join")] == names
+    torch.testing.assert_close(merge(maps), literal_merge(merge, names, maps, grid))
+
+
+def test_the_grid_is_that_before_the_coarsest_or_the_wanted_one() -> None:
+    assert [choose_grid(strides) for strides in ((8,), (8, 16), (8, 16, 32), (4, 8, 16, 32))] == [0, 0, 1, 2]
+    assert choose_grid((8, 16, 32), 8) == 0
+    with pytest.raises(ValueError, match="no map has stride 4; the backbone's maps have 8, 16, 32"):
+        choose_grid((8, 16, 32), 4)
+
+
+@pytest.mark.parametrize("grid", [-1, 3])
+def test_a_grid_that_is_none_of_the_maps_is_refused(grid: int) -> None:
+    with pytest.raises(ValueError, match=f"no map {grid} of 3"):
+        ScaleMerge(CHANNELS, 6, grid)

@@ -12,8 +12,9 @@ from m3att.model.vision.tiny import ResidualBlock, TinyConvNet
 @pytest.mark.parametrize("widths", [(4,), (4, 8), (4, 8, 16, 32)])
 def test_each_stage_halves_the_grid(widths: tuple[int, ...]) -> None:
     backbone = TinyConvNet(widths, (0,) * len(widths))
-    assert (backbone.channels, backbone.stride) == (widths[-1], 2 ** len(widths))
-    assert backbone(torch.randn(2, 3, 32, 32)).shape[2] == 32 // backbone.stride
+    assert (backbone.channels, backbone.strides) == ((widths[-1],), (2 ** len(widths),))
+    (map_BCHW,) = backbone(torch.randn(2, 3, 32, 32))
+    assert map_BCHW.shape[2] == 32 // 2 ** len(widths)
     strides = [part.stride for part in backbone.modules() if isinstance(part, nn.Conv2d)]
     assert strides == [(2, 2)] * len(widths)
 

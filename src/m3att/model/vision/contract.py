@@ -3,59 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+# Mean and standard deviation of ImageNet's pixels by channel: RGB in [0, 255].
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
 
 class VisionBackbone(nn.Module, ABC):
-    """Pixels in, one grid of features out. It knows no language, so an image passes through it once.
+    """Pixels in, a list of feature maps out. It knows no language, so an image passes through it once.
 
-    One that merges several scales keeps all that comes before the merge in a module ``trunk``, and overrides
-    `trunk_features` and `merge_features`. What is pretrained, and may be frozen, is the trunk.
+    All of it may be pretrained, and all of it is frozen where it is frozen. Merging the maps is the encoder's part.
 
     Attributes:
-        channels: channels of its features.
-        stride: pixels of the input between two neighbours of the grid.
-        coarse_channels: channels of its coarsest scale, where it has several.
+        channels: channels of each map, finest map first.
+        strides: pixels of the input between two neighbouring cells of each map; each stride is twice the one before.
+        pixel_mean: RGB in [0, 255]; the encoder subtracts it from the pixels.
+        pixel_std: RGB in [0, 255]; the encoder divides by it after that.
         architecture: plain values that rebuild it where the settings do not say enough; a model folder keeps them.
     """
 
-    channels: int
-    stride: int
-    coarse_channels: int | None = None
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    pixel_mean: tuple[float, float, float] = IMAGENET_MEAN
+    pixel_std: tuple[float, float, float] = IMAGENET_STD
     architecture: Mapping[str, Any] | None = None
 
     @abstractmethod
-    def forward(self, pixels_BCHW: Tensor) -> Tensor:
-        """Features of normalised RGB pixels.
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of normalised RGB pixels.
 
         Args:
-            pixels_BCHW: float, mean 0 and deviation 1 by the network's constants.
+            pixels_BCHW: float, (RGB in [0, 255] - pixel_mean) / pixel_std.
 
         Returns:
-            (B, channels, ceil(H / stride), ceil(W / stride)).
+            A map (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])) for each stride, finest first.
         """
-
-    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """Features before they are merged, finest scale first; here the one scale that there is.
-
-        Args:
-            pixels_BCHW: as for `forward`.
-
-        Returns:
-            A map (B, C_i, H_i, W_i) for each scale.
-        """
-        return (self(pixels_BCHW),)
-
-    def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
-        """The rest of `forward`, from what `trunk_features` gave.
-
-        Args:
-            scales: (B, C_i, H_i, W_i) each, finest first.
-
-        Returns:
-            (B, channels, ceil(H / stride), ceil(W / stride)).
-        """
-        return scales[-1]

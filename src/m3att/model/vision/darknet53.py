@@ -1,4 +1,4 @@
-"""Darknet-53 of the YOLOv3 paper with its last three scales merged: the vision backbone of the paper's CNN form."""
+"""Darknet-53 of the YOLOv3 paper: the vision backbone of the paper's CNN form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m3att.model.vision.contract import VisionBackbone
-from m3att.model.vision.merge import ScaleMerge
 
 WIDTHS = (32, 64, 128, 256, 512, 1024)  # of the first convolution and of the five stages
 BLOCKS = (1, 2, 8, 8, 4)  # residual blocks of the stages
-MERGED_CHANNELS = 512
 
 
 class Convolution(nn.Module):
@@ -104,34 +102,23 @@ class DarknetTrunk(nn.Module):
 
 
 class Darknet53(VisionBackbone):
-    """Darknet-53 with the maps of strides 8, 16 and 32 merged at stride 16.
+    """Darknet-53's maps of strides 8, 16 and 32.
 
     Paper: Sec. IV-A, "the image features are extracted by a Darknet-53 backbone".
 
     Args:
-        channels: of its features.
         widths: see DarknetTrunk.
         blocks: see DarknetTrunk.
     """
 
-    def __init__(
-        self, channels: int = MERGED_CHANNELS, widths: Sequence[int] = WIDTHS, blocks: Sequence[int] = BLOCKS
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS, blocks: Sequence[int] = BLOCKS) -> None:
         super().__init__()
         self.trunk = DarknetTrunk(widths, blocks)
-        self.merge = ScaleMerge(self.trunk.channels, channels)
-        self.channels, self.coarse_channels = channels, widths[-1]
-        self.stride = 2 ** (len(blocks) - 1)
+        self.channels = self.trunk.channels
+        stages = len(blocks)
+        self.strides = (2 ** (stages - 2), 2 ** (stages - 1), 2**stages)
 
-    def forward(self, pixels_BCHW: Tensor) -> Tensor:
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
-        return self.merge_features(self.trunk_features(pixels_BCHW))
-
-    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """See VisionBackbone."""
-        scales: tuple[Tensor, ...] = self.trunk(pixels_BCHW)
-        return scales
-
-    def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
-        """See VisionBackbone."""
-        return self.merge(scales)
+        maps: tuple[Tensor, ...] = self.trunk(pixels_BCHW)
+        return maps

@@ -1,4 +1,4 @@
-"""The vision half: backbone, projection to C, position, transformer encoder; its output is F_enc (Fig. 2)."""
+"""The vision half: backbone, merge, projection to C, position, transformer encoder; its output is F_enc (Fig. 2)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,36 @@ from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.fusion import EarlyFusion
+from m3att.model.vision.merge import ScaleMerge, choose_grid
+
+MERGED_CHANNELS = 512  # most channels of merged maps: as many as Darknet-53's and Swin-B's middle map has
 
 
 class VisionEncoder(nn.Module):
     """Encodes images with no knowledge of any expression, so that one pass serves all expressions of an image.
 
-    With early fusion only the backbone's trunk does so, and `fuse` does the rest an expression.
+    With early fusion only the backbone does so, and `fuse` does the rest an expression.
 
     Paper: Sec. III, "a transformer encoder with N_enc layers".
     Departs: none; the sine code is added once, to its input.
 
     Args:
-        backbone: any VisionBackbone.
+        backbone: any VisionBackbone; its maps, where they are several, are merged into one.
         channels: C.
         grid: (H, W) at the trained input size.
         layers: N_enc, 2 in the paper.
         heads: attention heads.
         feedforward: width of the feed-forward part as a multiple of C.
         dropout: dropout inside the layers.
-        freeze: keep the backbone's trunk fixed, its BatchNorm in evaluation mode.
-        early_fusion: multiply the sentence into the trunk's features.
+        freeze: keep the backbone fixed, its BatchNorm in evaluation mode.
+        early_fusion: multiply the sentence into the backbone's coarsest map.
+
+    Attributes:
+        stride: pixels of the input between two cells of F_enc's grid.
     """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(
         self,
@@ -47,47 +56,52 @@ class VisionEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone, self.channels, self.grid, self.freeze = backbone, channels, grid, freeze
-        self.projection = Projection(backbone.channels, channels)
+        # Constants of the backbone, so that a state dict need not hold them.
+        self.register_buffer("pixel_mean", torch.tensor(backbone.pixel_mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(backbone.pixel_std).view(3, 1, 1), persistent=False)
+        number = choose_grid(backbone.strides)
+        self.stride, merged_channels = backbone.strides[number], backbone.channels[number]
+        self.merge: ScaleMerge | None = None
+        if len(backbone.channels) > 1:
+            merged_channels = min(MERGED_CHANNELS, merged_channels)
+            self.merge = ScaleMerge(backbone.channels, merged_channels, number)
+        self.projection = Projection(merged_channels, channels)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True)
             for _ in range(layers)
         )
-        self.fusion = EarlyFusion(backbone.coarse_channels or backbone.channels, channels) if early_fusion else None
+        self.fusion = EarlyFusion(backbone.channels[-1], channels) if early_fusion else None
         if freeze:
-            self.trunk.requires_grad_(False).eval()
-
-    @property
-    def trunk(self) -> nn.Module:
-        """The part of the backbone that is pretrained, and may be frozen: all of it where it merges no scales."""
-        trunk: nn.Module = getattr(self.backbone, "trunk", self.backbone)
-        return trunk
+            backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> VisionEncoder:
-        """Set the mode; a frozen trunk stays in evaluation mode."""
+        """Set the mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.freeze:
-            self.trunk.eval()
+            self.backbone.eval()
         return self
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Encode images.
 
         Args:
-            pixels_BCHW: normalised pixels of any size.
+            pixels_BCHW: RGB in [0, 255], uint8 or float, of any size.
 
         Returns:
             F_enc (B, P, C) and its grid (H, W) with H * W = P.
         """
-        return self.finish(self.trunk_features(pixels_BCHW))
+        return self.finish(self.backbone_maps(pixels_BCHW))
 
-    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
-        """What the backbone gives before it merges its scales, finest first: (B, C_i, H_i, W_i) each."""
+    def backbone_maps(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's maps of RGB pixels in [0, 255], finest first: (B, C_i, H_i, W_i) each."""
+        normal_BCHW = (pixels_BCHW.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            return self.backbone.trunk_features(pixels_BCHW)
+            maps: tuple[Tensor, ...] = self.backbone(normal_BCHW)
+        return maps
 
-    def finish(self, scales: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
-        """F_enc (B, P, C) and its grid (H, W), of what `trunk_features` gave."""
-        features_BCHW = self.backbone.merge_features(scales)
+    def finish(self, maps: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
+        """F_enc (B, P, C) and its grid (H, W), of what `backbone_maps` gave."""
+        features_BCHW = maps[-1] if self.merge is None else self.merge(maps)
         grid = (features_BCHW.shape[2], features_BCHW.shape[3])
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
         vis_BPC = vis_BPC + encode_grid(*grid, self.channels, self.grid, vis_BPC.device)
@@ -96,12 +110,12 @@ class VisionEncoder(nn.Module):
         return vis_BPC, grid
 
     def fuse(
-        self, scales: Sequence[Tensor], sentence_NC: Tensor, image_index_N: Tensor
+        self, maps: Sequence[Tensor], sentence_NC: Tensor, image_index_N: Tensor
     ) -> tuple[Tensor, tuple[int, int]]:
-        """As `finish`, an expression: with the sentence multiplied into the coarsest scale.
+        """As `finish`, an expression: with the sentence multiplied into the coarsest map.
 
         Args:
-            scales: what `trunk_features` gave of B images.
+            maps: what `backbone_maps` gave of B images.
             sentence_NC: F'_t.
             image_index_N: which image each expression speaks of.
 
@@ -113,5 +127,5 @@ class VisionEncoder(nn.Module):
         """
         if self.fusion is None:
             raise ValueError("this encoder was built without early fusion")
-        finer = [scale_BCHW.index_select(0, image_index_N) for scale_BCHW in scales[:-1]]
-        return self.finish([*finer, self.fusion(scales[-1], sentence_NC, image_index_N)])
+        finer = [map_BCHW.index_select(0, image_index_N) for map_BCHW in maps[:-1]]
+        return self.finish([*finer, self.fusion(maps[-1], sentence_NC, image_index_N)])

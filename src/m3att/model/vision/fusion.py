@@ -1,4 +1,4 @@
-"""VLT's early fusion: the sentence multiplied into the backbone's coarsest scale."""
+"""VLT's early fusion: the sentence multiplied into the backbone's coarsest map."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from m3att.model.norm import MaskedBatchNorm, Projection
 
 
 class EarlyFusion(nn.Module):
-    """Lets the sentence open and close the channels of the coarsest scale, before the scales are merged.
+    """Lets the sentence open and close the channels of the coarsest map, before the maps are merged.
 
     Paper: says nothing of it; VLT, whose network the paper's CNN form stands on, does so, and MCN before it. Both give
     the projected sentence and the product BN and a leaky ReLU each.
     Departs: from VLT in the ReLU, which is the paper's own choice (Sec. IV-A), and in the residual block that VLT has
-    over the coarsest scale first.
+    over the coarsest map first.
 
     Args:
-        channels: channels of the coarsest scale.
+        channels: channels of the coarsest map.
         sentence_channels: C, of the sentence vector F'_t.
     """
 
@@ -30,7 +30,7 @@ class EarlyFusion(nn.Module):
         """Multiply.
 
         Args:
-            coarse_BCHW: coarsest scale of each image.
+            coarse_BCHW: coarsest map of each image.
             sentence_NC: F'_t of each expression.
             image_index_N: which image each expression speaks of.
 

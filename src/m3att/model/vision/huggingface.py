@@ -17,9 +17,7 @@ from m3att.model.huggingface import (
     plain_architecture,
     require_transformers,
 )
-from m3att.model.network import PIXEL_DEVIATION, PIXEL_MEAN
 from m3att.model.vision.contract import VisionBackbone
-from m3att.model.vision.merge import ScaleMerge
 
 # Published sizes, as their checkpoints' config.json have them; what is not said is the library's default.
 ARCHITECTURES: dict[str, Architecture] = {
@@ -54,7 +52,6 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 SCALES = (8, 16, 32)
 PIXELS = ("image_mean", "image_std")  # as preprocessor_config.json names them
-MERGED_CHANNELS = 512  # as Darknet-53's and Swin-B's middle scale has; wider ones (ResNet) are narrowed to it
 PROBE = 224  # side that every stride in use divides: 4, 7, 8, 14, 16, 28, 32
 # Parts that a backbone of this kind has and never uses, or that only another use of it has.
 UNUSED = {"swin": "swin.layernorm"}
@@ -62,14 +59,13 @@ OPTIONS = {"dinov2": {"use_mask_token": False}, "dinov2_with_registers": {"use_m
 
 
 class HuggingFaceBackbone(VisionBackbone):
-    """An AutoBackbone with its scales merged to stride 16, or a plain ViT with its last map as it is.
+    """An AutoBackbone's maps of strides 8, 16 and 32, or a plain ViT's last map.
 
     Images whose sides are no multiples of the coarsest stride are padded to the right and below by zeros, which is the
     mean colour, and the maps are cropped; what a Swin needs for its windows, or a ViT for its positions, the library
     does itself.
 
     Paper: Sec. IV-A, "480×480 for Transformer backbone"; Table IV names Swin-B.
-    Departs: the paper does not say how Swin's scales are merged; here as those of Darknet-53.
 
     Args:
         architecture: values of the backbone's transformers config, and ``image_mean`` and ``image_std`` of its pixels
@@ -80,8 +76,6 @@ class HuggingFaceBackbone(VisionBackbone):
     """
 
     architecture: Architecture
-    gain: Tensor
-    shift: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -89,33 +83,20 @@ class HuggingFaceBackbone(VisionBackbone):
         pixels = {key: values.pop(key) for key in PIXELS if values.get(key) is not None}
         kind = str(values.get("model_type"))
         config = make_config({**values, **OPTIONS.get(kind, {})})
-        stages, self.strides, channels = choose_stages(config)
+        stages, self.strides, self.channels = choose_stages(config)
         self.trunk = make_trunk(config, stages)
         self.architecture = {**plain_architecture(self.trunk.config), **pixels}
-        mean, deviation = (
-            255 * torch.tensor(pixels[key]) if key in pixels else torch.tensor(network)
-            for key, network in zip(PIXELS, (PIXEL_MEAN, PIXEL_DEVIATION), strict=True)
-        )
-        # From the network's normal pixels to those that the trunk was pretrained on.
-        self.register_buffer("gain", (torch.tensor(PIXEL_DEVIATION) / deviation).view(3, 1, 1), persistent=False)
-        shift = (torch.tensor(PIXEL_MEAN) - mean) / deviation
-        self.register_buffer("shift", shift.view(3, 1, 1), persistent=False)
-        self.renormalise = bool(pixels)
+        mean, std = (pixels.get(key) for key in PIXELS)
+        if mean is not None:
+            self.pixel_mean = (255 * mean[0], 255 * mean[1], 255 * mean[2])
+        if std is not None:
+            self.pixel_std = (255 * std[0], 255 * std[1], 255 * std[2])
         if kind in UNUSED:
             self.trunk.set_submodule(UNUSED[kind], nn.Identity())
-        if len(stages) == 1:
-            self.merge = None
-            self.stride, self.channels = self.strides[0], channels[0]
-        else:
-            self.stride, self.channels = self.strides[1], min(MERGED_CHANNELS, channels[1])
-            self.coarse_channels = channels[-1]
-            self.merge = ScaleMerge(channels, self.channels)
 
-    def trunk_features(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
         height, width = pixels_BCHW.shape[2:]
-        if self.renormalise:
-            pixels_BCHW = pixels_BCHW * self.gain + self.shift
         below, right = -height % self.strides[-1], -width % self.strides[-1]
         if below or right:
             pixels_BCHW = functional.pad(pixels_BCHW, (0, right, 0, below))
@@ -124,17 +105,6 @@ class HuggingFaceBackbone(VisionBackbone):
             found_BCHW[:, :, : -(-height // stride), : -(-width // stride)]
             for found_BCHW, stride in zip(maps, self.strides, strict=True)
         )
-
-    def merge_features(self, scales: Sequence[Tensor]) -> Tensor:
-        """See VisionBackbone."""
-        if self.merge is None:
-            return scales[-1]
-        merged_BCHW: Tensor = self.merge(scales)
-        return merged_BCHW
-
-    def forward(self, pixels_BCHW: Tensor) -> Tensor:
-        """See VisionBackbone."""
-        return self.merge_features(self.trunk_features(pixels_BCHW))
 
 
 def find_architecture(name: str | None) -> Architecture:

@@ -1,4 +1,4 @@
-"""Merges a backbone's three last scales into one grid at the middle one's stride, as the paper's lineage does."""
+"""Merges a backbone's maps into one grid, by default at the middle one's stride, as the paper's lineage does."""
 
 from __future__ import annotations
 
@@ -37,42 +37,84 @@ def fit_grid(features_BCHW: Tensor, height: int, width: int) -> Tensor:
     return features_BCHW[:, :, :height, :width]
 
 
+def choose_grid(strides: Sequence[int], wanted: int | None = None) -> int:
+    """Number of the map whose grid the merged features take.
+
+    Args:
+        strides: of the maps, finest first.
+        wanted: stride of the grid; None: the map before the coarsest one, or the only map.
+
+    Raises:
+        ValueError: where no map has that stride.
+    """
+    if wanted is None:
+        return max(0, len(strides) - 2)
+    if wanted not in strides:
+        raise ValueError(f"no map has stride {wanted}; the backbone's maps have {', '.join(map(str, strides))}")
+    return list(strides).index(wanted)
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Names of parts of one kind, the nearest to the merged grid first: `fine`, `fine_2`, `fine_3` ..."""
+    return [name if number == 1 else f"{name}_{number}" for number in range(1, count + 1)]
+
+
 class ScaleMerge(nn.Module):
-    """Strides 8, 16 and 32 in, one map at stride 16 out; it is always trained, whatever the backbone's weights are.
+    """Merges maps of several strides into one at the grid of one of them; it is always trained.
+
+    The coarser maps come first, from the coarsest on: each is enlarged to the next finer grid and joined with that
+    map. Then come the finer ones, from the finest on: each is averaged down to the next coarser grid.
 
     Paper: Sec. IV-A says of Darknet-53 no more than its name; MCN and VLT, which the paper's model stands on, merge
     the grids of side 13, 26 and 52 into 26.
-    Departs: VLT multiplies the sentence into the coarsest scale first; here no language comes in, so that an image is
+    Departs: VLT multiplies the sentence into the coarsest map first; here no language comes in, so that an image is
     encoded once for all of its expressions.
 
     Args:
-        channels: channels of the three scales, finest first.
+        channels: channels of the maps, finest first; each map's stride is twice the one before.
         out_channels: channels of the result.
+        grid: number of the map whose grid the result has, as `choose_grid` gives it; 1 is the middle one of three.
     """
 
-    def __init__(self, channels: Sequence[int], out_channels: int) -> None:
+    def __init__(self, channels: Sequence[int], out_channels: int, grid: int = 1) -> None:
         super().__init__()
-        if len(channels) != 3:
-            raise ValueError(f"{len(channels)} scales: it merges three, those of strides 8, 16 and 32")
-        fine, middle, coarse = channels
-        self.fine, self.middle, self.coarse = (projection(scale, out_channels) for scale in (fine, middle, coarse))
-        self.join_coarse = projection(2 * out_channels, out_channels)
-        self.join_fine = projection(2 * out_channels, out_channels)
+        if not 0 <= grid < len(channels):
+            raise ValueError(f"no map {grid} of {len(channels)}")
+        self.grid = grid
+        # Nearest to the merged grid first.
+        self.finer, self.coarser = numbered("fine", grid), numbered("coarse", len(channels) - grid - 1)
+        for name, count in zip([*reversed(self.finer), "middle", *self.coarser], channels, strict=True):
+            self.add_module(name, projection(count, out_channels))
+        for name in (*self.coarser, *self.finer):
+            self.add_module(f"join_{name}", projection(2 * out_channels, out_channels))
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Merge three maps of the same images.
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Merge the maps of the same images.
 
         Args:
-            features: (B, channels[i], H_i, W_i), finest first, each about half as large as the one before.
+            maps: (B, channels[i], H_i, W_i), finest first, each about half as large as the one before.
 
         Returns:
-            (B, out_channels, H, W), with the grid of the middle map.
+            (B, out_channels, H, W), with the grid of map number `grid`.
         """
-        fine_BCHW, middle_BCHW, coarse_BCHW = features
-        grid = (middle_BCHW.shape[2], middle_BCHW.shape[3])
-        # Cells stay where the strides put them: row i of the middle grid is row i // 2 of the coarse one and rows 2i
-        # and 2i + 1 of the fine one, whatever the size of the image.
-        above_BCHW = self.coarse(coarse_BCHW).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-        merged_BCHW = self.join_coarse(torch.cat([fit_grid(above_BCHW, *grid), self.middle(middle_BCHW)], dim=1))
-        below_BCHW = functional.avg_pool2d(self.fine(fine_BCHW), 2, ceil_mode=True)
-        return self.join_fine(torch.cat([fit_grid(below_BCHW, *grid), merged_BCHW], dim=1))
+        names = [*reversed(self.finer), "middle", *self.coarser]
+        projected = [self.get_submodule(name)(map_BCHW) for name, map_BCHW in zip(names, maps, strict=True)]
+        # Cells stay where the strides put them: row i of one grid is row i // 2 of the next coarser one and rows 2i
+        # and 2i + 1 of the next finer one, whatever the size of the image.
+        merged_BCHW = projected[-1]
+        for number in reversed(range(self.grid, len(maps) - 1)):
+            map_BCHW = projected[number]
+            above_BCHW = merged_BCHW.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+            above_BCHW = fit_grid(above_BCHW, map_BCHW.shape[2], map_BCHW.shape[3])
+            join = self.get_submodule(f"join_{names[number + 1]}")
+            merged_BCHW = join(torch.cat([above_BCHW, map_BCHW], dim=1))
+        if self.grid == 0:
+            return merged_BCHW
+        finer_BCHW = projected[0]
+        for number in range(1, self.grid + 1):
+            map_BCHW = merged_BCHW if number == self.grid else projected[number]
+            below_BCHW = functional.avg_pool2d(finer_BCHW, 2, ceil_mode=True)
+            below_BCHW = fit_grid(below_BCHW, map_BCHW.shape[2], map_BCHW.shape[3])
+            join = self.get_submodule(f"join_{names[number - 1]}")
+            finer_BCHW = join(torch.cat([below_BCHW, map_BCHW], dim=1))
+        return finer_BCHW

@@ -35,6 +35,8 @@ class ResidualBlock(nn.Module):
 class TinyConvNet(VisionBackbone):
     """One stage a width: a convolution of stride 2, then residual blocks.
 
+    Its last stage's map is the only one that it gives.
+
     Args:
         widths: channels of the stages; their number makes the stride, 2 to its power.
         blocks: residual blocks of each stage.
@@ -49,9 +51,8 @@ class TinyConvNet(VisionBackbone):
             stages.append(convolution(channels_in, channels_out, stride=2))
             stages += [ResidualBlock(channels_out) for _ in range(count)]
         self.stages = nn.Sequential(*stages)
-        self.channels, self.stride = widths[-1], 2 ** len(widths)
+        self.channels, self.strides = (widths[-1],), (2 ** len(widths),)
 
-    def forward(self, pixels_BCHW: Tensor) -> Tensor:
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
-        features: Tensor = self.stages(pixels_BCHW.contiguous(memory_format=torch.channels_last))
-        return features
+        return (self.stages(pixels_BCHW.contiguous(memory_format=torch.channels_last)),)
