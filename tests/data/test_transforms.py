@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from m3att.data.masks import encode_rle, read_segmentation
 from m3att.data.sample import Sample
 from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, to_pixels
 
@@ -73,6 +74,86 @@ def test_coverage_of_a_shrunken_mask_is_the_share_of_each_cell() -> None:
     mask_HW[:, :3] = True
     placed_HW = Resize(8, 8, 4, "stretch").mask(mask_HW)
     assert placed_HW.tolist() == [[255, 128, 0, 0]] * 4
+
+
+def area_weights(size: int, side: int) -> NDArray[np.float64]:
+    """(size, side): the share of each larger pixel that each of ``side`` smaller ones makes up."""
+    edges = np.arange(size + 1) * side / size
+    at = np.arange(side)
+    overlap = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
+    weights: NDArray[np.float64] = overlap.clip(0) * size / side
+    return weights
+
+
+def linear_weights(size: int, side: int) -> NDArray[np.float64]:
+    """(size, side): linear interpolation between the centres of ``side`` pixels, the outer ones repeated."""
+    weights = np.zeros((size, side))
+    for row, at in enumerate(np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)):
+        whole = int(at)
+        weights[row, whole] += 1 - (at - whole)
+        weights[row, min(whole + 1, side - 1)] += at - whole
+    return weights
+
+
+def tent_weights(size: int, side: int) -> NDArray[np.float64]:
+    """(size, side), size < side: weights that fall linearly to zero over a larger pixel's width on either side."""
+    scale = side / size
+    centres = (np.arange(size)[:, None] + 0.5) * scale
+    weights = (1 - np.abs(np.arange(side) + 0.5 - centres) / scale).clip(0)
+    normal: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return normal
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(8, 200), MODES, st.integers(0, 999))
+@example(300, 1600, 480, "stretch", 0)  # grows on one axis and shrinks on the other, larger than the square by area
+@example(1600, 300, 480, "stretch", 1)
+@example(300, 600, 480, "stretch", 2)  # the same, smaller than the square by area
+@example(1, 700, 480, "stretch", 3)
+@example(427, 640, 480, "letterbox", 4)
+@example(100, 50, 480, "letterbox", 5)
+def test_each_axis_is_averaged_where_it_shrinks_and_interpolated_where_it_grows(
+    height: int, width: int, size: int, mode: Mode, seed: int
+) -> None:
+    resize = Resize(height, width, size, mode)
+    top, left, inner_height, inner_width = resize.content
+    rows, columns = (
+        area_weights(inner, side) if inner <= side else linear_weights(inner, side)
+        for inner, side in ((inner_height, height), (inner_width, width))
+    )
+    chance = np.random.default_rng(seed)
+    small_HW = np.zeros((height, width), dtype=bool)  # so small that only its box is worked on
+    y, x = chance.integers(0, height), chance.integers(0, width)
+    small_HW[y : y + max(1, height // 5), x : x + max(1, width // 5)] = True
+    ragged_HW = chance.random((height, width)) < 0.5
+    drawn = [small_HW, ragged_HW, ~small_HW]
+    by_runs = [read_segmentation(encode_rle(mask_HW), height, width) for mask_HW in drawn]
+    image_HWC = chance.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    expected = [255 * rows @ mask_HW @ columns.T for mask_HW in drawn]
+    expected_image = [rows @ image_HWC[..., channel] @ columns.T for channel in range(3)]
+    inside = slice(top, top + inner_height), slice(left, left + inner_width)
+    for squares, wanted in (
+        (resize.masks(drawn), expected),
+        (resize.masks(by_runs), expected),
+        (resize.image(image_HWC).transpose(2, 0, 1), expected_image),
+    ):
+        for square_HW, wanted_HW in zip(squares, wanted, strict=True):
+            # Rounded to whole numbers once an axis.
+            assert np.abs(square_HW[inside] - wanted_HW).max() < 2
+
+
+@QUICK
+@given(st.integers(2, 700), st.integers(2, 700), st.integers(8, 200), st.integers(0, 999))
+@example(300, 1600, 480, 0)
+@example(1600, 300, 480, 1)
+@example(300, 600, 480, 2)
+def test_the_inverse_too_follows_each_axis(height: int, width: int, size: int, seed: int) -> None:
+    maps_HW = torch.randn(size, size, generator=torch.Generator().manual_seed(seed))
+    rows, columns = (
+        tent_weights(side, size) if side < size else linear_weights(side, size) for side in (height, width)
+    )
+    found_HW = Resize(height, width, size, "stretch").invert(maps_HW[None])[0]
+    np.testing.assert_allclose(found_HW.numpy(), rows @ maps_HW.numpy() @ columns.T, atol=1e-3)
 
 
 @QUICK

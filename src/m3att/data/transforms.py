@@ -47,20 +47,24 @@ class Resize:
         height, width = (max(1, round(side * scale)) for side in (self.height, self.width))
         return (self.size - height) // 2, (self.size - width) // 2, height, width
 
-    def place(self, picture: NDArray[np.uint8], fill: int) -> NDArray[np.uint8]:
-        """An (H, W) or (H, W, 3) picture in the square, ``fill`` around it."""
-        top, left, height, width = self.content
-        shrinks = height * width < self.height * self.width
-        resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        if (height, width) == (self.size, self.size):
-            return np.asarray(resized, dtype=np.uint8)
-        square = np.full((self.size, self.size, *picture.shape[2:]), fill, dtype=np.uint8)
-        square[top : top + height, left : left + width] = resized
-        return square
+    @property
+    def shrunk(self) -> tuple[int, int]:
+        """(height, width) of the image once each side that the square makes smaller has shrunk, and before any grows.
+
+        Each axis follows its own rule: one that shrinks is averaged, one that grows is interpolated.
+        """
+        _, _, height, width = self.content
+        return min(height, self.height), min(width, self.width)
 
     def image(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input (size, size, 3)."""
-        return self.place(image_HWC, GREY)
+        top, left, height, width = self.content
+        resized_HWC = fit(fit(image_HWC, self.shrunk, cv2.INTER_AREA), (height, width), cv2.INTER_LINEAR)
+        if (height, width) == (self.size, self.size):
+            return resized_HWC
+        square_HWC = np.full((self.size, self.size, 3), GREY, dtype=np.uint8)
+        square_HWC[top : top + height, left : left + width] = resized_HWC
+        return square_HWC
 
     def mask(self, mask: Mask) -> NDArray[np.uint8]:
         """A mask in the square, as coverage in [0, 255]: (size, size)."""
@@ -72,18 +76,32 @@ class Resize:
         top, left, height, width = self.content
         squares = np.zeros((len(masks), self.size, self.size), dtype=np.uint8)
         inner_MHW = squares[:, top : top + height, left : left + width]
-        shrinks = height <= self.height and width <= self.width and (height, width) != (self.height, self.width)
+        grows = self.shrunk != (height, width)
+        shrunk_MHW = np.zeros((len(masks), *self.shrunk), dtype=np.uint8) if grows else inner_MHW
+        self.cover(masks, shrunk_MHW)
+        if grows:
+            for number, shrunk_HW in enumerate(shrunk_MHW):
+                inner_MHW[number] = fit(shrunk_HW, (height, width), cv2.INTER_LINEAR)
+        return squares
+
+    def cover(self, masks: Sequence[Mask], out_MHW: NDArray[np.uint8]) -> None:
+        """Write masks of the image at the size `shrunk`.
+
+        Args:
+            masks: M masks, (height, width) each.
+            out_MHW: zeros; receives coverage in [0, 255].
+        """
+        shrinks = self.shrunk != (self.height, self.width)
         if shrinks and len(masks) > 0 and all(isinstance(mask, RunLengths) for mask in masks):
-            cover_runs([mask for mask in masks if isinstance(mask, RunLengths)], inner_MHW)
-            return squares
+            cover_runs([mask for mask in masks if isinstance(mask, RunLengths)], out_MHW)
+            return
         for number, mask in enumerate(masks):
             mask_HW = draw(mask)
             box = cv2.boundingRect(mask_HW.view(np.uint8))
             if not shrinks or box[2] * box[3] > LARGE_BOX * mask_HW.size:
-                squares[number] = self.place(mask_HW.view(np.uint8) * np.uint8(255), 0)
+                out_MHW[number] = fit(mask_HW.view(np.uint8) * np.uint8(255), self.shrunk, cv2.INTER_AREA)
             else:
-                cover_box(mask_HW, box, inner_MHW[number])
-        return squares
+                cover_box(mask_HW, box, out_MHW[number])
 
     def categories(self, categories_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A map of categories in the square, each pixel that of the nearest one; 0, nothing, around the image.
@@ -109,8 +127,9 @@ class Resize:
             maps_N1HW = F.interpolate(maps_N1HW, size=(self.size, self.size), mode="bilinear", align_corners=False)
         maps_N1HW = maps_N1HW[:, :, top : top + height, left : left + width]
         if (height, width) != (self.height, self.width):
-            # antialias matters where the image is smaller than the square: it is the adjoint of the enlargement.
-            shrinks = height * width > self.height * self.width
+            # An axis on which the image is smaller than the square is averaged, as the adjoint of the enlargement.
+            # On an axis that grows, antialiasing is plain interpolation.
+            shrinks = height > self.height or width > self.width
             # PyTorch 2.13 antialiases wrongly to a single column, and rightly to a single row.
             turned = self.width == 1
             sides = (self.width, self.height) if turned else (self.height, self.width)
@@ -125,6 +144,13 @@ class Resize:
         Evaluation and use both make their masks of this, by a threshold, so that what is scored is what one gets.
         """
         return torch.sigmoid(self.invert(mask_logits_NHW))
+
+
+def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
+    """A picture (H, W) or (H, W, 3) at a size (height, width), by an interpolation of OpenCV."""
+    if picture.shape[:2] == size:
+        return picture
+    return np.asarray(cv2.resize(picture, size[::-1], interpolation=interpolation), dtype=np.uint8)
 
 
 MIRRORED = {
