@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from m3att import __version__
 from m3att.app import ablate, bench, commands, datasets, runs, scoring
-from m3att.errors import ConfigError, M3AttError
+from m3att.errors import ConfigError, M3AttError, clipped
 from m3att.settings import did_you_mean
 
 OK, TROUBLE, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -131,7 +131,7 @@ def forget_output() -> None:
 
 def complain(text: str) -> int:
     """Say what went wrong, and return the exit code for it."""
-    print(f"m3att: error: {commands.printable(text)}", file=sys.stderr)
+    print(f"m3att: error: {clipped(commands.printable(text))}", file=sys.stderr)
     return MISUSE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from m3att.errors import DataError
+from m3att.errors import DataError, clipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,9 @@ class Fault:
     image: int = -1
     positions: tuple[int, ...] = ()
     entries: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clipped(self.reason))
 
     @property
     def expressions(self) -> int:

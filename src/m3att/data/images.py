@@ -37,7 +37,7 @@ _DAMAGED = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_ADDRESS = re.compile("https?:/", re.IGNORECASE)
+_ADDRESS = re.compile("(^|/)https?:/", re.IGNORECASE)  # behind the folder that its file's paths start from, too
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _FOUR_BYTES = ("RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "La")  # a pixel, in Pillow
 _PLAIN = ("JPEG", "MPO", "PNG", "BMP", "PPM")  # formats whose decoders write to the memory that they find
@@ -128,7 +128,7 @@ def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixel
             raise ImageError(f"{path}: is no regular file")  # a pipe would be waited for, a device read without end
         image = Image.open(path)
     except FileNotFoundError:
-        advice = "; an address is not fetched, download the image first" if _ADDRESS.match(str(path)) else ""
+        advice = "; an address is not fetched, download the image first" if _ADDRESS.search(str(path)) else ""
         raise ImageError(f"{path}: no such file{advice}") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: is a folder; name an image file") from None

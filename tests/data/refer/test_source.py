@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,10 @@ def test_malicious_pickle_is_refused_unrun(
         (b"(S'true'\nios\nsystem\n.", r"os\.system"),
         (b"cbuiltins\neval\n.", r"builtins\.eval"),
         (b"Pelsewhere\n.", "object from outside"),
-        (pickle.dumps(np.zeros(3)), "numpy"),
+        (pickle.dumps(np.array([{}])), "NumPy type 'O8', which is none of numbers"),
+        (pickle.dumps(np.zeros(2, dtype=[("a", int)])), "NumPy type 'V8'"),
+        (pickle.dumps(np.frombuffer), "numpy.*if you made the file, write int"),
+        (pickle.dumps(np.zeros(3)).replace(b"K\x03", b"K\x04"), "bytes do not fit its shape"),
         (b"", "not a whole pickle"),
         (b"\x80\x02]q\x00(K\x01", "not a whole pickle"),
         (b"]R.", "not a whole pickle"),
@@ -270,6 +274,45 @@ def test_pickles_that_call_or_break(content: bytes, message: str) -> None:
 def test_python_2_pickles_are_read() -> None:
     old = b"(lp0\n(dp1\nS'caf\\xe9'\np2\nV\\u00e9\np3\nsS'n'\nL5L\nsS'b'\nI01\nsa."
     assert loads_plain(old, "refs.p") == [{"café": "é", "n": 5, "b": True}]
+
+
+def test_texts_of_python_2_are_utf_8_or_else_latin_1() -> None:
+    assert loads_plain(b"(lp0\nS'caf\\xc3\\xa9'\np1\naS'\\xe9t\\xe9'\np2\naS'plain'\np3\na.", "refs.p") == [
+        "café",
+        "été",
+        "plain",
+    ]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_numbers_of_numpy_are_numbers(protocol: int) -> None:
+    values: list[Any] = [
+        np.int64(-5),
+        np.uint8(200),
+        np.float32(0.5),
+        np.bool_(True),
+        np.array([[1, 2], [3, 4]]),
+        np.asfortranarray([[1.5, 2.5], [3.5, 4.5]]),
+        np.array([], dtype=np.int32),
+        np.arange(3, dtype=">i4"),
+        np.str_("é"),
+        OrderedDict(a=np.int16(1)),
+    ]
+    found = loads_plain(pickle.dumps(values, protocol=protocol), "refs.p")
+    assert found == [-5, 200, 0.5, True, [[1, 2], [3, 4]], [[1.5, 2.5], [3.5, 4.5]], [], [0, 1, 2], "é", {"a": 1}]
+    assert [type(value) for value in found[:4]] == [int, int, float, bool]
+
+
+def test_a_number_of_numpy_that_python_2_wrote_beside_text() -> None:
+    number = b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbS"
+    old = b"(lS'caf\\xc3\\xa9'\na" + number + b"'\\xc3\\xa9\\x00\\x00\\x00\\x00\\x00\\x00'\ntRa."
+    assert loads_plain(old, "refs.p") == ["café", 0xA9C3]
+
+
+def test_referents_with_numbers_of_numpy(write_folder: Any, tiny_content: Any) -> None:
+    for ref in tiny_content[0]:
+        ref |= {"ann_id": np.int64(ref["ann_id"]), "sent_ids": np.array(ref["sent_ids"])}
+    assert len(list(open_tiny(write_folder(tiny_content)).texts())) == 5
 
 
 def test_damaged_pickles_never_surprise() -> None:
