@@ -161,8 +161,14 @@ class DataConfig:
     """unc, google, umd or berkeley; none: the data set's usual one."""
     split: str = "val"
     """Split that `evaluate` scores and that training validates on."""
-    pixels: Literal["auto", "photos", "layout"] = "auto"
-    """Photos, drawn layouts of the annotated boxes, or photos where they are there."""
+    pixels: Literal["auto", "photos", "layout", "collage"] = "auto"
+    """Photos; drawn layouts of the annotated boxes; collages, in which each box is filled with a real object cut out of
+    another photo; or photos where they are there and else layouts."""
+    cutouts: tuple[str, ...] = ()
+    """Collages: COCO files with outlines, whose objects are cut out; their photos lie beside a file, or in a folder of
+    its name or `images` there."""
+    collage_side: int = 320
+    """Longer side of a collage in pixels."""
     images: int | None = None
     """Use only the first so many images of the split."""
     sentences: Literal["one", "all"] = "all"

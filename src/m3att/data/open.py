@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
+from m3att.data.collage.painter import open_collages
+from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import CustomSource, open_coco, open_jsonl
@@ -80,6 +82,10 @@ class MixedSource(Source):
         for part in self.sources:
             part.prepare()
 
+    def at_epoch(self, epoch: int) -> MixedSource:
+        """Each part of that epoch."""
+        return MixedSource([part.at_epoch(epoch) for part in self.sources])
+
     def __len__(self) -> int:
         return ENDLESS if self.endless else len(self.places)
 
@@ -147,6 +153,9 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
         return OWN[name](Path(data.root), split)
     if data.root is not None:
         split_by = data.split_by or default_split_by(name)
+        if data.pixels == "collage":
+            collages = open_collages(data.cutouts, data.collage_side, data.seed)
+            return CollageSource(data.root, name, split_by, split, collages)
         return ReferSource(data.root, name, split_by, split, data.pixels)
     if name in VARIANTS:
         return ShapeRefSource(name, split, data.images or (ENDLESS if training else DRAWN_IMAGES), data.seed)

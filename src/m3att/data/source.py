@@ -77,6 +77,10 @@ class Source(ABC):
     def prepare(self) -> None:  # noqa: B027 - most sources have nothing to prepare
         """Do once, before processes share the source, what each of them would do for itself otherwise."""
 
+    def at_epoch(self, epoch: int) -> Source:
+        """The source as an epoch of a training sees it: pictures that are drawn anew each epoch are of that one."""
+        return self
+
     def read_categories(self, index: int) -> NDArray[np.uint8]:
         """What stands where in image ``index``: 0 nothing, i + 1 category i, 255 unknown; (H, W).
 

@@ -231,6 +231,7 @@ def batches(
             if step < until:
                 inputs, stop = replace(inputs, size=size), min(steps, until)
                 break
+        drawn = source.at_epoch(epoch)
         order: list[list[Group]] | EndlessOrder
         if len(source) >= ENDLESS:
             # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.
@@ -240,7 +241,7 @@ def batches(
             whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
             length, order = len(whole), whole[start : start + stop - step]
         loader: DataLoader[Batch] = DataLoader(
-            BatchReader(source, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),
+            BatchReader(drawn, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),
             sampler=order,
             batch_size=None,
             num_workers=settings.workers,

@@ -72,6 +72,7 @@ class ReferSource(Source):
             raise DataError(self.faults[0].reason)
         self._objects, self._referents = tables.objects, tables.referents
         self.categories = self._objects.categories
+        refs = self._drawable(refs)
         self._images = np.unique(tables.referents.image_numbers[refs]).astype(np.int64)
         self.image_ids: list[int] = self._objects.image_ids[self._images].tolist()
         self._require_names()
@@ -193,8 +194,7 @@ class ReferSource(Source):
         numbers = {id_: number for number, id_ in enumerate(sorted(self.categories), start=1)}
         labels = [UNKNOWN if one.is_crowd else numbers.get(one.category_id, UNKNOWN) for one in annotations]
         if self._is_layout:
-            _, owner_HW = paint_layout(height, width, annotations, self.categories)
-            return np.array([*labels, 0], dtype=np.uint8)[owner_HW]  # the background's owner is -1
+            return np.array([*labels, 0], dtype=np.uint8)[self._paint(index)[1]]  # the background's owner is -1
         categories_HW, background = np.zeros((height, width), dtype=np.uint8), 0
         rows = self._rows(index)
         largest_first = sorted(range(len(labels)), key=lambda number: -float(self._objects.areas[rows[number]]))
@@ -264,10 +264,9 @@ class ReferSource(Source):
     def _draw(self, index: int, targets: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.uint8], tuple[Mask, ...]]:
         """The pixels of image ``index`` and a mask for each set of table rows, empty for an empty set."""
         if self._is_layout:
-            number = int(self._images[index])
-            height, width = self._size(index)
-            image_HWC, owner_HW = paint_layout(height, width, self._objects.of_image(number), self.categories)
-            first = int(self._objects.starts[number])
+            image_HWC, owner_HW = self._paint(index)
+            height, width = owner_HW.shape
+            first = self._rows(index).start
             return image_HWC, tuple(unite([owner_HW == row - first for row in rows], height, width) for rows in targets)
         image_HWC = read_image(self.image_path(index))
         height, width = image_HWC.shape[:2]
@@ -284,6 +283,15 @@ class ReferSource(Source):
             if not mask.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
                 raise DataError(f"{self._which(index, rows[0])}: its outline covers no pixel of the image")
         return image_HWC, masks
+
+    def _paint(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+        """Image ``index`` drawn of its boxes: RGB (H, W, 3), and which of its objects is seen at each pixel, or -1."""
+        height, width = self._size(index)
+        return paint_layout(height, width, self._objects.of_image(int(self._images[index])), self.categories)
+
+    def _drawable(self, refs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some referents that can be drawn: here all."""
+        return refs
 
     def _require_inside(self, index: int, targets: Sequence[tuple[int, ...]]) -> None:
         """Refuses an object whose box lies outside its image: what was drawn for it stands somewhere else."""

@@ -1,0 +1,151 @@
+"""Prepares what the preset `photo` is trained on: cut-outs from label maps, and expressions without held-out photos.
+
+    python benchmarks/photo_data.py --photos PHOTOS --refer REFER --out OUT
+
+PHOTOS holds `polygons.json` (COCO photos with outlines), `refer.jsonl` (among its rows the splits val and judge, the
+photos that models are judged by) and, unpacked, the label maps of VOC, CCP and `people`. REFER holds RefCOCO and
+RefCOCO+.
+OUT receives `cutouts/*.json` and `refer/`, from which the photos of val and judge are gone in every split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from m3att.data.own.coco import ABOUT
+from m3att.data.refer.pickles import load_plain
+
+HELD_OUT = ("val", "judge")
+VOC = {
+    1: "airplane", 2: "bicycle", 3: "bird", 4: "boat", 5: "bottle", 6: "bus", 7: "car", 8: "cat", 9: "chair",
+    10: "cow", 12: "dog", 13: "horse", 14: "motorcycle", 15: "person", 16: "potted plant", 17: "sheep", 19: "train",
+    20: "tv",
+}  # fmt: skip
+LEAST_AREA = 500  # pixels of an object of a label map
+LEAST_FILLED = 0.96  # an outline with larger holes has something before it
+UPRIGHT = 1.4  # height over width of one person; several that stand side by side are wider
+
+
+def main() -> None:
+    """Reads the arguments and writes everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("photos", "refer", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--maps", type=Path, help="folder of voc, ccp and people; PHOTOS where it is not given")
+    arguments = parser.parse_args()
+    rows = [json.loads(line) for line in (arguments.photos / "refer.jsonl").read_text(encoding="utf-8").splitlines()]
+    held_out = {row["coco_id"] for row in rows if row["split"] in HELD_OUT}
+    (arguments.out / "cutouts").mkdir(parents=True, exist_ok=True)
+    polygons = json.loads((arguments.photos / "polygons.json").read_bytes())
+    write_cutouts(arguments.out / "cutouts" / "coco.json", without_photos(polygons, held_out, arguments.photos))
+    maps = arguments.maps or arguments.photos
+    for name, objects in (("voc", voc_objects), ("ccp", person_objects), ("people", person_objects)):
+        content = content_of_maps(maps / name, objects)
+        write_cutouts(arguments.out / "cutouts" / f"{name}.json", content)
+    for dataset in ("refcoco", "refcoco+"):
+        write_refer(arguments.refer / dataset, arguments.out / "refer" / dataset, held_out)
+
+
+def without_photos(content: dict[str, Any], held_out: set[int], folder: Path) -> dict[str, Any]:
+    """A COCO file without some of its photos, with full paths to the others."""
+    images = [
+        {**entry, "file_name": str((folder / "polygons" / entry["file_name"]).resolve())}
+        for entry in content["images"]
+        if entry["id"] not in held_out
+    ]
+    annotations = [entry for entry in content["annotations"] if entry["image_id"] not in held_out]
+    return {**content, "images": images, "annotations": annotations}
+
+
+def content_of_maps(folder: Path, objects: Any) -> dict[str, Any]:
+    """A COCO file of the objects in a folder of label maps, whose photos show others that nobody labelled."""
+    names: dict[str, int] = {}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, path in enumerate(sorted((folder / "labels").iterdir()), start=1):
+        photo = next((folder / "images").glob(f"{path.stem}.*"))
+        labels_HW = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        found = list(objects(labels_HW))
+        if not found:
+            continue
+        images.append({"id": number, "file_name": str(photo.resolve())})
+        for name, mask_HW in found:
+            code = coco_mask.encode(np.asfortranarray(mask_HW.astype(np.uint8)))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": names.setdefault(name, len(names) + 1),
+                    "iscrowd": 0,
+                    "segmentation": {"size": code["size"], "counts": code["counts"].decode()},
+                }
+            )
+    categories = [{"id": id_, "name": name} for name, id_ in names.items()]
+    about = {"every_object": False}
+    return {ABOUT: about, "images": images, "annotations": annotations, "categories": categories}
+
+
+def voc_objects(labels_HW: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Objects that stand alone: VOC's classes do not part one dog from the next."""
+    for label, name in VOC.items():
+        parts = large_parts(labels_HW == label)
+        if len(parts) == 1:
+            height, width = sides(parts[0])
+            if name != "person" or height > UPRIGHT * width:
+                yield name, parts[0]
+
+
+def person_objects(labels_HW: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The one person of a photo of clothes or people."""
+    parts = large_parts(labels_HW > 0)
+    if len(parts) == 1:
+        yield "person", parts[0]
+
+
+def large_parts(mask_HW: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """The parts of a mask of a fair size, none where one has holes."""
+    count, parts_HW = cv2.connectedComponents(mask_HW.astype(np.uint8))
+    found = [parts_HW == number for number in range(1, count)]
+    found = [part_HW for part_HW in found if part_HW.sum() >= LEAST_AREA]
+    for part_HW in found:
+        outlines, _ = cv2.findContours(part_HW.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled_HW = cv2.drawContours(np.zeros(part_HW.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
+        if part_HW.sum() < LEAST_FILLED * filled_HW.sum():
+            return []
+    return found
+
+
+def sides(mask_HW: NDArray[np.bool_]) -> tuple[int, int]:
+    """Height and width of what a mask covers."""
+    _, _, width, height = cv2.boundingRect(mask_HW.astype(np.uint8))
+    return height, width
+
+
+def write_cutouts(path: Path, content: dict[str, Any]) -> None:
+    """Writes a COCO file and says what it holds."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    print(f"{path}: {len(content['annotations'])} objects on {len(content['images'])} photos")
+
+
+def write_refer(folder: Path, out: Path, held_out: set[int]) -> None:
+    """A data set without the referents of held-out photos, whatever their split."""
+    out.mkdir(parents=True, exist_ok=True)
+    refs = load_plain(folder / "refs(unc).p")
+    kept = [ref for ref in refs if ref["image_id"] not in held_out]
+    (out / "refs(unc).p").write_bytes(pickle.dumps(kept, protocol=2))
+    (out / "instances.json").write_bytes((folder / "instances.json").read_bytes())
+    print(f"{out}: {len(refs) - len(kept)} of {len(refs)} referents are of held-out photos and left out")
+
+
+if __name__ == "__main__":
+    main()
