@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from m3att.config import DataConfig, RunConfig, TrainConfig
 from m3att.errors import ConfigError
@@ -23,6 +26,7 @@ from m3att.settings import (
     differences,
     flatten,
     nest,
+    settings_of,
 )
 
 OTHER = RunConfig(train=TrainConfig(steps=7, learning_rate=1e-5, clip=0.5), data=DataConfig(root="/a: b", flip=True))
@@ -73,6 +77,9 @@ def test_an_empty_section_changes_nothing(values: dict[str, Any]) -> None:
         ({"train": {"steps": "many"}}, "train.steps: 'many' does not fit, give a whole number or null"),
         ({"train": {"batch_size": 2.5}}, "train.batch_size: '2.5' does not fit, give a whole number"),
         ({"train": {"optimizer": "sgd"}}, "train.optimizer: 'sgd' does not fit, give adam or adamw or muon"),
+        ({"data": {"root": 3}}, "data.root: '3' does not fit, give a text or null"),
+        ({"data": {"root": [1]}}, "data.root: '[1]' does not fit, give a text or null"),
+        ({"data": {"dataset": 3}}, "data.dataset: '3' does not fit, give a text"),
         ({"data": {"flip": 3}}, "data.flip: '3' does not fit, give true or false"),
         ({"model": {"vision": {"widths": 3}}}, "model.vision.widths: '3' does not fit, give a list such as [1, 2, 3]"),
     ],
@@ -117,6 +124,56 @@ def test_only_what_was_given_is_parsed() -> None:
     given = parser.parse_args(["--train.steps", "3", "--data.root", "1: 2"], defaults=False).as_dict()
     assert given == {"train": {"steps": 3}, "data": {"root": "1: 2"}}
     assert changed(OTHER, given).train.learning_rate == OTHER.train.learning_rate
+
+
+def parsed(*words: str) -> dict[str, Any]:
+    """The settings of a command line, by dotted name."""
+    return flatten(train_parser().parse_args(words, defaults=False).as_dict())
+
+
+@cache
+def train_parser() -> SettingsParser:
+    """A parser of all settings; to make one takes much longer than to use it."""
+    parser = SettingsParser("m3att train")
+    add_settings(parser, RunConfig)
+    return parser
+
+
+def text_settings() -> list[str]:
+    return [key for key, setting in settings_of(RunConfig).items() if setting.hint in (str, str | None)]
+
+
+# What YAML takes for no text, another text, or nothing at all.
+YAML_WORDS = [
+    *("#data", "no", "1e3", "~", "a: b", "[x]", "'quoted'", '"x"', "&a", "*a", "!x", "{a: 1}", "- x", "|", "a #b"),
+    *("007", "1:30", "2024-01-01", "True", "NULL", ".nan", "%x", "@x", "`", " a ", "a\tb", "null.jsonl"),
+]
+
+
+@pytest.mark.parametrize("key", text_settings())
+def test_a_text_is_taken_as_it_stands(key: str) -> None:
+    for word in YAML_WORDS:
+        assert parsed(f"--{key}={word}") == {key: word}
+        assert parsed(f"--{key}", word) == {key: word} or word.startswith("-")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(min_size=1), st.sampled_from(text_settings()))
+def test_any_text_is_taken_as_it_stands(word: str, key: str) -> None:
+    assume(word != "null")
+    assert parsed(f"--{key}={word}") == {key: word}
+
+
+def test_null_on_the_command_line_unsets_what_may_be_unset() -> None:
+    assert parsed("--data.root", "null", "--train.steps=null") == {"data.root": None, "train.steps": None}
+    assert parsed("--data.dataset", "null") == {"data.dataset": "null"}  # which no null can stand for
+    assert changed(OTHER, {"data": {"root": None}}).data.root is None
+
+
+@pytest.mark.parametrize("word", ["", " ", "\t"])
+@pytest.mark.parametrize("key", ["data.root", "data.dataset", "train.init", "train.device"])
+def test_an_empty_text_is_refused(key: str, word: str) -> None:
+    assert refused(nest(parsed(f"--{key}={word}"))).startswith(f"{key}: is an empty text")
 
 
 def test_options_do_not_abbreviate() -> None:

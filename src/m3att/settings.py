@@ -24,6 +24,7 @@ from m3att.config import RunConfig
 from m3att.errors import ConfigError
 
 Config = TypeVar("Config")
+NULL = "null"  # the word that unsets an optional setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,28 @@ class Setting:
     default: Any
     help: str
     section: str
+
+
+class OptionalText:
+    """The type of an option that takes a text exactly as it stands, or the word `null` for no text.
+
+    As the type hint `str | None` it would be read as YAML, to which `#data`, `~` and `&a` are no text.
+    """
+
+    def __call__(self, value: Any) -> str | None:
+        """The text of a word of the command line, or of what a file gives.
+
+        Raises:
+            ValueError: where a file gives what is no text.
+        """
+        if value is None or value == NULL:
+            return None
+        if not isinstance(value, str):
+            raise ValueError(f"Got value: {value}")
+        return value
+
+    def __repr__(self) -> str:
+        return "str | None"  # what the help shows
 
 
 class SettingsParser(ArgumentParser):
@@ -75,8 +98,9 @@ def add_settings(parser: ArgumentParser, kind: type, section: str = "", skip: tu
             continue
         if setting.section not in groups:
             groups[setting.section] = parser.add_argument_group(f"--{setting.section}.*")
+        value_type = OptionalText() if setting.hint == str | None else setting.hint
         groups[setting.section].add_argument(
-            f"--{key}", type=setting.hint, default=setting.default, help=setting.help.replace("%", "%%")
+            f"--{key}", type=value_type, default=setting.default, help=setting.help.replace("%", "%%")
         )
 
 
@@ -157,7 +181,7 @@ def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Con
         section: dotted name of the config, for messages.
 
     Raises:
-        ConfigError: where a number is out of range.
+        ConfigError: where a number is out of range, or a text is empty.
     """
     fields: dict[str, Any] = {}
     for name, value in values.items():
@@ -167,6 +191,8 @@ def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Con
             continue
         if isinstance(value, int | float):
             check_range(key, value)
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(f"{key}: is an empty text; leave it out, or say what it is to be")
         fields[name] = value
     return dataclasses.replace(config, **fields)  # type: ignore[type-var]
 
