@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from m3att.bounds import RANGES, check_fit, check_range
-from m3att.config import RunConfig
+from m3att.config import DataConfig, EvaluateConfig, RunConfig
+from m3att.data.batch import BatchReader
+from m3att.data.order import TrainingOrder
+from m3att.data.shaperef.source import ShapeRefSource
+from m3att.data.text import Tokenizer
+from m3att.engine.evaluate import evaluate
+from m3att.engine.optim import build_optimizer, learning_rate_at
+from m3att.engine.train import train_step
 from m3att.errors import ConfigError
-from m3att.settings import config_from_dict, config_to_dict, settings_of
+from m3att.model.build import build_network
+from m3att.segmenter import Segmenter
+from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"train": {"batch_size": 0}}, "train.batch_size: 0 is out of range, give 1 or more"),
+        ({"train": {"batch_size": 0}}, "train.batch_size: 0 is out of range, give 1 to 65536"),
         ({"train": {"learning_rate": float("nan")}}, "train.learning_rate: nan is out of range, give 0 or more"),
         ({"train": {"learning_rate": float("inf")}}, "train.learning_rate: inf is out of range, give 0 or more"),
-        ({"evaluate": {"threshold": 1.5}}, "evaluate.threshold: 1.5 is out of range, give 0 to 1"),
+        ({"evaluate": {"threshold": 1}}, "evaluate.threshold: 1.0 is out of range, give 0 up to, but not including, 1"),
+        ({"model": {"language": {"word_dropout": 1.5}}}, "word_dropout: 1.5 is out of range, give 0 to 1"),
+        ({"train": {"epochs": 0}}, "train.epochs: 0.0 is out of range, give more than 0"),
+        ({"model": {"vision": {"widths": [], "blocks": []}}}, "model.vision: widths [] and blocks []"),
+        ({"model": {"vision": {"widths": [0], "blocks": [0]}}}, "model.vision.widths: [0] is out of range, give 1 to"),
+        (
+            {"model": {"vision": {"widths": [8], "blocks": [-1]}}},
+            "model.vision.blocks: [-1] is out of range, give 0 to",
+        ),
+        ({"model": {"vision": {"widths": [9**9], "blocks": [0]}}}, "give 1 to 16384 for each stage"),
         ({"model": {"decoder": {"heads": 7}}}, "model.channels: 256 is no multiple of model.decoder.heads 7"),
         ({"model": {"channels": 6, "decoder": {"heads": 2}}}, "model.channels: 6 is no multiple of 4"),
         ({"model": {"vision": {"widths": [8]}}}, "model.vision: widths [8] and blocks [0, 1, 2]"),
@@ -60,19 +82,103 @@ def test_what_does_not_fit_is_refused_in_one_line(values: dict[str, Any], messag
 
 def test_ranges_speak_of_fields_that_exist() -> None:
     assert set(RANGES) <= set(settings_of(RunConfig))
-    for key, (low, high) in RANGES.items():
+    for key, allowed in RANGES.items():
         default = settings_of(RunConfig)[key].default
-        assert default is None or low <= default <= high
+        assert default is None or default in allowed
+
+
+def ends_of(key: str) -> tuple[float, float]:
+    """The smallest and the largest value that a setting takes, of its own type."""
+    low, high, above, below = RANGES[key]
+    if settings_of(RunConfig)[key].hint in (int, int | None):
+        assert not above and not below
+        return int(low), int(high)
+    return math.nextafter(low, math.inf) if above else low, math.nextafter(high, -math.inf) if below else high
 
 
 @pytest.mark.parametrize("key", RANGES)
 def test_both_ends_of_a_range_are_in_it_and_nothing_beyond(key: str) -> None:
-    low, high = RANGES[key]
-    check_range(key, low)
-    check_range(key, high)
-    for value in (low - 1e-3, high * 2, float("nan"), float("-inf")):
+    low, high, above, below = RANGES[key]
+    for value in ends_of(key):
+        check_range(key, value)
+    for value in (low if above else low - 1e-3, high if below else high * 2, math.nan, -math.inf):
         with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
             check_range(key, value)
+
+
+def at_end(key: str, value: float) -> RunConfig:
+    """The smallest run with one setting at an end of its range, and what must fit with it."""
+    values = {
+        "model.channels": 4, "model.word_limit": 24, "model.vision.widths": [4], "model.vision.blocks": [0],
+        "model.vision.encoder_layers": 1, "model.language.word_channels": 4, "model.decoder.layers": 1,
+        "model.decoder.heads": 1, "model.decoder.feedforward": 1, "model.mask.channels": 4,
+        "model.mask.upsamplings": 1, "input.size": 16, "train.batch_size": 4, "train.warmup": 0, "train.workers": 0,
+        "train.optimizer": "adamw",
+    }  # fmt: skip
+    partners: dict[str, dict[str, Any]] = {
+        "model.decoder.heads": {"model.channels": 256},
+        "model.decoder.mutual_heads": {"model.channels": 256},
+        "model.mask.narrowing": {"model.mask.channels": 256},
+        "train.fall": {"train.schedule": "trapezoid"},
+    }
+    if key == "model.channels":
+        value = max(value, 4)  # the positional encoding needs a multiple of 4, which `check_fit` says
+    return config_from_dict(nest({**values, **partners.get(key, {}), key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key in RANGES if key.startswith(("model", "input")) for value in ends_of(key)]
+)
+def test_a_network_is_built_at_both_ends(key: str, value: float) -> None:
+    config = at_end(key, value)
+    with torch.device("meta"):  # which builds the largest without a byte of it
+        network = build_network(config.model, config.input.size, 10)
+    assert sum(weight.numel() for weight in network.parameters()) > 0
+
+
+NUMBERS_OF_A_STEP = [
+    *("model.decoder.dropout", "model.language.word_dropout", "model.word_limit", "train.learning_rate", "train.fall"),
+    *("train.weight_decay", "train.warmup", "train.clip", "train.mask_weight", "train.reconstruction_weight"),
+    *("train.dice_weight", "train.attention_weight", "train.category_weight", "train.pretrained_rate"),
+    *("train.seed", "data.seed", "train.steps", "train.batch_size", "data.per_image", "train.threads"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key in NUMBERS_OF_A_STEP for value in ends_of(key)])
+def test_a_step_is_taken_at_both_ends(key: str, value: float) -> None:
+    config = at_end(key, value)
+    train, threads = config.train, torch.get_num_threads()
+    torch.set_num_threads(train.threads or threads)
+    with torch.random.fork_rng():
+        torch.manual_seed(train.seed)
+        source = ShapeRefSource("shaperef", "train", 2, config.data.seed)
+        tokenizer = Tokenizer.from_texts(["the red ball"], config.model.word_limit)
+        categories = len(source.category_names) + 1 if train.category_weight else 0
+        network = build_network(config.model, config.input.size, tokenizer.size, categories)
+        order = TrainingOrder(source, train.batch_size, config.data, train.seed, 0)
+        reader = BatchReader(source, tokenizer, config.input, config.data, True, categories > 0)
+        rate = learning_rate_at(0, train.steps or 10, train)
+        optimizer = build_optimizer(network, train)
+        losses, norm = train_step(network, network, optimizer, reader[next(iter(order))], config, rate)
+    torch.set_num_threads(threads)
+    assert losses.total.isfinite() and norm.isfinite() and math.isfinite(rate)
+
+
+@pytest.mark.parametrize("value", ends_of("evaluate.threshold"))
+def test_masks_are_made_at_both_ends_of_the_threshold(tiny_model_folder: Path, value: float) -> None:
+    segmenter = Segmenter.from_pretrained(tiny_model_folder)
+    scene = segmenter.encode(np.zeros((20, 30, 3), dtype=np.uint8))
+    assert scene.segment("the man", threshold=value)[0].mask.all() == (value == 0)
+    config, data = EvaluateConfig(threshold=value), DataConfig(images=1)
+    scores = evaluate(
+        segmenter.pretrained.network,
+        segmenter.pretrained.tokenizer,
+        ShapeRefSource("shaperef", "val", 1, 0),
+        segmenter.pretrained.config.input,
+        config,
+        data,
+    )
+    assert scores.shown.threshold == value
 
 
 @pytest.mark.parametrize("train", [{"early_sizes": [96]}, {"early_steps": [10]}], ids=str)

@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from m3att.config import LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
 from m3att.errors import ConfigError
 
 ANY = 1e12  # finite, so that infinity is out of range
-# Smallest and largest value of numbers that have one beside their type.
-RANGES: dict[str, tuple[float, float]] = {
+
+
+class Range(NamedTuple):
+    """What a number may be.
+
+    Args:
+        low: the smallest value.
+        high: the largest value.
+        above: the number must be larger than ``low``.
+        below: the number must be smaller than ``high``.
+    """
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a number is in the range; NaN is in none."""
+        if not isinstance(value, int | float):
+            return False
+        over = value > self.low if self.above else value >= self.low
+        return over and (value < self.high if self.below else value <= self.high)
+
+    def __str__(self) -> str:
+        """The range in words."""
+        if self.high == ANY:
+            return f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
+        to = "up to, but not including," if self.below else "to"
+        return f"{'more than ' if self.above else ''}{self.low:g} {to} {self.high:g}"
+
+
+# The range of each number that has one beside its type. What uses the number works at both ends; a test holds it.
+RANGES: dict[str, Range] = {
     **dict.fromkeys(
         (
-            "model.language.word_minimum", "data.images", "data.per_image", "train.batch_size", "train.steps",
-            "train.threads", "train.log_every", "train.validate_every", "train.validate_images", "train.save_every",
-            "evaluate.batch_size",
+            "model.language.word_minimum", "data.per_image", "train.steps", "train.log_every", "train.validate_every",
+            "train.save_every",
         ),
-        (1, ANY),
+        Range(1, ANY),
     ),
-    # Far beyond any network, and near enough that a slip of the finger is answered and not waited for.
-    **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), (1, 16_384)),
+    **dict.fromkeys(("data.images", "train.validate_images"), Range(1, 10**9)),  # of which ShapeRef draws as many
+    # Far beyond any network and machine, and near enough that a slip of the finger is answered and not waited for.
+    **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), Range(1, 16_384)),
     **dict.fromkeys(
         (
             "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
             "model.mask.narrowing", "model.mask.maps_per_word",
         ),
-        (1, 256),
+        Range(1, 256),
     ),
-    "model.word_limit": (1, 4096),
-    "model.vision.encoder_layers": (0, 256),
-    "model.mask.upsamplings": (0, 8),
+    **dict.fromkeys(("train.batch_size", "evaluate.batch_size"), Range(1, 65_536)),
+    "train.threads": Range(1, 1024),
+    "train.workers": Range(0, 256),
+    "model.word_limit": Range(1, 4096),
+    "model.vision.encoder_layers": Range(0, 256),
+    "model.mask.upsamplings": Range(0, 8),
     **dict.fromkeys(
         (
             "data.seed", "data.fault_limit",
-            "train.epochs", "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
+            "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight",
-            "train.pretrained_rate", "train.workers", "train.seed",
+            "train.pretrained_rate", "train.seed",
         ),
-        (0, ANY),
+        Range(0, ANY),
     ),
-    **dict.fromkeys(
-        ("model.language.word_dropout", "model.decoder.dropout", "evaluate.threshold"), (0, 1)
-    ),
-    "train.fall": (1e-6, 1),
-    **dict.fromkeys(("input.size", "model.grid_size"), (8, 4096)),
+    "train.epochs": Range(0, ANY, above=True),  # of no pass at all one step would come
+    **dict.fromkeys(("model.language.word_dropout", "model.decoder.dropout"), Range(0, 1)),
+    "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1: every mask would be empty
+    "train.fall": Range(1e-6, 1),
+    **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip
+WIDTHS, BLOCKS = Range(1, 16_384), Range(0, 256)  # of each stage of the tiny backbone
 
 
 def check_range(key: str, value: float) -> None:
@@ -56,10 +94,9 @@ def check_range(key: str, value: float) -> None:
     Raises:
         ConfigError: names the setting and its range.
     """
-    low, high = RANGES.get(key, (-ANY, ANY))
-    if not low <= value <= high:
-        bounds = f"{low:g} or more" if high == ANY else f"{low:g} to {high:g}"
-        raise ConfigError(f"{key}: {value} is out of range, give {bounds}")
+    allowed = RANGES.get(key, Range(-ANY, ANY))
+    if value not in allowed:
+        raise ConfigError(f"{key}: {value} is out of range, give {allowed}")
 
 
 def check_fit(config: RunConfig) -> None:
@@ -82,11 +119,13 @@ def check_fit(config: RunConfig) -> None:
     if config.train.attention_weight and model.decoder.attention == "val":
         raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
     if vision.encoder == "tiny":
-        if len(vision.widths) != len(vision.blocks) or min(vision.widths, default=0) < 1 or min(vision.blocks) < 0:
+        if not vision.widths or len(vision.widths) != len(vision.blocks):
             raise ConfigError(
-                f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; "
-                "give one of each a stage, widths of 1 or more"
+                f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; give one of each a stage"
             )
+        for key, values, allowed in (("widths", vision.widths, WIDTHS), ("blocks", vision.blocks, BLOCKS)):
+            if any(value not in allowed for value in values):
+                raise ConfigError(f"model.vision.{key}: {list(values)} is out of range, give {allowed} for each stage")
         smallest = 2 ** len(vision.widths)
         if config.input.size < smallest:
             raise ConfigError(f"input.size: {config.input.size} is too small for {len(vision.widths)} halvings")

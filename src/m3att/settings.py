@@ -162,14 +162,20 @@ def config_from_dict(values: Mapping[str, Any], base: RunConfig | None = None) -
             raise ConfigError(f"{key}: is a section with fields of its own, not {value!r}")
         if not below and key not in known:
             raise ConfigError(f"unknown key {key}{did_you_mean(key, known)}")
-    parser = SettingsParser("m3att")
-    add_settings(parser, RunConfig)
     # A section that holds nothing, which YAML reads as None, changes nothing.
     present = {key: value for key, value in flatten(values).items() if key in known}
-    given = parser.parse_object(nest(present), defaults=False)
+    given = run_parser().parse_object(nest(present), defaults=False)
     config = changed(base or RunConfig(), given.as_dict())
     check_fit(config)
     return config
+
+
+@cache
+def run_parser() -> SettingsParser:
+    """A parser of all settings; to make one takes much longer than to use it."""
+    parser = SettingsParser("m3att")
+    add_settings(parser, RunConfig)
+    return parser
 
 
 def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Config:
