@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3att.data.faults import Fault
-from m3att.metrics import Expression, MaskCounts, Scores, count_masks, figures, precision_at, share
+from m3att.engine.scores import Scores
+from m3att.metrics import Expression, MaskCounts, count_masks, figures, precision_at, share
 from m3att.protocols import ORIGINAL, PROTOCOLS, TENTHS, Protocol
 
 Areas = tuple[int, int, int]  # intersection, prediction, truth

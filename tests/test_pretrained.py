@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from m3att.errors import ModelError
-from m3att.pretrained import CONFIG, TOKENIZER, WEIGHTS, load_model, replace_file, save_model
+from m3att.pretrained import CONFIG, TOKENIZER, WEIGHTS, load_model, save_model
 
 
 @pytest.fixture
@@ -128,17 +128,9 @@ def test_a_file_is_no_model_folder(folder: Path) -> None:
 
 def test_weights_that_cannot_be_written_are_named(folder: Path) -> None:
     model = load_model(folder)
-    (folder / "sub" / (WEIGHTS + ".part")).mkdir(parents=True)  # a folder stands where the file should be
+    (folder / "sub" / WEIGHTS).mkdir(parents=True)  # a folder stands where the file should be
     with pytest.raises(ModelError, match=r"sub/model\.safetensors: cannot be written"):
         save_model(folder / "sub", model.network, model.tokenizer, model.config)
-
-
-def test_files_are_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    replace_file(path, b"old")
-    replace_file(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def refused(folder: Path, word: str) -> None:

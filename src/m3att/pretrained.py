@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.errors import ConfigError, ModelError
+from m3att.files import replace_file, replace_tensors
 from m3att.model.build import build_network
 from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
@@ -111,32 +109,6 @@ def read_architectures(folder: Path) -> Architectures:
     return Architectures(found.get("vision"), found.get("language"))
 
 
-def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file as `replace_file` does.
-
-    Raises:
-        ModelError: where it cannot be written, as on a disk that is full.
-    """
-    part = path.with_name(path.name + ".part")
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    try:
-        save_file(plain, part, metadata=metadata)
-    except SafetensorError as error:
-        raise ModelError(f"{path}: cannot be written ({error})") from error
-    os.replace(part, path)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu") -> Pretrained:
     """Load a model by name.
 
@@ -193,22 +165,6 @@ def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttN
         raise ModelError(f"{folder}: {error}") from error
     except (RuntimeError, MemoryError) as error:  # PyTorch says so where memory does not suffice
         raise ModelError(f"{folder / CONFIG}: such a network cannot be built here ({error})") from error
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` is CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: where there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).item()  # fails on `meta`, which holds no numbers
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
-        raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
-    return device
 
 
 def load_weights(network: M3AttNet, path: Path) -> None:

@@ -16,10 +16,11 @@ from PIL import Image
 from m3att.data.images import read_image, to_rgb
 from m3att.data.masks import encode_rle, mask_box
 from m3att.data.transforms import Resize, to_pixels
+from m3att.device import choose_device
 from m3att.errors import ConfigError, ExpressionError, ImageError
 from m3att.model.network import BackboneMaps, EncodedImages
 from m3att.overlay import draw_overlay
-from m3att.pretrained import Pretrained, choose_device, load_model
+from m3att.pretrained import Pretrained, load_model
 
 EXPRESSIONS_AT_ONCE = 64
 """Expressions that the network reads together; more are read in turns."""

@@ -83,7 +83,7 @@ def test_figures_are_out_before_a_file_fails(
         raise OSError(28, "No space left on device", str(path))
 
     capsys.readouterr()
-    monkeypatch.setattr("m3att.pretrained.replace_file", full)
+    monkeypatch.setattr("m3att.files.replace_file", full)
     words = ["--model", str(small_run / "last"), "--data.images", "1", "--json", str(tmp_path / "scores.json")]
     assert main(["evaluate", *words]) == 2
     out, err = capsys.readouterr()

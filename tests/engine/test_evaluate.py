@@ -21,8 +21,9 @@ from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
+from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
-from m3att.metrics import MaskCounts, Scores
+from m3att.metrics import MaskCounts
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.protocols import ORIGINAL, PROTOCOLS

@@ -17,8 +17,8 @@ from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
 from m3att.data.sample import Sample
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate
+from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
-from m3att.metrics import Scores
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.pretrained import Pretrained, load_model
 from m3att.report import examples

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from m3att.data.refer.check import DatasetReport, Faults, SplitReport
 from m3att.data.refer.splits import Counts
-from m3att.metrics import Expression, MaskCounts, Scores
+from m3att.engine.scores import Scores
+from m3att.metrics import Expression, MaskCounts
 from m3att.protocols import ORIGINAL, PROTOCOLS
 from m3att.report.tables import (
     faults_of,

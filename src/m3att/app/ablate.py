@@ -89,7 +89,7 @@ def run_table(
     base: RunConfig, table: Table, rows: Sequence[Row], seeds: Sequence[int], out: Path, images: int | None, jobs: int
 ) -> int:
     """Train and score what is missing, and write the table after each run; returns the exit code."""
-    from m3att.pretrained import replace_file
+    from m3att.files import replace_file
 
     check_folder(base, plan(base, table, rows, seeds, out), out)
     with hold(out) as lock:
@@ -138,7 +138,7 @@ def write_tables(
     table: Table, results: Iterable[tuple[Run, Mapping[str, Any]]], seeds: Sequence[int], out: Path
 ) -> str:
     """Write a table as JSON, Markdown and LaTeX; returns the Markdown."""
-    from m3att.pretrained import replace_file
+    from m3att.files import replace_file
 
     by_row: dict[str, dict[int, Mapping[str, Any]]] = {}
     for run, result in results:

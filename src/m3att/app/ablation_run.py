@@ -20,12 +20,13 @@ from m3att.app.commands import write_json
 from m3att.app.runs import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source
+from m3att.device import choose_device
 from m3att.engine.checkpoint import CHECKPOINT
 from m3att.engine.evaluate import evaluate
 from m3att.engine.setup import METRICS
 from m3att.engine.train import train
 from m3att.errors import DivergedError, M3AttError
-from m3att.pretrained import choose_device, load_model
+from m3att.pretrained import load_model
 from m3att.settings import config_from_dict
 
 

@@ -34,12 +34,12 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         if getattr(given, option) < least:
             parser.error(f"--{option} must be at least {least}")
 
+    from m3att.bench.opening import measure_opening
+    from m3att.bench.reading import find_annotated, measure_reading
     from m3att.data.refer.objects import read_objects
     from m3att.data.refer.places import PhotoFolder
     from m3att.data.refer.splits import default_split_by
     from m3att.data.refer.tables import open_tables
-    from m3att.report.opening import measure_opening
-    from m3att.report.reading import find_annotated, measure_reading
     from m3att.report.tables import opening_table, reading_table
 
     values: dict[str, Any] = {}

@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A folder that is forbidden or a disk that is full is the user's to mend; the rest without a file is our bug.
         # Of a copy that found no room the system names the file that was read.
         if error.filename is not None and error.errno not in NO_ROOM:
-            return complain(f"{str(error.filename).removesuffix('.part')}: {error.strerror}")
+            return complain(f"{error.filename}: {error.strerror}")
         if error.errno not in NO_ROOM:
             raise
         try:

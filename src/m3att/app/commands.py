@@ -210,7 +210,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file in one step; its folder is made where it is missing."""
-    from m3att.pretrained import replace_file
+    from m3att.files import replace_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(values, indent=1) + "\n").encode())

@@ -19,7 +19,7 @@ from torch import OutOfMemoryError
 
 from m3att.app.commands import printable, probe_file, progress_bar
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
-from m3att.pretrained import replace_file
+from m3att.files import replace_file, replacing
 from m3att.report.tables import plain_table
 from m3att.segmenter import Prediction, Scene, Segmenter, shorten
 from m3att.weights.models import DEFAULT_MODEL
@@ -249,12 +249,12 @@ def write_picture(path: Path, picture: Image.Image) -> None:
     Raises:
         WriteError: where that cannot be.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        write(path, lambda: picture.save(part, format="PNG"))
-        write(path, lambda: os.replace(part, path))
-    finally:
-        part.unlink(missing_ok=True)
+
+    def replace() -> None:
+        with replacing(path) as part:
+            picture.save(part, format="PNG")
+
+    write(path, replace)
 
 
 def write(path: Path, action: Callable[[], object], option: str = "--out") -> None:

@@ -138,7 +138,7 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     from m3att.engine.checkpoint import CHECKPOINT
     from m3att.engine.faults import FAULTS, known_faults
     from m3att.engine.train import train as train_network
-    from m3att.pretrained import replace_file
+    from m3att.files import replace_file
 
     if config.train.init is None and not resume:
         for name, half in (("vision", config.model.vision), ("language", config.model.language)):
@@ -163,7 +163,7 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
 
 def run_dry(config: RunConfig, json_path: Path | None) -> int:
     """Show what a run would cost, and that its first step works."""
-    from m3att.report.dry_run import dry_run
+    from m3att.engine.dry_run import dry_run
     from m3att.report.tables import parts_table
 
     found = dry_run(config).to_dict()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from m3att.data.source import Source
-    from m3att.metrics import Scores
+    from m3att.engine.scores import Scores
     from m3att.pretrained import Pretrained
 
 GALLERY_SIZE = 12
@@ -119,7 +119,7 @@ def check_gallery(given: Mapping[str, Any]) -> None:
 
 def write_gallery(path: Path, size: int, scored: ScoredModel, scores: Scores) -> None:
     """Draw right and wrong examples to a file, in one step; its folder is made where it is missing."""
-    from m3att.pretrained import replace_file
+    from m3att.files import replace_file
     from m3att.report.examples import examples_sheet
 
     sheet = examples_sheet(scored.pretrained, scored.source, scored.config, scores, size, scored.device)
@@ -144,7 +144,8 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
     import torch
 
     from m3att.data.open import open_source
-    from m3att.pretrained import choose_device, load_model
+    from m3att.device import choose_device
+    from m3att.pretrained import load_model
 
     if given.get("threads"):
         torch.set_num_threads(given["threads"])

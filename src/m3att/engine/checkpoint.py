@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from m3att.errors import ModelError
+from m3att.files import replace_tensors
 from m3att.model.network import M3AttNet
-from m3att.pretrained import replace_tensors
 from m3att.weights.models import current_names
 
 CHECKPOINT = "checkpoint.safetensors"

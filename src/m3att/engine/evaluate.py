@@ -20,8 +20,9 @@ from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
 from m3att.data.text import Tokenizer
 from m3att.engine.compare import compare, compare_masks
+from m3att.engine.scores import Scores
 from m3att.errors import ConfigError, DataError, ImageError
-from m3att.metrics import Expression, MaskCounts, Scores
+from m3att.metrics import Expression, MaskCounts
 from m3att.model.network import M3AttNet
 from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from m3att.data.faults import Fault, FaultLog
-from m3att.pretrained import replace_file
+from m3att.files import replace_file
 
 FAULTS = "faults.jsonl"
 

@@ -23,6 +23,7 @@ from m3att.data.open import ENDLESS, open_training
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
+from m3att.device import choose_device
 from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
 from m3att.engine.evaluate import evaluate
 from m3att.engine.faults import RunFaults
@@ -36,10 +37,11 @@ from m3att.engine.setup import (
     start_from,
 )
 from m3att.errors import ConfigError, DataError, DivergedError
+from m3att.files import replace_file
 from m3att.losses import Losses, attention_loss, category_loss, mask_targets, total_loss
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import choose_device, replace_file, save_model
+from m3att.pretrained import save_model
 from m3att.weights.start import fill_pretrained, pretrained_parts, require_weights
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures

@@ -17,8 +17,8 @@ from m3att.data.batch import BatchReader
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source
+from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
-from m3att.metrics import Scores
 from m3att.overlay import (
     BACKGROUND,
     FAINT,

@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from m3att.errors import ConfigError, ModelError
+from m3att.files import replace_tensors
 
 BROKEN_LIMIT = 100  # broken lines of a file that are skipped; more, and it is no file of word vectors
 Opener = Callable[[], BinaryIO]
@@ -205,10 +206,8 @@ def read_cache(cached: Path) -> tuple[Tensor, Tensor] | None:
 
 def write_cache(cached: Path, rows: tuple[Tensor, Tensor]) -> None:
     """Keep what was found; a folder that cannot be written costs only time, at the next run."""
-    part = cached.with_name(f"{cached.name}.{os.getpid()}.part")
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"numbers": rows[0], "vectors": rows[1]}, part)
-        os.replace(part, cached)
-    except (SafetensorError, OSError) as error:
+        replace_tensors(cached, {"numbers": rows[0], "vectors": rows[1]})
+    except (ModelError, OSError) as error:
         warnings.warn(f"{cached}: the word vectors found are not kept ({error})", stacklevel=2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.errors import DataError
+from m3att.files import replacing
 
 FORMAT = 2  # raise it whenever an array changes its name or meaning, or an outline is rasterised otherwise
 _MAGIC = b"m3att annotations\n"
@@ -185,24 +185,17 @@ def write_store(path: Path, key: Key, arrays: Arrays, notes: Mapping[str, Any]) 
     header += b" " * (-(len(_MAGIC) + 16 + len(header)) % _ALIGNMENT)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-            try:
-                file.write(_MAGIC + len(header).to_bytes(8, "little") + bytes(8) + header)
-                checksum = zlib.crc32(header)
-                for array in arrays.values():
-                    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-                    padded = bytes(-len(content) % _ALIGNMENT)
-                    for piece in (content.data, padded):
-                        file.write(piece)
-                        checksum = zlib.crc32(piece, checksum)
-                file.seek(len(_MAGIC) + 8)
-                file.write(checksum.to_bytes(8, "little"))
-                file.close()
-                part.replace(path)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
+        with replacing(path) as part, part.open("wb") as file:
+            file.write(_MAGIC + len(header).to_bytes(8, "little") + bytes(8) + header)
+            checksum = zlib.crc32(header)
+            for array in arrays.values():
+                content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+                padded = bytes(-len(content) % _ALIGNMENT)
+                for piece in (content.data, padded):
+                    file.write(piece)
+                    checksum = zlib.crc32(piece, checksum)
+            file.seek(len(_MAGIC) + 8)
+            file.write(checksum.to_bytes(8, "little"))
     except OSError:  # read-only home, full disk: the cache is a convenience and nobody's fault
         return False
     return True

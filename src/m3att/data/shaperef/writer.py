@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pycocotools import mask as coco_mask
 from m3att.data.shaperef.source import IDS_PER_IMAGE, ShapeRefSource
 from m3att.data.shaperef.world import KINDS, SPLITS
 from m3att.errors import DataError
+from m3att.files import replace_file
 
 # Tells a folder of ours, finished or not, from anyone else's.
 _MARK = "shaperef.json"
@@ -67,7 +67,7 @@ def write_refer(
     if is_whole and not overwrite and (folder / _MARK).read_bytes() != mark:
         raise DataError(f"{folder} holds a ShapeRef of other settings: choose another --out, or give --overwrite")
     _clear(out, folder, pictures)
-    _replace(folder / _MARK, mark)
+    replace_file(folder / _MARK, mark)
 
     total, done = sum(len(source) for source in sources), 0
     images: list[dict[str, object]] = []
@@ -95,8 +95,8 @@ def write_refer(
             for kind, number in _CATEGORY.items()
         ],
     }
-    _replace(folder / "refs(unc).p", pickle.dumps(refs, protocol=2))
-    _replace(folder / "instances.json", json.dumps(instances).encode())
+    replace_file(folder / "refs(unc).p", pickle.dumps(refs, protocol=2))
+    replace_file(folder / "instances.json", json.dumps(instances).encode())
 
 
 def _clear(out: Path, folder: Path, pictures: Path) -> None:
@@ -123,16 +123,6 @@ def _is_picture(name: str) -> bool:
 
 def _listed(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
 
 
 def _annotations(source: ShapeRefSource, index: int) -> list[dict[str, object]]:

@@ -17,10 +17,7 @@ from m3att.config import (
     TrainConfig,
     VisionConfig,
 )
-from m3att.model.build import build_network
-from m3att.model.network import M3AttNet
-from m3att.presets import PRESETS
-from m3att.report.summary import (
+from m3att.engine.costs import (
     SHOWN,
     OperationMeter,
     Part,
@@ -30,6 +27,9 @@ from m3att.report.summary import (
     part_of,
     saved_bytes,
 )
+from m3att.model.build import build_network
+from m3att.model.network import M3AttNet
+from m3att.presets import PRESETS
 
 LAYERS, C, L, SIDE = 3, 32, 6, 32
 P = (SIDE // 4) ** 2

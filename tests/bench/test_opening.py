@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from m3att.bench.opening import measure_opening
 from m3att.data.shaperef.writer import write_refer
 from m3att.errors import DataError
-from m3att.report.opening import measure_opening
 
 
 def test_opening_is_measured_cold_and_cached(tmp_path: Path) -> None:

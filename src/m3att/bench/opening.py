@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-_CHILD = "from m3att.report.opening import open_once; open_once()"
+_CHILD = "from m3att.bench.opening import open_once; open_once()"
 _READ = 40  # images that each worker reads before its memory is taken
 
 
@@ -54,8 +54,8 @@ def open_once() -> None:
     root, dataset, split_by, split, workers = sys.argv[1:]
     from m3att.data.refer.source import ReferSource
     from m3att.data.refer.tables import open_tables
+    from m3att.device import peak_resident
     from m3att.errors import M3AttError
-    from m3att.report.memory import peak_resident
 
     clock, spent = time.perf_counter(), time.process_time()
     try:

@@ -11,10 +11,8 @@ import torch
 
 from m3att.config import DataConfig, InputConfig, LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
 from m3att.data.open import open_source
-from m3att.engine.optim import build_optimizer
-from m3att.errors import ConfigError, DataError
-from m3att.report import dry_run as module
-from m3att.report.dry_run import (
+from m3att.engine import dry_run as module
+from m3att.engine.dry_run import (
     Memory,
     data_at_hand,
     first_groups,
@@ -23,6 +21,8 @@ from m3att.report.dry_run import (
     loosened,
     peak_memory,
 )
+from m3att.engine.optim import build_optimizer
+from m3att.errors import ConfigError, DataError
 from m3att.report.tables import short_count
 
 SCENES = DataConfig(images=8, per_image=4)

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 
-from m3att.report.memory import peak_resident
+from m3att.device import peak_resident
 
 MIB = 2**20
-CHILD = [sys.executable, "-c", "from m3att.report.memory import peak_resident; print(peak_resident())"]
+CHILD = [sys.executable, "-c", "from m3att.device import peak_resident; print(peak_resident())"]
 
 
 def test_a_peak_holds_what_was_let_go_and_a_child_does_not_inherit_it() -> None:

@@ -20,15 +20,14 @@ from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
+from m3att.device import choose_device, peak_resident
+from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
 from m3att.engine.optim import build_optimizer, learning_rate_at
 from m3att.engine.setup import count_categories, run_architectures, run_tokenizer, start_from
 from m3att.engine.train import count_steps, require_finite, train_step
 from m3att.errors import ConfigError
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
-from m3att.pretrained import choose_device
-from m3att.report.memory import peak_resident
-from m3att.report.summary import Memory, Part, count_parts, estimate_memory
 from m3att.settings import config_to_dict
 from m3att.weights.start import fill_pretrained, pretrained_parts
 

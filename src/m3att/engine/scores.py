@@ -1,0 +1,116 @@
+"""What one evaluation found: counts under every protocol, and the figures that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.faults import Fault
+from m3att.metrics import Expression, MaskCounts, figures
+from m3att.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one evaluation found.
+
+    Args:
+        counts: under every protocol that was counted; `original` may stand there at several thresholds.
+        headline: the protocol whose figures lead.
+        beside: those that reports put side by side.
+        expressions: those that were scored, in the order of all counts.
+        about: facts for the report: dataset, split, pixels ...
+        cut: expressions that were cut at the word limit.
+        left_out: what could not be read, and is in no figure.
+    """
+
+    counts: dict[Protocol, MaskCounts]
+    headline: Protocol
+    beside: tuple[Protocol, ...]
+    expressions: list[Expression]
+    about: Mapping[str, Any]
+    cut: int = 0
+    left_out: tuple[Fault, ...] = ()
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the headline, in [0, 1]; 0 where nothing was counted."""
+        return float(self.figures()["mean_iou"])
+
+    @property
+    def shown(self) -> Protocol:
+        """Ours, at the threshold of the settings, by which the masks that one gets are made: always beside the rest."""
+        return next(protocol for protocol in self.beside if protocol.name == "original")
+
+    def iou_N(self, protocol: Protocol) -> NDArray[np.float64]:
+        """(N,), IoU of each expression under one protocol."""
+        return self.counts[protocol].iou_N(protocol, self.expressions)
+
+    def figures(self, protocol: Protocol | None = None) -> dict[str, Any]:
+        """The figures of one protocol, or of the headline; see `figures`."""
+        protocol = protocol or self.headline
+        return figures(protocol, self.counts[protocol], self.expressions)
+
+    def by_skill(self) -> dict[str, dict[str, Any]]:
+        """The headline's figures of the expressions that carry each skill."""
+        counts, found = self.counts[self.headline], {}
+        for name, positions in self._skills().items():
+            carrying = [self.expressions[at] for at in positions]
+            found[name] = figures(self.headline, counts.subset(positions), carrying)
+        return found
+
+    def merge(self, other: Scores) -> Scores:
+        """The scores of both shards: the same, to the bit, as of one evaluation of all that they scored.
+
+        Raises:
+            ValueError: where the shards were not scored alike.
+        """
+        alike = (self.headline, self.beside, dict(self.about), set(self.counts))
+        if alike != (other.headline, other.beside, dict(other.about), set(other.counts)):
+            raise ValueError("only shards of one evaluation can be merged: these differ in protocols or data")
+        counts = {protocol: MaskCounts() for protocol in self.counts}
+        for part in (self, other):
+            for protocol, counted in part.counts.items():
+                counts[protocol].extend(counted)
+        expressions = [*self.expressions, *other.expressions]
+        # What was left out when the files were opened, every shard has met.
+        left_out = self.left_out + tuple(fault for fault in other.left_out if fault.image >= 0)
+        cut = self.cut + other.cut
+        return Scores(counts, self.headline, self.beside, expressions, self.about, cut, left_out)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The headline's figures, by skill too; `at` each threshold of `original`; and of all `protocols` beside it."""
+        original = {counted.threshold: counted for counted in self.counts if counted.name == "original"}
+        return {
+            **self.figures(),
+            **self.about,
+            "images": len({expression.image for expression in self.expressions}),
+            "cut_expressions": self.cut,
+            "left_out": {
+                "expressions": sum(fault.expressions for fault in self.left_out),
+                "reasons": list(dict.fromkeys(fault.reason for fault in self.left_out)),
+            },
+            "protocol": self.headline.name,
+            "threshold": self.headline.threshold,
+            "by_skill": self.by_skill(),
+            "at": {str(threshold): self.figures(original[threshold]) for threshold in sorted(original)},
+            "protocols": {
+                protocol.name: {
+                    **self.figures(protocol),
+                    "threshold": protocol.threshold,
+                    "headline": protocol.headline,
+                }
+                for protocol in self.beside
+            },
+        }
+
+    def _skills(self) -> dict[str, list[int]]:
+        positions: dict[str, list[int]] = {}
+        for at, expression in enumerate(self.expressions):
+            for name in expression.skills:
+                positions.setdefault(name, []).append(at)
+        return dict(sorted(positions.items()))

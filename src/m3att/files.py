@@ -1,0 +1,82 @@
+"""Files that are written whole: a reader sees the old content or the new one, never a part of either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m3att.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of ``path`` once all is written.
+
+    The new file may be read by whom the umask says, as any other, whatever the library that writes it thinks of that.
+    Through a link the file behind it is replaced and the link stays. Nothing stays of an attempt that failed.
+
+    Args:
+        path: the file; its folder must exist.
+
+    Yields:
+        An empty file beside it.
+
+    Raises:
+        OSError: where it cannot be written; names ``path``.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")  # another process may write the same file
+    try:
+        try:
+            part.touch()
+            mode = part.stat().st_mode  # as the umask has it, which cannot be asked without setting it
+            yield part
+            part.chmod(mode)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())  # or a power cut could leave the new name with no content
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename == str(part):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file as `replacing` says.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file as `replacing` says.
+
+    Args:
+        path: the file.
+        tensors: of any layout and device.
+        metadata: texts that go into its header.
+
+    Raises:
+        ModelError: where it cannot be written, as on a disk that is full.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    # safetensors writes memory as it lies: a layout of another order would come back with its numbers scrambled.
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        with replacing(path) as part:
+            save_file(plain, part, metadata=metadata)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot be written ({error})") from error
