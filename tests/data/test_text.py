@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tokenizers import Regex, models, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import models
 
-from m3att.data.text import END, PADDING, START, UNKNOWN, Tokenizer, word_tokenizer
+from m3att.data.text import END, PADDING, START, UNKNOWN, Tokenizer, split_words, word_tokenizer, words_in
 from m3att.errors import ExpressionError, ModelError
+from m3att.weights.models import BUNDLED
+
+# Blocks of letters of scripts without spaces, a little too large, for Python's own regular expressions.
+UNSPACED_LETTER = (
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u19e0-\u1aaf\u2e80-\u31ff\ua000-\ua4cf"
+    "\ua9e0-\ua9ff\uaa60-\uaa7f\u3400-\u9fff\uf900-\ufaff\U00016f00-\U0001b16f\U00020000-\U0003ffff]"
+)
 
 TEXTS = ["the red cat", "the red dog", "the man's dog isn't red", "the café"]
 
@@ -93,7 +102,7 @@ def test_what_is_longer_than_the_limit_is_cut_and_counted(tokenizer: Tokenizer) 
         ("cafe\u0301 CAFÉ", ["café", "café"]),  # e and an accent of its own
         ("the 🐕 red 👨‍👩‍👧 dog", ["the", "red", "dog"]),
         ("\u200fהכלב the \u202eكلب", [UNKNOWN, "the", UNKNOWN]),
-        ("红色的狗", [UNKNOWN]),
+        ("红色的狗", [UNKNOWN] * 4),
         ("the\x00red\n\tdog\u00a0cat", ["the", "red", "dog", "cat"]),
         ("[PAD] [UNK] the", [UNKNOWN, UNKNOWN, "the"]),  # nobody can type a padding
         ("the \ud83d red \udcff", ["the", "red"]),  # halves of characters, from a command line in another encoding
@@ -102,6 +111,56 @@ def test_what_is_longer_than_the_limit_is_cut_and_counted(tokenizer: Tokenizer) 
 def test_words_of_all_sorts(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
     assert read(tokenizer, text) == expected
     assert tokenizer.count_words(text) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("左边红色的盒子", "左 边 红 色 的 盒 子"),
+        ("左，红。「色」！", "左 红 色"),  # full-width punctuation
+        ("人々と𠮷野家", "人 々 と 𠮷 野 家"),  # a mark that repeats, and a letter beyond the first 65,536
+        ("テーブルの上の赤い箱", "テー ブ ル の 上 の 赤 い 箱"),
+        ("ﾃｰﾌﾞﾙ", "テー ブ ル"),  # half-width, with marks of their own
+        ("左から２番目のDog", "左 か ら 2 番 目 の dog"),  # two scripts and a number
+        ("the 红色 shirt, isn’t 狗's", "the 红 色 shirt isn't 狗 s"),
+        ("กล่องสีแดง", "ก ล่ อ ง สี แ ด ง"),  # vowels and tones stay with their letter
+        ("ຫຼິ້ນ", "ຫຼິ້ ນ"),
+        ("ក្រហម", "ក្ រ ហ ម"),
+        ("빨간 상자", "빨간 상자"),  # Korean sets spaces
+        ("नमस्ते दुनिया", "नमस्ते दुनिया"),
+        ("ٱلْكَلْبُ الأحمر", "ٱلْكَلْبُ الأحمر"),
+    ],
+)
+def test_scripts_without_spaces_are_read_letter_by_letter(text: str, expected: str) -> None:
+    assert words_in(text) == expected.split()
+    tokenizer = Tokenizer.from_texts([text], word_limit=20)
+    assert tokenizer.unknown_words(text) == () and tokenizer.count_words(text) == len(expected.split())
+
+
+def test_a_sentence_of_such_a_script_is_understood_by_words_of_others() -> None:
+    tokenizer = Tokenizer.from_texts(["左边红色的盒子", "右边蓝色的盒子"], 15)
+    assert read(tokenizer, "红色的盒子在右边") == ["红", "色", "的", "盒", "子", UNKNOWN, "右", "边"]
+    assert tokenizer.unknown_words("红色的盒子在右边") == ("在",)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=40))
+def test_other_scripts_are_read_as_they_were_before_letters_were_words(text: str) -> None:
+    earlier = word_tokenizer({PADDING: 0, UNKNOWN: 1})
+    earlier.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)?"), behavior="removed", invert=True)
+    text = text.encode("utf-8", "replace").decode()
+    assume(not re.search(UNSPACED_LETTER, unicodedata.normalize("NFKC", text)))
+    assert split_words(word_tokenizer({PADDING: 0, UNKNOWN: 1}), text) == split_words(earlier, text)
+
+
+def test_a_saved_tokenizer_keeps_the_rules_that_it_was_saved_with(tmp_path: Path) -> None:
+    content = (BUNDLED / "shaperef-tiny" / "tokenizer.json").read_bytes()  # saved when a word was a run of letters
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(content)
+    tokenizer = Tokenizer.from_file(path, 15)
+    assert tokenizer.unknown_words("红色的狗") == ("红色的狗",)
+    tokenizer.save(path)
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("text", ["", " ", "?!", "🐕", "\u200f", "--", "\ud83d", "'"])

@@ -20,7 +20,12 @@ PADDING, UNKNOWN = "[PAD]", "[UNK]"
 START, END = "[CLS]", "[SEP]"
 # How RoBERTa and its kin write them; no other spelling occurs in BERT-like encoders.
 PADDINGS, UNKNOWNS = (PADDING, "<pad>"), (UNKNOWN, "<unk>")
-WORD = r"\w+(?:['’]\w+)?"
+WORD = r"\w+(?:['’]\w+)?"  # within ASCII
+# Scripts that set no spaces between words: each of their letters is a word, with the marks that belong to it.
+UNSPACED = ("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Tai_Tham")
+# The sound mark of Japanese lengthens the letter before it; the two shared letters have no script of their own.
+_UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED) + "ー〆"
+ANY_WORD = rf"[\w&&[{_UNSPACED}]][\p{{M}}ー]*|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)?"
 
 
 @dataclass(frozen=True)
@@ -163,12 +168,12 @@ def first_id(tokenizer: FastTokenizer, names: Sequence[str]) -> int | None:
 
 
 def word_tokenizer(vocabulary: dict[str, int]) -> FastTokenizer:
-    """Whole words in lower case; what stands between them is dropped."""
+    """Whole words in lower case, single letters of scripts without spaces; what stands between them is dropped."""
     tokenizer = FastTokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     # Phones and editors type the curly apostrophe: "isn’t" is the word "isn't".
     apostrophe = normalizers.Replace("’", "'")
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), apostrophe, normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(ANY_WORD), behavior="removed", invert=True)
     return tokenizer
 
 
