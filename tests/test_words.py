@@ -121,3 +121,32 @@ def test_tables_fit_on_a_screen(page: str) -> None:
     rows = [line for line in text_of(page).splitlines() if line.startswith("|")]
     assert len(rows) > 10
     assert [line for line in rows if line.strip("|").count("|") >= WIDEST] == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/datasets.md", "docs/training.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    folders = [REPOSITORY / name for name in ("src", "tests", "benchmarks")]
+    ours = [path.as_posix() for folder in folders for path in folder.rglob("*.py")]
+    named = {code for code in codes_of(text_of(page)) if re.fullmatch(r"[\w/]+\.py", code)}
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in ours)] == []
+
+
+def test_the_floors_are_modules() -> None:
+    table = text_of("docs/architecture.md").partition("## Floors")[2].partition("\n\nThe same test")[0]
+    named = {code for code in codes_of(table) if re.fullmatch(r"[a-z_]+", code)}
+    modules = {path.stem for path in (REPOSITORY / "src/m3att").rglob("*") if path.suffix == ".py" or path.is_dir()}
+    assert named - modules == set()
+    layers = re.findall(r'"(.+)"', text_of("pyproject.toml").partition("layers = [")[2].partition("]")[0])
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [re.findall(r"`(\w+)`", row) for row in rows] == [re.findall(r"\w+", layer) for layer in layers]
+
+
+def test_every_letter_of_a_shape_is_explained() -> None:
+    legend = text_of("docs/architecture.md").partition("### Letters")[2].partition("\n## ")[0]
+    explained = set("".join(re.findall(r"^\| ([A-Z](?:, [A-Z])*) \|", legend, re.MULTILINE)))
+    used: dict[str, str] = {}
+    for path in (REPOSITORY / "src/m3att").rglob("*.py"):
+        for name, suffix in re.findall(r"\b([a-z][a-z0-9_]*_([A-Z][A-Z0-9]*))\b", path.read_text(encoding="utf-8")):
+            used |= dict.fromkeys(suffix, f"{name} in {path.name}")
+    assert {letter: name for letter, name in used.items() if not letter.isdigit() and letter not in explained} == {}
+    assert explained - {*used, ",", " "} == set()  # and none too many

@@ -30,8 +30,8 @@ def maps_of(module: MaskDecoder, inputs: Inputs) -> torch.Tensor:
 @pytest.mark.parametrize("maps_per_word", [1, 3])
 def test_a_words_vector_is_the_kernel_of_a_1x1_convolution_over_f_enc(maps_per_word: int) -> None:
     module, inputs = make(maps_per_word=maps_per_word), make_inputs(CHANNELS, GRID)
-    found_NMHW = maps_of(module, inputs)
-    assert found_NMHW.shape == (3, LIMIT * maps_per_word, *GRID)
+    found_NFHW = maps_of(module, inputs)
+    assert found_NFHW.shape == (3, LIMIT * maps_per_word, *GRID)
     for n, image in enumerate(inputs.grouping.image_index_N.tolist()):
         length = int(inputs.word_mask_NL[n].sum())
         vision = [linear(row, module.vision) for row in inputs.vis_BPC[image].tolist()]
@@ -41,7 +41,7 @@ def test_a_words_vector_is_the_kernel_of_a_1x1_convolution_over_f_enc(maps_per_w
             kernels += [vector[part * CHANNELS : (part + 1) * CHANNELS] for part in range(maps_per_word)]
         # By loops ...
         expected = [[dot(kernel, position) / CHANNELS**0.5 for position in vision] for kernel in kernels]
-        real_MP = found_NMHW[n, : length * maps_per_word].flatten(1)
+        real_MP = found_NFHW[n, : length * maps_per_word].flatten(1)
         torch.testing.assert_close(real_MP, torch.tensor(expected, dtype=torch.float64))
         # ... and by PyTorch's convolution.
         image_1CHW = torch.tensor(vision, dtype=torch.float64).T.reshape(1, CHANNELS, *GRID)
@@ -53,35 +53,35 @@ def test_a_words_vector_is_the_kernel_of_a_1x1_convolution_over_f_enc(maps_per_w
 @pytest.mark.parametrize("kind", ["dynamic", "decoder_only"])
 def test_padding_and_missing_words_give_zero_maps(kind: MaskDecoderKind) -> None:
     inputs = make_inputs(CHANNELS, GRID)
-    found_NMHW = maps_of(make(kind), inputs)
-    assert found_NMHW.shape[1] == LIMIT  # though the batch is only four words wide
+    found_NFHW = maps_of(make(kind), inputs)
+    assert found_NFHW.shape[1] == LIMIT  # though the batch is only four words wide
     for n, length in enumerate(inputs.word_mask_NL.sum(dim=1).tolist()):
-        assert found_NMHW[n, length:].eq(0).all()
-        assert found_NMHW[n, :length].ne(0).all()
+        assert found_NFHW[n, length:].eq(0).all()
+        assert found_NFHW[n, :length].ne(0).all()
 
 
 def test_decoder_only_makes_its_maps_of_the_words_alone() -> None:
     module, inputs = make("decoder_only"), make_inputs(CHANNELS, GRID)
-    found_NMHW = maps_of(module, inputs)
+    found_NFHW = maps_of(module, inputs)
     for n, length in enumerate(inputs.word_mask_NL.sum(dim=1).tolist()):
         expected = [affine(row, module.maps.weight, module.maps.bias) for row in inputs.words_NLC[n, :length].tolist()]
         torch.testing.assert_close(
-            found_NMHW[n, :length].flatten(1), torch.tensor(expected, dtype=torch.float64).view(length, -1)
+            found_NFHW[n, :length].flatten(1), torch.tensor(expected, dtype=torch.float64).view(length, -1)
         )
     blind = Inputs(inputs.words_NLC, inputs.word_mask_NL, inputs.vis_BPC * 5, inputs.grouping, GRID)
-    assert torch.equal(maps_of(module, blind), found_NMHW)
+    assert torch.equal(maps_of(module, blind), found_NFHW)
 
 
 def test_concatenate_sums_the_words_onto_f_enc_and_beside_it() -> None:
     module, inputs = make("concatenate"), make_inputs(CHANNELS, GRID)
-    found_NMHW = maps_of(module, inputs)
-    assert found_NMHW.shape == (3, 2 * CHANNELS, *GRID)
+    found_NFHW = maps_of(module, inputs)
+    assert found_NFHW.shape == (3, 2 * CHANNELS, *GRID)
     for n, image in enumerate(inputs.grouping.image_index_N.tolist()):
         total = [0.0] * CHANNELS
         for row in inputs.words_NLC[n, : int(inputs.word_mask_NL[n].sum())].tolist():
             total = add(total, row)
         for place, position in enumerate(inputs.vis_BPC[image].tolist()):
-            found = found_NMHW[n, :, place // GRID[1], place % GRID[1]].tolist()
+            found = found_NFHW[n, :, place // GRID[1], place % GRID[1]].tolist()
             assert found == pytest.approx(add(position, total) + total)
 
 
@@ -96,8 +96,8 @@ def test_f_dec_passes_self_attention_first(kind: MaskDecoderKind) -> None:
         answers = multihead_attention(words, words, real, module.self_attention)
         rows = [layer_norm(add(*pair), module.norm) for pair in zip(words, answers, strict=True)]
         attended_NLC[n] = torch.tensor(rows)
-    maps_NMHW = module.word_maps(attended_NLC, *inputs.arguments[1:])
-    torch.testing.assert_close(found_NHW, module.stack(maps_NMHW).squeeze(1), rtol=1e-5, atol=1e-6)
+    maps_NFHW = module.word_maps(attended_NLC, *inputs.arguments[1:])
+    torch.testing.assert_close(found_NHW, module.stack(maps_NFHW).squeeze(1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -72,20 +72,20 @@ class MuonAdamW(torch.optim.AdamW):
                 part.sub_(step.reshape(part.shape), alpha=group["lr"] * scale)
 
 
-def orthogonal(matrices_NRC: Tensor) -> Tensor:
+def orthogonal(matrices_XRC: Tensor) -> Tensor:
     """The orthogonal matrix nearest to each, roughly: the same singular vectors, and values between 0.7 and 1.2.
 
     Values under a hundredth of the matrix's norm come less far, and zero stays zero.
 
     Args:
-        matrices_NRC: N matrices of R rows and C columns.
+        matrices_XRC: X matrices of R rows and C columns.
 
     Returns:
         (N, R, C).
     """
     a, b, c = QUINTIC
-    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
-    x = matrices_NRC.transpose(1, 2) if tall else matrices_NRC
+    tall = matrices_XRC.shape[1] > matrices_XRC.shape[2]
+    x = matrices_XRC.transpose(1, 2) if tall else matrices_XRC
     x = x / (x.norm(dim=(1, 2), keepdim=True) + TINY)
     for _ in range(ITERATIONS):
         squared = x @ x.transpose(1, 2)

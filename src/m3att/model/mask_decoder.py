@@ -104,15 +104,15 @@ class MaskDecoder(nn.Module):
         if self.kind == "dynamic":
             kernels_NLGC = self.kernels(decoded_NLC).unflatten(2, (self.maps_per_word, self.channels))
             kernels_NLGC = kernels_NLGC * word_mask_NL[:, :, None, None] / math.sqrt(self.channels)
-            kernels_NMC = kernels_NLGC.flatten(1, 2)
-            maps_BQP = grouping.pack(kernels_NMC) @ self.vision(vis_BPC).transpose(1, 2)
-            maps_NMHW = grouping.unpack(maps_BQP, kernels_NMC.shape[1]).unflatten(2, grid)
+            kernels_NFC = kernels_NLGC.flatten(1, 2)
+            maps_BQP = grouping.pack(kernels_NFC) @ self.vision(vis_BPC).transpose(1, 2)
+            maps_NFHW = grouping.unpack(maps_BQP, kernels_NFC.shape[1]).unflatten(2, grid)
         else:
-            maps_NMHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid)
+            maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid)
             if grid != self.grid:
-                maps_NMHW = F.interpolate(maps_NMHW, size=grid, mode="bilinear", align_corners=False)
-        missing = self.maps_in - maps_NMHW.shape[1]
-        return F.pad(maps_NMHW, (0, 0, 0, 0, 0, missing))
+                maps_NFHW = F.interpolate(maps_NFHW, size=grid, mode="bilinear", align_corners=False)
+        missing = self.maps_in - maps_NFHW.shape[1]
+        return F.pad(maps_NFHW, (0, 0, 0, 0, 0, missing))
 
     def forward(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
@@ -133,6 +133,6 @@ class MaskDecoder(nn.Module):
             decoded_NLC, decoded_NLC, decoded_NLC, key_padding_mask=~word_mask_NL, need_weights=False
         )
         decoded_NLC = self.norm(decoded_NLC + attended_NLC)
-        maps_NMHW = self.word_maps(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
-        mask_logits_N1HW: Tensor = self.stack(maps_NMHW.contiguous(memory_format=torch.channels_last))
+        maps_NFHW = self.word_maps(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
+        mask_logits_N1HW: Tensor = self.stack(maps_NFHW.contiguous(memory_format=torch.channels_last))
         return mask_logits_N1HW.squeeze(1)

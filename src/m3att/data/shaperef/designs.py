@@ -23,12 +23,12 @@ class Design:
     """A kind's polygons, scaled so that the silhouette has area 1.
 
     Args:
-        points_P2: corners of all polygons, one after the other.
+        points_R2: corners of all polygons, one after the other.
         ends: for each polygon the position after its last corner.
         paints: for each polygon its paint.
     """
 
-    points_P2: NDArray[np.float32]
+    points_R2: NDArray[np.float32]
     ends: tuple[int, ...]
     paints: tuple[str, ...]
 

@@ -147,7 +147,7 @@ def paint(
     matrix = np.array(
         [[cos * stretch * mirror, sin * stretch * mirror], [-sin / stretch, cos / stretch]], dtype=np.float32
     )
-    points = design.points_P2 @ matrix
+    points = design.points_R2 @ matrix
     low, high = points.min(axis=0), points.max(axis=0)
     margin = _rim_width(picture) + 1
     width = math.ceil(float(high[0] - low[0])) + 2 * margin
