@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 import m3att
-from m3att.app import cli, commands, runs
+from m3att.app import cli, train
 from m3att.app.cli import main, one_line
+from m3att.app.predict import split_words
 from m3att.config import RunConfig
 from m3att.errors import DataError
 from m3att.presets import PRESETS
@@ -307,7 +308,7 @@ def test_images_are_told_from_expressions(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo").touch()
     words = ["first", "the man/woman in red", "b.JPG", "dir/c", "photo", "cup", "x" * 5000, ""]
-    images, expressions = commands.split_words(words)
+    images, expressions = split_words(words)
     assert images == ["first", "b.JPG", "dir/c", "photo"]
     assert expressions == ["the man/woman in red", "cup", "x" * 5000, ""]
 
@@ -315,7 +316,7 @@ def test_images_are_told_from_expressions(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("line", ["-- a.png words", "words --images a.png", "a.png words", "--model m a.png words"])
 def test_predict_hands_on_what_it_was_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, Any]] = []
-    monkeypatch.setattr("m3att.app.predict.run_predict", lambda *words, **_: calls.append(words) or 0)
+    monkeypatch.setattr("m3att.app.predictions.run_predict", lambda *words, **_: calls.append(words) or 0)
     assert main(["predict", "--out", "out", *line.split()]) == 0
     assert calls == [(["a.png"], ["words"])]
 
@@ -335,7 +336,7 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with runs.training_progress() as report:
+    with train.training_progress() as report:
         report(1, 9, {"loss/total": 1.0, "expressions_per_second": 50.0})
         report(2, 9, {"loss/total": 0.5, "expressions_per_second": 50.0, "val/mean_iou": 0.25})
     assert capsys.readouterr().err == "step 2 of 9, loss 0.5000, 50 expressions/s, mean IoU 0.250\n"

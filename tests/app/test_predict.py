@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.app import predict
-from m3att.app.predict import run_predict
+from m3att.app import predictions as predict
+from m3att.app.predictions import run_predict
 from m3att.data.masks import decode_segmentation
 from m3att.errors import ConfigError, ImageError, ModelError, WriteError
 from m3att.segmenter import Segmenter

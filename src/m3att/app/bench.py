@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m3att.app.commands import CommandParser, progress_bar, show, write_json
+from m3att.app.console import CommandParser, progress_bar, show, write_json
 
 
 def bench_data(words: Sequence[str], prog: str) -> int:

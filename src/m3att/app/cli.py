@@ -10,7 +10,9 @@ from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import ablate, bench, commands, datasets, runs, scoring
+from m3att.app import bench, check, convert, evaluate, mix, models, predict, presets, shaperef, train
+from m3att.app.ablation import command as ablation
+from m3att.app.console import printable
 from m3att.errors import ConfigError, M3AttError, clipped
 from m3att.settings import did_you_mean
 
@@ -32,16 +34,16 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "predict": Command(commands.predict, "mask what expressions name, in one image or many"),
-    "models": Command(commands.models, "list the models that come with the package"),
-    "data shaperef": Command(commands.data_shaperef, "draw the ShapeRef data set to disk"),
-    "data check": Command(commands.data_check, "compare a data set on disk with what was published"),
-    "data convert": Command(datasets.data_convert, "between the REFER layout, COCO json and JSON Lines"),
-    "data mix": Command(datasets.data_mix, "the union of data sets, without any photo that one is scored on"),
-    "train": Command(runs.train, "train a network, or go on with a run"),
-    "presets": Command(runs.presets, "list the presets of train"),
-    "evaluate": Command(scoring.evaluate, "score a model, or a floor, on a split"),
-    "ablate": Command(ablate.ablate, "train the rows of the paper's ablation tables and write the tables"),
+    "predict": Command(predict.predict, "mask what expressions name, in one image or many"),
+    "models": Command(models.models, "list the models that come with the package"),
+    "data shaperef": Command(shaperef.data_shaperef, "draw the ShapeRef data set to disk"),
+    "data check": Command(check.data_check, "compare a data set on disk with what was published"),
+    "data convert": Command(convert.data_convert, "between the REFER layout, COCO json and JSON Lines"),
+    "data mix": Command(mix.data_mix, "the union of data sets, without any photo that one is scored on"),
+    "train": Command(train.train, "train a network, or go on with a run"),
+    "presets": Command(presets.presets, "list the presets of train"),
+    "evaluate": Command(evaluate.evaluate, "score a model, or a floor, on a split"),
+    "ablate": Command(ablation.ablate, "train the rows of the paper's ablation tables and write the tables"),
     "bench data": Command(bench.bench_data, "measure how fast data are opened and read here"),
 }
 
@@ -131,7 +133,7 @@ def forget_output() -> None:
 
 def complain(text: str) -> int:
     """Say what went wrong, and return the exit code for it."""
-    print(f"m3att: error: {clipped(commands.printable(text))}", file=sys.stderr)
+    print(f"m3att: error: {clipped(printable(text))}", file=sys.stderr)
     return MISUSE
 
 

@@ -1,276 +1,74 @@
-"""What `m3att predict` does: images and expressions in, masks, overlays and one JSON file out."""
+"""`m3att predict`: which words are images and which are expressions."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-from rich.console import Console
-from rich.markup import escape
-from torch import OutOfMemoryError
+from m3att.app.console import CommandParser
 
-from m3att.app.commands import printable, probe_file, progress_bar
-from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
-from m3att.files import replace_file, replacing
-from m3att.report.tables import plain_table
-from m3att.segmenter import Prediction, Scene, Segmenter, shorten
-from m3att.weights.models import DEFAULT_MODEL
-
-ROWS_SHOWN = 40  # of the table; the JSON has all
-LABEL_BYTES, SLUG_LENGTH = 120, 40  # together well below the 255 bytes of a file name
-
-Expression = tuple[int, str]  # its number on the command line, from 1, and its text
-Files = tuple[Path, Path]  # mask and overlay
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
-def run_predict(
-    images: Sequence[str | Path],
-    expressions: Sequence[str],
-    model: str = "bundled",
-    out: Path = Path("out"),
-    json_path: Path | None = None,
-    threshold: float | None = None,
-    device: str = "auto",
-) -> int:
-    """Segment each expression in each image and write what was found.
+def predict(words: Sequence[str], prog: str) -> int:
+    """`m3att predict`."""
+    parser = CommandParser(
+        prog,
+        "Write the mask of what each expression names, for each image: PNG masks, overlays and predictions.json.",
+        usage=f'{prog} IMAGE [IMAGE ...] "EXPRESSION" ["EXPRESSION" ...] --out DIR [OPTION ...]',
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="IMAGE | EXPRESSION",
+        help="the first is an image; of the others, files and what looks like one are images, the rest expressions",
+    )
+    parser.add_argument("--images", nargs="+", metavar="IMAGE", help="the images; all other words are expressions then")
+    parser.add_argument(
+        "--model", default="bundled", help="a bundled model, a folder or a Hub id (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the JSON instead of DIR")
+    parser.add_argument(
+        "--threshold", type=float, help="probability over which a pixel is masked (default: the model's)"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
+    given = parser.parse_intermixed_args(list(words))
+    images, expressions = (given.images, given.words) if given.images else split_words(given.words)
+    if not images or not expressions:
+        taken = f"; {images[-1]!r} was taken for an image: tell the images by --images" if len(images) > 1 else ""
+        parser.error(f"{'an expression' if images else 'an image'} is missing{taken}")
 
-    Writes OUT/<image>_<n>_<expression>_mask.png (0 and 255, the image's own size), .._overlay.png, and one JSON file.
-    Bad images and expressions are left out and reported at the end. An input is never written over.
+    from m3att.app.predictions import run_predict
+
+    return run_predict(
+        images,
+        expressions,
+        model=given.model,
+        out=given.out,
+        json_path=given.json,
+        threshold=given.threshold,
+        device=given.device,
+    )
+
+
+def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell images from expressions.
 
     Args:
-        images: files.
-        expressions: asked of every image.
-        model: see `Segmenter.from_pretrained`.
-        out: folder, made where it is missing.
-        json_path: the JSON file; None: OUT/predictions.json.
-        threshold: probability over which a pixel belongs to a mask; None: the model's own.
-        device: see `Segmenter.from_pretrained`.
+        words: as they stand on the command line.
 
     Returns:
-        0; or 1 where some images or expressions were bad; or 2 where no expression is left.
-
-    Raises:
-        M3AttError: where nothing can be done: a bad model, device, threshold or folder, or the only image is bad.
+        Images: the first word, and every other that is a file or looks like one. Expressions: the rest.
     """
-    paths = [Path(image) for image in images]
-    report_path = json_path or out / "predictions.json"
-    inputs = {key for path in paths for key in file_keys(path)}
-    if file_keys(report_path) & inputs:
-        raise ConfigError(f"{report_path}: is an input; give another --json")
-    segmenter = Segmenter.from_pretrained(model, device)
-    good, faults = check_expressions(segmenter, expressions)
-    if not good:
-        return complain(faults, 2)
-    probe_file(report_path, "--json" if json_path else "--out")
-    names = name_files(paths, good, out, inputs | file_keys(report_path))
-    entries: list[dict[str, Any]] = []
-    rows: list[tuple[str, ...]] = []
-    with progress_bar("predict") if len(paths) > 1 else nullcontext(ignore_progress) as progress:
-        for done, (path, files) in enumerate(zip(paths, names, strict=True), start=1):
-            try:
-                scene = segmenter.encode(path)
-                # In the report before it is full, so that what is written of an image is named there.
-                entries.append({"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []})
-                predict_image(entries[-1], scene, good, files, threshold, report_path.parent, rows)
-            except (ImageError, WriteError) as error:
-                if len(paths) == 1 and not rows:
-                    complain(faults, 2)
-                    raise
-                faults.append(str(error))
-            except (MemoryError, RuntimeError) as error:
-                if not is_lack_of_memory(error):
-                    raise
-                faults.append(f"{path}: too large for the memory that is left; shrink it first")
-            progress(done, len(paths))
-    report = {
-        "model": DEFAULT_MODEL if model == "bundled" else model,
-        "threshold": segmenter.threshold if threshold is None else threshold,
-        "images": entries,
-        "errors": faults,
-    }
-    make_folder(report_path.parent)
-    write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()))
-    if entries and segmenter.world:
-        advice = "for photos, train on RefCOCO (docs/training.md) or give another --model"
-        print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
-    print_rows(rows, many_images=len(paths) > 1)
-    print(f"{printable(str(out))}: {len(rows)} masks and overlays")
-    print(printable(str(report_path)))
-    return complain(faults, 1) if faults else 0
+    images = [word for number, word in enumerate(words) if number == 0 or looks_like_image(word)]
+    expressions = [word for number, word in enumerate(words) if number > 0 and not looks_like_image(word)]
+    return images, expressions
 
 
-def check_expressions(segmenter: Segmenter, expressions: Sequence[str]) -> tuple[list[Expression], list[str]]:
-    """The expressions that the model can read, with their numbers, and a line on each of the others."""
-    good: list[Expression] = []
-    faults: list[str] = []
-    for number, text in enumerate(expressions, start=1):
-        try:
-            segmenter.check(text)
-        except ExpressionError as error:
-            faults.append(str(error))
-        else:
-            good.append((number, text))
-    return good, faults
-
-
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether Python, PyTorch on a CPU or PyTorch on a GPU had no memory left."""
-    return isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def predict_image(
-    entry: dict[str, Any],
-    scene: Scene,
-    expressions: Sequence[Expression],
-    files: Sequence[Files],
-    threshold: float | None,
-    base: Path,
-    rows: list[tuple[str, ...]],
-) -> None:
-    """Write the masks and overlays of one image.
-
-    Args:
-        entry: the image's of the JSON, which gets its predictions.
-        scene: the image, encoded.
-        expressions: what to find.
-        files: where to write, one pair an expression.
-        threshold: None for the model's own.
-        base: folder that the JSON's file names are relative to.
-        rows: gets a row of the printed table for each expression.
-
-    Raises:
-        WriteError: where a file cannot be written.
-    """
-    make_folder(files[0][0].parent)
-    # Streamed: the masks of many expressions on a large image would not fit into memory together.
-    stream = scene.stream([text for _, text in expressions], threshold)
-    for prediction, (mask_path, overlay_path) in zip(stream, files, strict=True):
-        write_picture(mask_path, Image.fromarray(prediction.mask.view("uint8") * 255))
-        write_picture(overlay_path, prediction.overlay())
-        where = {"mask": os.path.relpath(mask_path, base), "overlay": os.path.relpath(overlay_path, base)}
-        entry["predictions"].append(prediction.to_dict() | where)
-        rows.append((entry["image"], *describe(prediction), str(overlay_path)))
-
-
-def describe(prediction: Prediction) -> tuple[str, str, str, str, str]:
-    """Expression, score, area, box and notes for the table."""
-    notes = []
-    if prediction.unknown_words:
-        notes.append("unknown: " + shorten(", ".join(prediction.unknown_words), 40))
-    if prediction.words_cut:
-        notes.append(f"last {prediction.words_cut} words not read")
-    box = "empty mask" if prediction.box is None else ", ".join(map(str, prediction.box))
-    area = f"{100 * prediction.area / prediction.mask.size:.1f} %"
-    return shorten(prediction.expression), f"{prediction.score:.2f}", area, box, "; ".join(notes)
-
-
-def print_rows(rows: Sequence[tuple[str, ...]], many_images: bool) -> None:
-    """Print the table, without the columns that would say nothing."""
-    if not rows:
-        return
-    heads = ("image", "expression", "score", "area", "box", "notes", "overlay")
-    said = {"expression", "score", "area", "box", "overlay"}
-    said |= {"image"} if many_images else set()
-    said |= {"notes"} if any(row[heads.index("notes")] for row in rows) else set()
-    columns = [number for number, head in enumerate(heads) if head in said]
-    cells = [[escape(printable(row[column])) for column in columns] for row in rows[:ROWS_SHOWN]]
-    # On a terminal long cells are folded; what goes to a file or another program stays on its line.
-    console = Console() if sys.stdout.isatty() else Console(width=10_000, color_system=None)
-    console.print(plain_table([heads[column] for column in columns], cells))
-    if len(rows) > ROWS_SHOWN:
-        print(f"... and {len(rows) - ROWS_SHOWN} more")
-
-
-def name_files(
-    images: Sequence[Path], expressions: Sequence[Expression], out: Path, reserved: set[str]
-) -> list[list[Files]]:
-    """Names for all that will be written, no two alike and none of the reserved ones.
-
-    Args:
-        images: inputs; several may have the same name in different folders.
-        expressions: what will be asked of each.
-        out: folder of the names.
-        reserved: `file_keys` of what must not be written over.
-
-    Returns:
-        For each image a pair of names an expression.
-    """
-    used: set[str] = set()
-    named = []
-    for image in images:
-        stem = re.sub(r"[^\w.-]+", "-", image.stem).encode()[:LABEL_BYTES].decode(errors="ignore") or "image"
-        number = 1
-        while True:
-            label = stem if number == 1 else f"{stem}-{number}"
-            files = [file_pair(out, label, expression) for expression in expressions]
-            # Some file systems do not tell A from a, so neither do we.
-            if label.casefold() not in used and not any(file_keys(file) & reserved for pair in files for file in pair):
-                break
-            number += 1
-        used.add(label.casefold())
-        named.append(files)
-    return named
-
-
-def file_pair(out: Path, label: str, expression: Expression) -> Files:
-    """Mask and overlay of an expression."""
-    number, text = expression
-    plain = unicodedata.normalize("NFKD", text[:1000]).encode("ascii", errors="ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LENGTH].strip("-") or "expression"
-    start = f"{label}_{number}_{slug}"
-    return out / f"{start}_mask.png", out / f"{start}_overlay.png"
-
-
-def file_keys(path: Path) -> set[str]:
-    """What two paths to one file have in common: the place of its name, and of what a link behind that leads to."""
-    return {os.path.join(os.path.realpath(path.parent), path.name).casefold(), os.path.realpath(path).casefold()}
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder.
-
-    Raises:
-        WriteError: where that cannot be.
-    """
-    write(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
-
-
-def write_picture(path: Path, picture: Image.Image) -> None:
-    """Write a PNG so that a reader sees the old file or the new, never a part.
-
-    Raises:
-        WriteError: where that cannot be.
-    """
-
-    def replace() -> None:
-        with replacing(path) as part:
-            picture.save(part, format="PNG")
-
-    write(path, replace)
-
-
-def write(path: Path, action: Callable[[], object], option: str = "--out") -> None:
-    """Do what writes a path, and say which one it was where it fails."""
-    try:
-        action()
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written ({error.strerror or error}); give another {option}") from error
-
-
-def complain(faults: Iterable[str], code: int) -> int:
-    """Print a line for each fault on stderr; returns the exit code."""
-    for fault in faults:
-        print(f"m3att: error: {printable(' '.join(fault.split()))}", file=sys.stderr)
-    return code
-
-
-def ignore_progress(done: int, total: int) -> None:
-    """Show nothing: one image is done in no time."""
+def looks_like_image(word: str) -> bool:
+    """Whether a word is a file, ends like an image's name, or is a path."""
+    path = Path(word)
+    # People write "the man/woman" too, but hardly without a blank.
+    is_path = "/" in word and not any(letter.isspace() for letter in word)
+    return is_path or path.suffix.lower() in IMAGE_SUFFIXES or (len(word) < 256 and path.is_file())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, row_config
-from m3att.app.runs import FREE_ON_RESUME, RUN_CONFIG
+from m3att.app.train import FREE_ON_RESUME, RUN_CONFIG
 from m3att.config import RunConfig
 from m3att.errors import ConfigError, DataError
 from m3att.settings import config_from_file, config_to_dict, differences
@@ -197,7 +197,7 @@ def start(run: Run, images: int | None, jobs: int, lock: int) -> subprocess.Pope
     environment = {**os.environ, "OMP_NUM_THREADS": str(config.train.threads)} if config.train.threads else None
     # In a session of its own: Ctrl-C reaches this process alone, which then ends the others without their tracebacks.
     process = subprocess.Popen(
-        [sys.executable, "-m", "m3att.app.ablation_run"],
+        [sys.executable, "-m", "m3att.app.ablation.run"],
         stdin=subprocess.PIPE,
         text=True,
         pass_fds=(lock,),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, find_table
-from m3att.app.ablation_runs import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
-from m3att.app.commands import write_json
-from m3att.app.runs import RUN_CONFIG, started_config
+from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
+from m3att.app.console import write_json
+from m3att.app.train import RUN_CONFIG, started_config
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.errors import ConfigError

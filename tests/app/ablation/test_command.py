@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from m3att.ablations import TABLES
-from m3att.app import ablation_run, ablation_runs
-from m3att.app.ablation_runs import Run, check_folder, plan, read_result
+from m3att.app.ablation import run as ablation_run
+from m3att.app.ablation import schedule as ablation_runs
+from m3att.app.ablation.schedule import Run, check_folder, plan, read_result
 from m3att.app.cli import main
 from m3att.errors import ConfigError, DataError
 from m3att.presets import PRESETS
@@ -50,7 +51,7 @@ def runs_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             here(run, images)
             done(run, 0)
 
-    monkeypatch.setattr("m3att.app.ablate.run_all", run_all)
+    monkeypatch.setattr("m3att.app.ablation.command.run_all", run_all)
     return names
 
 

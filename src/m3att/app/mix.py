@@ -1,53 +1,12 @@
-"""`m3att data convert` and `m3att data mix`: data sets in, another form or their union out."""
+"""`m3att data mix`: the union of data sets, without any photo that one is scored on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from m3att.app.commands import CommandParser, progress_bar
+from m3att.app.console import CommandParser
 from m3att.errors import ConfigError
-
-_NAMED = 5  # faults that are printed; the rest are counted
-
-
-def data_convert(words: Sequence[str], prog: str) -> int:
-    """`m3att data convert`: exit code 1 where something could not be taken along."""
-    parser = CommandParser(
-        prog,
-        "Write a data set in another form, losing nothing: what a form has no place for is carried beside it and comes "
-        "back on the way back.",
-    )
-    parser.add_argument(
-        "place",
-        type=Path,
-        metavar="IN",
-        help="folder of one data set in the REFER layout (ROOT/refcoco), a COCO json with expressions, or a .jsonl",
-    )
-    parser.add_argument(
-        "--to",
-        choices=("refer", "coco", "jsonl"),
-        required=True,
-        help="a root of the REFER layout, one COCO json with `expressions` on its annotations, or a line a referent",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; whole or not there at all")
-    parser.add_argument("--split-by", help="which refs(...) of a REFER data set; needed where it has several")
-    parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
-    given = parser.parse_args(words)
-
-    from m3att.data.own.convert import convert
-
-    with progress_bar("copying") as progress:
-        written = convert(given.place, given.to, given.out, given.split_by, given.copy_images, progress)
-    for fault in written.faults[:_NAMED]:
-        print(f"fault: {fault}")
-    if len(written.faults) > _NAMED:
-        print(f"... and {len(written.faults) - _NAMED:,} more")
-    print(
-        f"{written.refs:,} referents with {written.expressions:,} expressions on {written.images:,} images: "
-        f"{written.path}"
-    )
-    return 1 if written.faults else 0
 
 
 def data_mix(words: Sequence[str], prog: str) -> int:

@@ -1,4 +1,4 @@
-"""One run of an ablation table, in a process of its own: `python -m m3att.app.ablation_run`, with its order on stdin.
+"""One run of an ablation table, in a process of its own: `python -m m3att.app.ablation.run`, with its order on stdin.
 
 It goes on from the run's checkpoint where there is one, scores the last weights, and writes the result in one step.
 """
@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from m3att.app.ablation_runs import RESULT
+from m3att.app.ablation.schedule import RESULT
 from m3att.app.cli import MISUSE, OK, complain, one_line
-from m3att.app.commands import write_json
-from m3att.app.runs import LINE_EVERY_SECONDS, figures_line
+from m3att.app.console import write_json
+from m3att.app.train import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source
 from m3att.device import choose_device

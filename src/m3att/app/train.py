@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from m3att.app.commands import CommandParser, progress_bar, show, write_json
+from m3att.app.console import progress_bar, show, write_json
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.errors import ConfigError
@@ -212,23 +212,6 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 def size_text(count: int) -> str:
     """Bytes in words."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
-
-
-def presets(words: Sequence[str], prog: str) -> int:
-    """`m3att presets`."""
-    parser = CommandParser(prog, "List the presets of m3att train, or describe one.", usage=f"{prog} [NAME]")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="say the command, time and expected score of this one")
-    name = parser.parse_args(words).name
-    if name is not None:
-        print(find_preset(name).description)
-        return 0
-
-    from m3att.report.tables import plain_table
-
-    rows = ((name, preset.description.partition("; ")[2]) for name, preset in PRESETS.items())
-    show(plain_table(("preset", "needs, takes and reaches"), rows))
-    print("m3att presets NAME says the command of one; m3att train --preset NAME --dry-run what it costs")
-    return 0
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from m3att import __version__
-from m3att.app.commands import probe_file, progress_bar, show, write_json
+from m3att.app.console import probe_file, progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.errors import ConfigError, DataError
 from m3att.protocols import PROTOCOLS

@@ -1,0 +1,52 @@
+"""`m3att data check`: a data set beside what was published, and its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+
+
+def data_check(words: Sequence[str], prog: str) -> int:
+    """`m3att data check`: exit code 1 where the data set has a fault."""
+    parser = CommandParser(prog, "Compare a published data set with what was published, and find its faults.")
+    parser.add_argument("root", type=Path, help="folder that holds the data set; docs/datasets.md lists the layouts")
+    known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..."
+    parser.add_argument("--dataset", required=True, help=known)
+    parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
+    parser.add_argument("--image-root", type=Path, help="folder of the photos (default: looked for)")
+    parser.add_argument("--read", action="store_true", help="read every photo to its end too, which takes minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    given = parser.parse_args(words)
+
+    from m3att.data.refer.check import check_dataset
+    from m3att.data.refer.splits import default_split_by
+    from m3att.report.datasets import remarks_of, words_table
+    from m3att.report.tables import faults_of, splits_table
+
+    if given.json is not None:
+        probe_file(given.json, "--json")
+    split_by = given.split_by or default_split_by(given.dataset)
+    with progress_bar("reading") if given.read else nullcontext() as progress:
+        report = check_dataset(given.root, given.dataset, split_by, given.image_root, progress)
+    values = report.to_dict()
+    if given.json is not None:
+        write_json(given.json, values)
+    print(
+        f"{report.dataset} ({report.split_by}): {report.annotations:,} annotations, {report.crowds:,} of them crowds; "
+        f"pixels: {report.pixels}; expressions are cut at {report.word_limit} words"
+    )
+    found = report.image_root if report.pixels == "photos" else "none found"
+    print(f"annotations: {report.annotation_root}; photos: {found}")
+    show(splits_table(values))
+    show(words_table(values))
+    for remark in remarks_of(values):
+        print(f"note: {remark}")
+    for fault in faults_of(values):
+        print(f"fault: {fault}")
+    if report.pixels == "photos" and not given.read:
+        print("note: no photo was opened; --read reads each to its end")
+    print("sound" if report.is_sound else "not sound: see the faults above")
+    return 0 if report.is_sound else 1

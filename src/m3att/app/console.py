@@ -1,0 +1,84 @@
+"""What all commands share: a parser whose complaints are one line, tables, progress, JSON files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import EACCES, EISDIR, ENOTDIR
+from pathlib import Path
+from typing import Any, NoReturn
+from unicodedata import category
+
+from m3att.errors import ConfigError, WriteError
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose every complaint is a ConfigError of one line."""
+
+    def __init__(self, prog: str, description: str, **options: Any) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Replace argparse's usage text."""
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file in one step; its folder is made where it is missing."""
+    from m3att.files import replace_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def probe_file(path: Path, option: str) -> None:
+    """Make sure, as far as can be told, that a file can be written, before the work whose result it takes.
+
+    Raises:
+        WriteError: names the option that should say another.
+    """
+    folder = path.parent
+    while not (folder.exists() or folder.is_symlink()):
+        folder = folder.parent
+    if path.is_dir():
+        place, fault = path, EISDIR
+    elif not folder.is_dir():
+        place, fault = folder, ENOTDIR
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        place, fault = folder, EACCES
+    else:
+        return
+    raise WriteError(f"{place}: cannot be written ({os.strerror(fault)}); give another {option}")
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, as names and expressions may hold, are shown and not obeyed by a terminal.
+
+    File names may hold bytes that are no UTF-8; each becomes a question mark.
+    """
+    shown = (letter if category(letter) != "Cc" else letter.encode("unicode_escape").decode() for letter in text)
+    return "".join(shown).encode(errors="replace").decode()
+
+
+def show(table: Any) -> None:
+    """Print a rich table; where the output is no terminal, wide enough that nothing wraps."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=140, color_system=None)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr that is moved by calling (done, total); nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
