@@ -15,7 +15,7 @@ from PIL import Image
 import m3att.segmenter
 from m3att import Prediction, Segmenter
 from m3att.config import EvaluateConfig
-from m3att.data.masks import decode_segmentation
+from m3att.data.annotation import decode_segmentation
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ImageError, ModelError
 from m3att.pretrained import load_model

@@ -13,7 +13,7 @@ from PIL import Image
 
 from m3att.app import predictions as predict
 from m3att.app.predictions import run_predict
-from m3att.data.masks import decode_segmentation
+from m3att.data.annotation import decode_segmentation
 from m3att.errors import ConfigError, ImageError, ModelError, WriteError
 from m3att.segmenter import Segmenter
 

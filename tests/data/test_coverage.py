@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from m3att.data.annotation import read_segmentation
 from m3att.data.coverage import cover_box, cover_runs
-from m3att.data.masks import encode_rle, read_segmentation
+from m3att.data.masks import encode_rle
 
 SIDES = st.integers(1, 700)
 BOXES = st.none() | st.tuples(*[st.integers(0, 400)] * 4)

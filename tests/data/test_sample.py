@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from m3att.data.masks import read_segmentation, unite
+from m3att.data.annotation import read_segmentation
+from m3att.data.masks import unite
 from m3att.data.sample import Sample
 from m3att.errors import DataError
 

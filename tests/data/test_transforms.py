@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from m3att.data.masks import encode_rle, read_segmentation
+from m3att.data.annotation import read_segmentation
+from m3att.data.masks import encode_rle
 from m3att.data.sample import Sample
 from m3att.data.transforms import GREY, MIRRORED, Resize, mirror, to_pixels
 

@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -110,30 +111,46 @@ def read_mask(path: Path | str) -> NDArray[np.bool_]:
     return _converted(path, to_mask)
 
 
-def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixels:
-    """Opens an image file, and makes one line of whatever is wrong with it."""
+def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
+    """Reads a mask from the bytes of an image file, as :func:`to_mask` describes.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        ImageError: where it is empty, truncated, no image, or a JPEG.
+    """
+    return _converted(name, to_mask, content)
+
+
+def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels], content: bytes | None = None) -> Pixels:
+    """Opens an image file, or what it holds, and makes one line of whatever is wrong with it."""
     # What Pillow warns of, a quarter of our own limit or a broken EXIF block, either is no fault or becomes our error.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _opened(path, convert)
+            return _opened(path, convert, content)
         except MemoryError:
             raise ImageError(f"{path}: too large for the memory that is left; shrink it first") from None
 
 
-def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels]) -> Pixels:
-    """Opens an image file and converts it."""
+def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels], content: bytes | None) -> Pixels:
+    """Opens an image file, or what it holds, and converts it."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+        if content is None and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             raise ImageError(f"{path}: is no regular file")  # a pipe would be waited for, a device read without end
-        image = Image.open(path)
+        image = Image.open(path if content is None else BytesIO(content))
     except FileNotFoundError:
         advice = "; an address is not fetched, download the image first" if _ADDRESS.search(str(path)) else ""
         raise ImageError(f"{path}: no such file{advice}") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: is a folder; name an image file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: {_why_unidentified(Path(path))}") from None
+        raise ImageError(f"{path}: {_why_unidentified(Path(path), content)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: more than {MAX_PIXELS // 10**6} megapixels; shrink it first") from None
     except _DAMAGED as error:
@@ -284,8 +301,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _why_unidentified(path: Path) -> str:
-    return "the file is empty" if path.stat().st_size == 0 else "not an image that can be read"
+def _why_unidentified(path: Path, content: bytes | None) -> str:
+    size = path.stat().st_size if content is None else len(content)
+    return "the file is empty" if size == 0 else "not an image that can be read"
 
 
 def _reason(error: Exception) -> str:

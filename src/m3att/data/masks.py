@@ -1,8 +1,9 @@
-"""Masks as COCO writes them: polygons, run lengths, crowd regions."""
+"""Masks as run lengths or pixels; `annotation` reads them from what annotation files say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from m3att.data.images import MAX_PIXELS
-from m3att.errors import DataError
+from m3att.errors import DataError, shown
 
 FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
 
@@ -82,46 +82,6 @@ def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
     return united_HW
 
 
-def decode_segmentation(segmentation: Any, height: int, width: int) -> NDArray[np.bool_]:
-    """Rasterises one annotation's ``segmentation`` field; see `read_segmentation`.
-
-    Returns:
-        bool, (H, W).
-    """
-    return read_segmentation(segmentation, height, width).draw()
-
-
-def read_segmentation(segmentation: Any, height: int, width: int) -> RunLengths:
-    """One annotation's ``segmentation`` field as run lengths.
-
-    Polygons of fewer than three points enclose nothing and are left out, as long as a whole one remains.
-
-    Args:
-        segmentation: a list of polygons [x0, y0, x1, y1, ...] in pixels, or a run-length dict whose ``counts`` are a
-            list (crowd regions of COCO) or a compressed text, or a list of such dicts.
-        height: image height in pixels.
-        width: image width in pixels.
-
-    Raises:
-        DataError: where nothing can be drawn: empty or broken polygons, run lengths of another image size, or a size
-            that no image has.
-    """
-    if height * width > MAX_PIXELS:  # more than pycocotools finds memory for, which it does not check
-        raise DataError(f"a mask of {width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
-    if isinstance(segmentation, dict):
-        return _read_lengths(segmentation, height, width)
-    if not isinstance(segmentation, list | tuple) or len(segmentation) == 0:
-        raise DataError("the segmentation is empty; it needs a polygon or run lengths")
-    if all(isinstance(part, dict) for part in segmentation):  # RefCLEF wraps its run lengths in a list
-        codes = [_read_lengths(part, height, width).code() for part in segmentation]
-    else:
-        polygons = [polygon for polygon in segmentation if is_polygon(polygon)]
-        if not polygons:
-            raise DataError("the segmentation has no polygon of three or more points")
-        codes = coco_mask.frPyObjects([np.asarray(p, dtype=np.float64).tolist() for p in polygons], height, width)
-    return RunLengths(height, width, coco_mask.merge(codes)["counts"])
-
-
 def is_polygon(polygon: Any) -> bool:
     """Whether this is a flat run of x and y with three or more points, none of them absurdly far out."""
     try:
@@ -149,6 +109,12 @@ def encode_rle(mask_HW: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
 
+def pack_mask(mask_HW: NDArray[np.bool_]) -> RunLengths:
+    """A mask's pixels, (H, W), as run lengths."""
+    height, width = mask_HW.shape
+    return RunLengths(height, width, coco_mask.encode(np.asfortranarray(mask_HW, dtype=np.uint8))["counts"])
+
+
 def mask_box(mask_HW: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Smallest box around a mask.
 
@@ -165,19 +131,35 @@ def mask_box(mask_HW: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
-def _read_lengths(code: dict[str, Any], height: int, width: int) -> RunLengths:
+def read_lengths(code: Mapping[str, Any], height: int, width: int) -> RunLengths:
+    """Reads run lengths as COCO's tools write them.
+
+    Args:
+        code: ``{"size": [height, width], "counts": ...}``; the counts are a list of whole numbers, compressed bytes or
+            text, or a text that shows such bytes (``"b'...'"``), as ``str`` makes one of them.
+        height: image height in pixels.
+        width: image width in pixels.
+
+    Raises:
+        DataError: where they are damaged, or of another size than the image.
+    """
     size, counts = code.get("size"), code.get("counts")
+    if isinstance(size, np.ndarray):
+        size = size.tolist()
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
-        raise DataError(f"run lengths of size {size} on an image of {[height, width]}")
-    if isinstance(counts, list | tuple):
+        raise DataError(f"run lengths of size {shown(size)} on an image of {[height, width]}")
+    lengths: NDArray[Any] | None
+    if isinstance(counts, list | tuple | np.ndarray):
         try:
-            lengths: NDArray[Any] | None = np.asarray(counts)
+            lengths = np.asarray(counts)
         except ValueError:  # lists of several lengths in the list
             lengths = None
+        if lengths is not None and lengths.dtype.kind == "f" and (lengths == np.rint(lengths)).all():
+            lengths = lengths.astype(np.int64) if (np.abs(lengths) < 2**53).all() else None
         if lengths is None or lengths.ndim != 1 or lengths.dtype.kind not in "iu":
             raise DataError("run lengths are not a list of counts")
     elif isinstance(counts, str | bytes) and len(counts) > 0:
-        packed = counts.encode("latin1", errors="replace") if isinstance(counts, str) else counts
+        packed = _packed_bytes(counts)
         unpacked = unpack_lengths([packed]) if is_packed(packed) else [None]
         lengths = unpacked[0]
     else:
@@ -188,6 +170,20 @@ def _read_lengths(code: dict[str, Any], height: int, width: int) -> RunLengths:
     if covered != height * width:  # pycocotools would write past its buffer, or leave rubbish
         raise DataError(f"run lengths cover {covered} of {height * width} pixels")
     return pack_lengths(lengths.astype(np.int64), height, width)
+
+
+def _packed_bytes(counts: str | bytes) -> bytes:
+    """Compressed counts as bytes, whatever they were written as; no quotation mark is one of COCO's letters."""
+    if isinstance(counts, bytes):
+        return counts
+    if counts[:1] == "b" and counts[1:2] in ("'", '"') and counts[-1:] == counts[1:2]:
+        try:
+            literal = ast.literal_eval(counts)
+        except (SyntaxError, ValueError):
+            literal = None
+        if isinstance(literal, bytes):
+            return literal
+    return counts.encode("latin1", errors="replace")
 
 
 def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLengths:

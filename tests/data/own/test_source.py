@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from m3att.config import DataConfig
-from m3att.data.masks import decode_segmentation, encode_rle
+from m3att.data.annotation import decode_segmentation
+from m3att.data.masks import encode_rle
 from m3att.data.open import OWN, open_source
 from m3att.data.own.hub import RowsSource
 from m3att.data.own.source import open_coco, open_jsonl
@@ -129,7 +130,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: bytes, message: str) -> No
         ("masks/black.png", "covers no pixel"),
         ("masks/lossy.jpg", "cannot be a JPEG"),
         ("masks/torn.png", "damaged or cut short|cannot be read|not an image"),
-        (7, "empty"),
+        (7, "no polygon"),
         ({"a": 1}, "size None"),
     ],
 )
@@ -286,7 +287,7 @@ def test_rows(tmp_path: Path) -> None:
     assert (sample.expressions, sample.mask_index_N) == (("a", "b", RTL), (0, 1, 1))
     assert np.array_equal(sample.masks_MHW[0], mask_HW)
     assert np.array_equal(source.read(1).masks_MHW[0], mask_HW)
-    with pytest.raises(DataError, match=r"mine: row 3: a mask \(5, 32\)"):
+    with pytest.raises(DataError, match=r"mine: row 3: .*the mask is 32 x 5"):
         source.read(2)
     with pytest.raises(ImageError, match="mine: row 4: 'image' is no picture"):
         source.read(3)

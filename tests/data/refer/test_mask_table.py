@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data.masks import read_segmentation
+from m3att.data.annotation import read_segmentation
 from m3att.data.open import MixedSource
 from m3att.data.refer import mask_table
 from m3att.data.refer import source as refer
@@ -23,9 +23,9 @@ def rasterised(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is rasterised, in order."""
     seen: list[Any] = []
 
-    def noted(segmentation: Any, height: int, width: int) -> Any:
+    def noted(segmentation: Any, height: int, width: int, folders: Any = ()) -> Any:
         seen.append(segmentation)
-        return read_segmentation(segmentation, height, width)
+        return read_segmentation(segmentation, height, width, folders)
 
     for module in (mask_table, refer):
         monkeypatch.setattr(module, "read_segmentation", noted)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data.masks import decode_segmentation
+from m3att.data.annotation import decode_segmentation
 from m3att.data.refer import objects as module
 from m3att.data.refer.objects import ObjectTable, read_objects
 from m3att.data.refer.records import whole_id
@@ -83,12 +83,12 @@ def test_segmentations_come_back_as_they_were(
 def test_what_is_broken_is_marked(tmp_path: Path) -> None:
     whole = [[10, 10, 30, 10, 30, 40]]
     broken = [
-        [[1, 2, 3, 4]], [], [whole[0], [1, 2, 3, 4, 5, 6, 7]], [[1e9, 1, 2, 3, 4, 5]], {"size": [1, 1]}, "x", [[]],
+        [[1, 2, 3, 4]], [], [whole[0], [1, 2, 3, 4, 5, 6, 7]], [[1e9, 1, 2, 3, 4, 5]], {"size": [1, 1]}, "", [[]],
         [whole[0], [float("nan"), 1, 2, 3, 4, 5]],
     ]  # fmt: skip
-    entries = [annotation(number, segmentation=one) for number, one in enumerate([whole, None, RLE, *broken])]
+    entries = [annotation(number, segmentation=one) for number, one in enumerate([whole, None, RLE, "a.png", *broken])]
     table = read_objects(write(tmp_path / "instances.json", entries))
-    assert table.store["broken"].tolist() == [False] * 3 + [True] * len(broken)
+    assert table.store["broken"].tolist() == [False] * 4 + [True] * len(broken)
 
 
 def test_boxes_and_areas(tmp_path: Path) -> None:

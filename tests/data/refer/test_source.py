@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data.masks import decode_segmentation
+from m3att.data.annotation import decode_segmentation
 from m3att.data.refer.pickles import loads_plain
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError, ImageError

@@ -29,8 +29,8 @@ class Content:
 
     Args:
         refs: as in ``refs(...).p``; the split of a referent is None where the file states none.
-        instances: as in ``instances.json``. A mask that lies in a file of its own is ``{"png": path}``, one that is
-            empty on purpose, because the expression names nothing here, is None.
+        instances: as in ``instances.json``. A mask is what the file says, as `annotation.read_segmentation` takes
+            it; one that is empty on purpose, because the expression names nothing here, is None.
         image_root: folder that the images' ``file_name`` starts from.
         dataset: name of the data set.
         split_by: who made the splits.

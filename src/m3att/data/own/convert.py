@@ -13,8 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from m3att.data.images import read_image, read_mask
-from m3att.data.masks import decode_segmentation, encode_rle, is_polygon, mask_box
+from m3att.data.annotation import decode_segmentation
+from m3att.data.images import read_image
+from m3att.data.masks import encode_rle, is_polygon, mask_box
 from m3att.data.own.coco import coco_of_content, content_of_coco, read_coco
 from m3att.data.own.content import (
     SPLIT_NAMES,
@@ -237,8 +238,9 @@ def with_drawn_masks(content: Content, faults: list[str]) -> Content:
             if mask is None:
                 mask_HW = np.zeros(read_image(path).shape[:2], dtype=np.bool_)
                 more = {"segmentation": encode_rle(mask_HW), "no_target": True}
-            elif isinstance(mask, dict) and "png" in mask:
-                mask_HW = read_mask(content.image_root / str(mask["png"]))
+            elif isinstance(mask, str):
+                height, width = read_image(path).shape[:2]
+                mask_HW = decode_segmentation(mask, height, width, (content.image_root,))
                 more = {"segmentation": encode_rle(mask_HW)}
             else:
                 mask_HW = decode_segmentation(mask, *canvas_of(mask))

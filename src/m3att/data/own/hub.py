@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3att.data.images import to_mask, to_rgb
-from m3att.data.masks import Mask, read_segmentation, unite
+from m3att.data.annotation import read_segmentation
+from m3att.data.images import to_rgb
+from m3att.data.masks import Mask, unite
 from m3att.data.own.content import text_field, texts_of
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
@@ -84,18 +85,9 @@ class RowsSource(CustomSource):
             value = self._row_data[number].get("mask")
             if value is None:
                 return unite([], height, width)
-            found: Mask
-            if isinstance(value, Image.Image):
-                found = to_mask(value)
-            elif isinstance(value, np.ndarray):
-                found = value != 0
-            else:
-                flat = isinstance(value, list) and bool(value) and isinstance(value[0], int | float)
-                found = read_segmentation([value] if flat else value, height, width)
-        except (OSError, ValueError, SyntaxError) as error:
+            found = read_segmentation(value, height, width, (self.image_root,))
+        except (OSError, ValueError, SyntaxError, DataError, ImageError) as error:
             raise DataError(f"{self.name}: row {number}: the mask cannot be read ({error})") from None
-        if found.shape != (height, width):
-            raise DataError(f"{self.name}: row {number}: a mask {found.shape} on an image {(height, width)}")
         if not found.any():
             raise DataError(f"{self.name}: row {number}: its mask covers no pixel; give none where nothing is named")
         return found

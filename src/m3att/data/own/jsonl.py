@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from m3att.data.annotation import parts_of
 from m3att.data.masks import is_polygon
 from m3att.data.own.content import (
     NO_CATEGORY,
@@ -99,9 +100,15 @@ def content_of_lines(
     for at, line in enumerate(lines):
         image_id = images.setdefault(line["image"], len(images) + 1)
         category_id = categories.setdefault(line["category"], len(categories) + 1) if line.get("category") else 0
-        mask = mask_of(line)
+        mask = line.get("mask")
         # Without a mask, nothing tells that two lines mean the same thing.
-        key = (image_id, category_id, json.dumps(mask, sort_keys=True) if "mask" in line else f"line {at}")
+        key = (
+            image_id,
+            category_id,
+            json.dumps(parts_of(mask) if isinstance(mask, list) else mask, sort_keys=True)
+            if "mask" in line
+            else f"line {at}",
+        )
         annotation = annotations.setdefault(
             key,
             {
@@ -140,16 +147,6 @@ def content_of_lines(
         "categories": names + [{"id": number, "name": category} for category, number in categories.items()],
     }
     return Content(list(refs.values()), instances, root, every_object=False)
-
-
-def mask_of(line: Mapping[str, Any]) -> Any:
-    """The mask of a line in the words of Content: a path becomes ``{"png": path}``, a single polygon a list of one."""
-    mask = line.get("mask")
-    if isinstance(mask, str):
-        return {"png": mask}
-    if isinstance(mask, list) and mask and all(isinstance(value, int | float) for value in mask):
-        return [mask]
-    return mask
 
 
 def lines_of_content(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.annotation import read_segmentation
 from m3att.data.faults import Fault
-from m3att.data.images import read_image, read_mask
-from m3att.data.masks import Mask, draw, read_segmentation, unite
+from m3att.data.images import read_image
+from m3att.data.masks import Mask, draw, unite
 from m3att.data.own.coco import content_of_coco, read_coco
 from m3att.data.own.content import Content, files_of_split, named_masks, unique_by_id
 from m3att.data.own.jsonl import content_of_lines, read_lines
@@ -204,15 +205,7 @@ class CustomSource(Source):
         """A mask; null is empty on purpose, every other must cover something."""
         if mask is None:
             return unite([], height, width)
-        found: Mask
-        if isinstance(mask, dict) and "png" in mask:
-            found = read_mask(self.image_root / str(mask["png"]))
-            if found.shape != (height, width):
-                raise DataError(
-                    f"{mask['png']} is {found.shape[1]} x {found.shape[0]}, but the image {width} x {height}"
-                )
-        else:
-            found = read_segmentation(mask, height, width)
+        found = read_segmentation(mask, height, width, (self.image_root,))
         if not found.any():
             raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
         return found

@@ -284,7 +284,7 @@ def _check_split(
         silent=int((counts == 0).sum()),
         known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
         misnamed_images=_faults(misnamed),
-        unreadable_masks=_faults(unreadable_masks(tables)),
+        unreadable_masks=_faults(unreadable_masks(tables, [*([photos.path] if photos else []), tables.folder])),
         unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos else ()),
     )
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.masks import RunLengths, read_segmentation
+from m3att.data.annotation import read_segmentation
+from m3att.data.masks import RunLengths
 from m3att.data.refer.objects import ObjectTable
 from m3att.data.refer.referents import ReferentTable
 from m3att.data.refer.store import Arrays, Store, joined_key, kept
-from m3att.errors import DataError
+from m3att.errors import DataError, ImageError
 
 
 class MaskTable:
@@ -64,7 +65,7 @@ def rasterise(objects: ObjectTable, rows: NDArray[np.int64]) -> tuple[Arrays, Ma
             continue
         try:
             counts.append(read_segmentation(objects.segmentation(row), height, width).counts)
-        except DataError:
+        except (DataError, ImageError):
             continue
         drawn.append(number)
     arrays: dict[str, NDArray[Any]] = {

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.annotation import parts_of
 from m3att.data.layout.paint import Annotation
-from m3att.data.masks import FARTHEST
+from m3att.data.masks import FARTHEST, is_polygon
 from m3att.data.refer.json_stream import BEGIN, stream_json
 from m3att.data.refer.records import collector_paused, whole_id
 from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
@@ -263,23 +264,30 @@ class ObjectWriter:
         if segmentation is None:
             kind = _NONE
         elif type(segmentation) is list and segmentation:
-            before, parts_before = len(self._points), len(self._lengths)
-            try:
-                for polygon in segmentation:
-                    self._points.extend(polygon)
-                    self._lengths.append(len(polygon))
-                kind, parts = _POLYGONS, len(segmentation)
-            except (TypeError, OverflowError):  # something in it is no number
-                del self._points[before:], self._lengths[parts_before:]
+            parts = self._add_polygons(segmentation) or self._add_polygons(parts_of(segmentation))
+            kind = _POLYGONS if parts else _WRITTEN
         if kind == _WRITTEN:
             self._written[place] = json.dumps(segmentation, separators=(",", ":"))
-            entries = segmentation if isinstance(segmentation, list) else [segmentation]
-            if not entries or not all(
-                isinstance(entry, dict) and entry.get("counts") and entry.get("size") for entry in entries
-            ):
+            if not segmentation or not all(map(_may_be_mask, parts_of(segmentation))):
                 self._faulty.append(place)
         self._kinds.append(kind)
         self._part_counts.append(parts)
+
+    def _add_polygons(self, polygons: list[Any]) -> int:
+        """Takes flat polygons; returns their number, or 0 where one is something else."""
+        before, parts_before = len(self._points), len(self._lengths)
+        try:
+            for polygon in polygons:
+                self._points.extend(polygon)
+                self._lengths.append(len(polygon))
+        except (TypeError, OverflowError):  # something in it is no number
+            del self._points[before:], self._lengths[parts_before:]
+            return 0
+        if len(polygons) > 1 and all(len(polygon) == 2 for polygon in polygons):  # pairs of points
+            del self._lengths[parts_before:]
+            self._lengths.append(2 * len(polygons))
+            return 1
+        return len(polygons)
 
     def _faulty_rows(
         self, points: NDArray[np.float64], part_starts: NDArray[Any], part_counts: NDArray[np.int32]
@@ -305,6 +313,16 @@ def _numbers(rows: Sequence[Any], count: int) -> list[float]:
     if len(rows) == 1:
         return [math.nan] * count
     return [number for row in rows for number in _numbers([row], count)]
+
+
+def _may_be_mask(part: Any) -> bool:
+    """Whether a part of a segmentation that is no flat polygon of numbers can be drawn on an image of the right size.
+
+    A text names a file, or is a picture.
+    """
+    if isinstance(part, str):
+        return bool(part)
+    return is_polygon(part) or bool(isinstance(part, dict) and part.get("counts") and part.get("size"))
 
 
 def _name_fault(name: str) -> int:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from m3att.data.annotation import read_segmentation
 from m3att.data.images import read_image
-from m3att.data.masks import read_segmentation
 from m3att.data.refer.places import PhotoFolder
 from m3att.data.refer.tables import Tables
 from m3att.errors import DataError, ImageError
 
 
-def unreadable_masks(tables: Tables) -> list[str]:
-    """Annotations of a split's referents whose mask cannot be drawn: none is there, or run lengths that do not fit."""
+def unreadable_masks(tables: Tables, folders: Sequence[Path]) -> list[str]:
+    """Annotations of a split's referents whose mask cannot be drawn: none is there, or run lengths that do not fit.
+
+    Args:
+        tables: of the split.
+        folders: where the names of masks in files may start from.
+    """
     rows = sorted({row for ref in tables.refs.tolist() for row in tables.referents.targets(ref) if row >= 0})
     objects = tables.objects
     images = (objects.starts.searchsorted(rows, side="right") - 1).tolist()
@@ -27,8 +32,8 @@ def unreadable_masks(tables: Tables) -> list[str]:
             if segmentation is None:
                 raise DataError("neither polygons nor run lengths")
             if min(height, width) > 0:  # else the photo says how large the mask should be
-                read_segmentation(segmentation, height, width)
-        except DataError:
+                read_segmentation(segmentation, height, width, folders)
+        except (DataError, ImageError):
             found.append(f"annotation {int(objects.ids[row])}")
     return found
 

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.annotation import read_segmentation
 from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout.paint import paint_layout
-from m3att.data.masks import Mask, RunLengths, draw, read_segmentation, unite
+from m3att.data.masks import Mask, RunLengths, draw, unite
 from m3att.data.refer.mask_table import MaskTable, open_masks
 from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
 from m3att.data.refer.referents import split_whole
@@ -19,7 +20,7 @@ from m3att.data.refer.tables import open_tables
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError
+from m3att.errors import DataError, ImageError
 
 Pixels = Literal["auto", "photos", "layout"]
 
@@ -63,7 +64,7 @@ class ReferSource(Source):
             raise DataError(f"pixels {pixels!r} is none of auto, photos, layout")
         self.root, self.dataset, self.split_by, self.split = Path(root), dataset, split_by, split
         tables = open_tables(self.root, dataset, split_by, split)
-        self._place = str(tables.folder)
+        self._place, self._folder = str(tables.folder), tables.folder
         refs = tables.refs[tables.referents.sentence_counts()[tables.refs] > 0]
         if len(refs) == 0:
             raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}")
@@ -309,6 +310,6 @@ class ReferSource(Source):
         if found is not None:
             return found
         try:
-            return read_segmentation(self._objects.segmentation(row), height, width)
-        except DataError as error:
+            return read_segmentation(self._objects.segmentation(row), height, width, (self.image_root, self._folder))
+        except (DataError, ImageError) as error:
             raise DataError(f"{self._which(index, row)}: {error}") from None
