@@ -17,10 +17,10 @@ from m3att.data.refer.splits import require_legal, word_limit
 from m3att.data.shaperef.world import VARIANTS
 from m3att.errors import ConfigError
 from m3att.model.build import build_network, build_vision
+from m3att.model_folder import bundled_models, fill_backbone
 from m3att.presets import PAPER_ROWS, PRESETS, WEIGHTS, find_preset
 from m3att.pretrained import load_model
 from m3att.settings import config_from_dict, config_to_yaml
-from m3att.weights.models import bundled_models, fill_backbone
 
 PAPER = [f"{row}-{backbone}" for row, backbone in product(PAPER_ROWS, WEIGHTS)]
 RECOMMENDED = [f"{name}-recommended" for name in PAPER]

@@ -14,8 +14,8 @@ from m3att.app.cli import main
 from m3att.config import DataConfig
 from m3att.data.open import open_source
 from m3att.engine.evaluate import evaluate
+from m3att.model_folder import BUNDLED, bundled_models
 from m3att.pretrained import load_model
-from m3att.weights.models import BUNDLED, bundled_models
 
 MOST_BYTES = 16_000_000
 # Where the referents of the demo's expressions stand in its image (XYXY pixels), as one sees when one looks at it.

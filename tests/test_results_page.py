@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from m3att.weights.models import BUNDLED, bundled_models
+from m3att.model_folder import BUNDLED, bundled_models
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RAW = REPOSITORY / "benchmarks" / "results"

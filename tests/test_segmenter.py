@@ -342,3 +342,12 @@ def test_a_prediction_is_frozen(fields: dict[str, object]) -> None:
     prediction = Prediction(**fields)  # type: ignore[arg-type]
     with pytest.raises(dataclasses.FrozenInstanceError):
         prediction.score = 1.0  # type: ignore[misc]
+
+
+def test_a_mask_picture_is_black_and_white(repository: Path, tmp_path: Path) -> None:
+    segmenter = Segmenter.from_pretrained("shaperef-tiny")
+    prediction = segmenter.encode(repository / "examples" / "scene.jpg").segment("the mushroom")[0]
+    prediction.mask_picture().save(tmp_path / "mask.png")
+    written_HW = np.asarray(Image.open(tmp_path / "mask.png"))
+    assert written_HW.dtype == np.uint8 and set(np.unique(written_HW)) == {0, 255}
+    assert np.array_equal(written_HW == 255, prediction.mask)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from m3att.app.cli import COMMANDS, main
+from m3att.model_folder import bundled_models
 from m3att.presets import PRESETS
-from m3att.weights.models import bundled_models
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", *sorted(f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")))

@@ -24,8 +24,8 @@ from m3att.files import replace_file, replace_tensors
 from m3att.model.build import build_network
 from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
+from m3att.model_folder import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, current_names, find_model
 from m3att.settings import config_from_dict, config_to_dict
-from m3att.weights.models import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, current_names, find_model
 
 TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
 

@@ -104,6 +104,13 @@ class Prediction:
             "words_cut": self.words_cut,
         }
 
+    def mask_picture(self) -> Image.Image:
+        """The mask as a grey picture, 255 = the referent and 0 = the rest, to be saved as PNG.
+
+        Some libraries save a bool array as a picture of 0 and 1, which looks black.
+        """
+        return Image.fromarray(self.mask.view(np.uint8) * np.uint8(255))
+
     def overlay(self) -> Image.Image:
         """A picture of the mask on its image, with the expression beneath; see `m3att.overlay.draw_overlay`."""
         share = 100 * self.area / self.mask.size

@@ -322,7 +322,7 @@ def test_predict_hands_on_what_it_was_given(line: str, monkeypatch: pytest.Monke
 
 
 def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("m3att.weights.models.BUNDLED", tmp_path)
+    monkeypatch.setattr("m3att.model_folder.BUNDLED", tmp_path)
     assert main(["models"]) == 0
     assert "no model comes with this installation" in capsys.readouterr().out
     for name, world in (("shaperef-tiny", "drawn scenes"), ("other", "")):

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from m3att.data.text import END, PADDING, START, UNKNOWN, Tokenizer, split_words, word_tokenizer, words_in
 from m3att.errors import ExpressionError, ModelError
-from m3att.weights.models import BUNDLED
+from m3att.model_folder import BUNDLED
 
 # Blocks of letters of scripts without spaces, a little too large, for Python's own regular expressions.
 UNSPACED_LETTER = (

@@ -12,8 +12,8 @@ def models(words: Sequence[str], prog: str) -> int:
     """`m3att models`."""
     CommandParser(prog, "List the models that come with the package; --model takes their names.").parse_args(words)
 
+    from m3att.model_folder import BUNDLED, CONFIG, DEFAULT_MODEL, bundled_models
     from m3att.report.tables import plain_table
-    from m3att.weights.models import BUNDLED, CONFIG, DEFAULT_MODEL, bundled_models
 
     rows = []
     for name in bundled_models():

@@ -20,9 +20,9 @@ from torch import OutOfMemoryError
 from m3att.app.console import printable, probe_file, progress_bar
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
 from m3att.files import replace_file, replacing
+from m3att.model_folder import DEFAULT_MODEL
 from m3att.report.tables import plain_table
 from m3att.segmenter import Prediction, Scene, Segmenter, shorten
-from m3att.weights.models import DEFAULT_MODEL
 
 ROWS_SHOWN = 40  # of the table; the JSON has all
 LABEL_BYTES, SLUG_LENGTH = 120, 40  # together well below the 255 bytes of a file name
@@ -153,7 +153,7 @@ def predict_image(
     # Streamed: the masks of many expressions on a large image would not fit into memory together.
     stream = scene.stream([text for _, text in expressions], threshold)
     for prediction, (mask_path, overlay_path) in zip(stream, files, strict=True):
-        write_picture(mask_path, Image.fromarray(prediction.mask.view("uint8") * 255))
+        write_picture(mask_path, prediction.mask_picture())
         write_picture(overlay_path, prediction.overlay())
         where = {"mask": os.path.relpath(mask_path, base), "overlay": os.path.relpath(overlay_path, base)}
         entry["predictions"].append(prediction.to_dict() | where)

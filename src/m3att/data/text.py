@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
-from torch import Tensor
 
 from m3att.errors import ExpressionError, ModelError
+
+if TYPE_CHECKING:  # whoever only counts words needs no PyTorch
+    from torch import Tensor
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 START, END = "[CLS]", "[SEP]"
@@ -137,6 +139,8 @@ class Tokenizer:
         Raises:
             ExpressionError: where one holds no word at all.
         """
+        import torch
+
         encodings = self.tokenizer.encode_batch([encodable(text) for text in expressions], add_special_tokens=False)
         rows = [encoding.ids[: self.word_limit] for encoding in encodings]
         for text, row in zip(expressions, rows, strict=True):

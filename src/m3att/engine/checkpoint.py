@@ -14,7 +14,7 @@ from torch import Tensor
 from m3att.errors import ModelError
 from m3att.files import replace_tensors
 from m3att.model.network import M3AttNet
-from m3att.weights.models import current_names
+from m3att.model_folder import current_names
 
 CHECKPOINT = "checkpoint.safetensors"
 

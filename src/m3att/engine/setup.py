@@ -14,10 +14,10 @@ from m3att.errors import ConfigError, ModelError
 from m3att.files import replace_file
 from m3att.model.huggingface import Architectures
 from m3att.model.network import M3AttNet
+from m3att.model_folder import TOKENIZER, find_model
 from m3att.pretrained import TRAINING_ONLY, load_model, read_architectures, write_architectures
 from m3att.settings import config_to_yaml
 from m3att.weights.huggingface import find_architectures
-from m3att.weights.models import TOKENIZER, find_model
 from m3att.weights.start import start_tokenizer
 
 METRICS = "metrics.jsonl"

@@ -21,10 +21,10 @@ from m3att.model.network import M3AttNet
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.huggingface import HuggingFaceBackbone
+from m3att.model_folder import fill_backbone
 from m3att.weights import huggingface
 from m3att.weights.darknet import fill_trunk
 from m3att.weights.glove import read_vectors
-from m3att.weights.models import fill_backbone
 
 
 def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> Tokenizer:

@@ -1,17 +1,17 @@
-"""Where trained models lie, and what their folders hold."""
+"""Trained models as folders: where they lie, which files they hold, and the names of their weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from m3att.errors import ModelError
 
-BUNDLED = Path(__file__).parents[1] / "bundled"
+if TYPE_CHECKING:  # to list models takes no PyTorch
+    from torch import Tensor, nn
+
+BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "shaperef-tiny"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
@@ -67,6 +67,9 @@ def fill_backbone(backbone: nn.Module, name: str) -> None:
     Raises:
         ModelError: where there is no such model, it is broken, or its backbone is another one.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     path = find_model(name) / WEIGHTS
     try:
         weights = current_names(load_file(path))
