@@ -49,10 +49,10 @@ def seeing(mode: Literal["whole", "mean", "another image"]) -> Iterator[list[Ten
         vis_BPC: Tensor,
         grouping: Grouping,
         grid: tuple[int, int],
-        looks: list[Tensor] | None = None,
+        attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         vis_BPC = vis_BPC.roll(1, dims=0) if mode == "another image" else vis_BPC
-        output_NLC = forward(self, words_NLC, mask_NL, vis_BPC, grouping, grid, looks)
+        output_NLC = forward(self, words_NLC, mask_NL, vis_BPC, grouping, grid, attention_maps)
         told.append(output_NLC)
         return output_NLC[mask_NL].mean(dim=0).expand_as(output_NLC) if mode == "mean" else output_NLC
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from m3att.bench.opening import measure_opening
+from m3att.bench.open_cost import measure_opening
 
 if __name__ == "__main__":
     root, dataset, split_by, split = [*sys.argv[1:], *("refcoco", "unc", "train")[len(sys.argv) - 2 :]]

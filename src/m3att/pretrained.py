@@ -27,7 +27,7 @@ from m3att.model.network import M3AttNet
 from m3att.model_folder import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, current_names, find_model
 from m3att.settings import config_from_dict, config_to_dict
 
-TRAINING_ONLY = ("lfr.", "category_head.")  # parts that a model can be used without
+TRAINING_PARTS = ("lfr.", "category_head.")  # parts that a model can be used without
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         if getattr(given, option) < least:
             parser.error(f"--{option} must be at least {least}")
 
-    from m3att.bench.opening import measure_opening
-    from m3att.bench.reading import find_annotated, measure_reading
+    from m3att.bench.open_cost import measure_opening
+    from m3att.bench.read_rate import find_annotated, measure_reading
     from m3att.data.refer.objects import read_objects
     from m3att.data.refer.places import PhotoFolder
     from m3att.data.refer.splits import default_split_by

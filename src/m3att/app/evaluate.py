@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from m3att.pretrained import Pretrained
 
 GALLERY_SIZE = 12
-TRAINING_ONLY = ("data.sentences", "data.grouped", "data.per_image", "data.flip")
+TRAINING_SETTINGS = ("data.sentences", "data.grouped", "data.per_image", "data.flip")
 
 
 def evaluate(words: Sequence[str], prog: str) -> int:
@@ -47,7 +47,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or auto")
     parser.add_argument("--workers", type=int, default=0, help="processes that read; 0 reads in this one")
     parser.add_argument("--threads", type=int | None, help="CPU threads")
-    add_settings(parser, DataConfig, "data", skip=TRAINING_ONLY)
+    add_settings(parser, DataConfig, "data", skip=TRAINING_SETTINGS)
     add_settings(parser, EvaluateConfig, "evaluate")
     parser.add_argument(
         "--protocol", type=get_type_hints(EvaluateConfig)["protocol"], help="short for --evaluate.protocol"

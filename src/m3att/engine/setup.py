@@ -15,7 +15,7 @@ from m3att.files import replace_file
 from m3att.model.huggingface import Architectures
 from m3att.model.network import M3AttNet
 from m3att.model_folder import TOKENIZER, find_model
-from m3att.pretrained import TRAINING_ONLY, load_model, read_architectures, write_architectures
+from m3att.pretrained import TRAINING_PARTS, load_model, read_architectures, write_architectures
 from m3att.settings import config_to_yaml
 from m3att.weights.huggingface import find_architectures
 from m3att.weights.start import start_tokenizer
@@ -83,7 +83,7 @@ def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
     fitting = {
         key: value for key, value in weights.items() if key in own and key not in left and own[key].shape == value.shape
     }
-    missing = [key for key in own if key not in fitting and key not in left and not key.startswith(TRAINING_ONLY)]
+    missing = [key for key in own if key not in fitting and key not in left and not key.startswith(TRAINING_PARTS)]
     if missing:
         advice = "; model.grid_size keeps the grid of another input.size" if missing[0].endswith(BY_GRID) else ""
         raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit{advice}")

@@ -115,7 +115,7 @@ class M3Att(nn.Module):
         vis_BPC: Tensor,
         grouping: Grouping,
         grid: tuple[int, int],
-        looks: list[Tensor] | None = None,
+        attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Fuse the words of N expressions with the vision features of their images.
 
@@ -125,7 +125,7 @@ class M3Att(nn.Module):
             vis_BPC: F_enc of each image; projected once an image, not once an expression.
             grouping: which image each expression speaks of.
             grid: (H, W) of ``vis_BPC``, H * W = P.
-            looks: gets the A_mut (N, K, L, P) that LAV is made with, for the attention loss.
+            attention_maps: gets the A_mut (N, K, L, P) that LAV is made with, for the attention loss.
 
         Returns:
             The multi-modal feature: (N, L, C); for `val` alone (N, P, C).
@@ -134,8 +134,8 @@ class M3Att(nn.Module):
         if self.attention == "val":
             weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
             return self.output(self.attend_language(weight_NKLP, self.word_value(words_NLC)))
-        if looks is not None:
-            looks.append(attention_NKLP)
+        if attention_maps is not None:
+            attention_maps.append(attention_NKLP)
         lav_NLC = self.attend_vision(attention_NKLP, self.vision_value(vis_BPC), grouping)
         if self.attention == "lav":
             return self.output(lav_NLC)

@@ -47,7 +47,7 @@ class M3DecLayer(nn.Module):
         vis_BPC: Tensor,
         grouping: Grouping,
         grid: tuple[int, int],
-        looks: list[Tensor] | None = None,
+        attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """One layer; arguments as for M3Att. Returns (N, L, C)."""
         padding_NL = ~word_mask_NL
@@ -55,7 +55,7 @@ class M3DecLayer(nn.Module):
             words_NLC, words_NLC, words_NLC, key_padding_mask=padding_NL, need_weights=False
         )
         query_NLC = self.norm_query(words_NLC + self.dropout(attended_NLC))  # F_q
-        fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid, looks))
+        fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid, attention_maps))
         # M3Att gives one vector a word, but VAL alone one a position, of which none is padding.
         key_padding = None if self.mutual.attention == "val" else padding_NL
         answer_NLC, _ = self.cross_attention(query_NLC, fused, fused, key_padding_mask=key_padding, need_weights=False)
@@ -85,7 +85,7 @@ class M3Dec(nn.Module):
         vis_BPC: Tensor,
         grouping: Grouping,
         grid: tuple[int, int],
-        looks: list[Tensor] | None = None,
+        attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Decode the words of N expressions over the images that they speak of.
 
@@ -95,14 +95,14 @@ class M3Dec(nn.Module):
             vis_BPC: F_enc.
             grouping: which image each expression speaks of.
             grid: (H, W) of ``vis_BPC``.
-            looks: gets each layer's A_mut; see M3Att.
+            attention_maps: gets each layer's A_mut; see M3Att.
 
         Returns:
             F_dec (N, L, C) of the last layer.
         """
         language_NLC = decoded_NLC = words_NLC
         for number, layer in enumerate(self.layers):
-            decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid, looks)
+            decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid, attention_maps)
             if number < len(self.interactions):
                 decoded_NLC, language_NLC = self.interactions[number](decoded_NLC, language_NLC, word_mask_NL)
         return decoded_NLC

@@ -140,12 +140,14 @@ class M3AttNet(nn.Module):
             encoded = images
         grouping = Grouping.of(owner_N, len(encoded.vis_BPC))
         code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
-        looks: list[Tensor] | None = [] if reconstruct else None
-        decoded_NLC = self.decoder(words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, looks)
+        attention_maps: list[Tensor] | None = [] if reconstruct else None
+        decoded_NLC = self.decoder(
+            words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps
+        )
         output = ModelOutput(self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid))
-        if looks is None:
+        if attention_maps is None:
             return output
-        output = replace(output, attention_NKLP=tuple(looks), attending_NL=word_mask_NL)
+        output = replace(output, attention_NKLP=tuple(attention_maps), attending_NL=word_mask_NL)
         if self.category_head is not None:
             vis_BPC = encoded.vis_BPC
             if isinstance(images, BackboneMaps):

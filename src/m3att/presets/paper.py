@@ -34,7 +34,7 @@ from m3att.config import (
     VisionConfig,
 )
 from m3att.presets.preset import Preset
-from m3att.presets.tiny import ATTENTION_WEIGHT, looking
+from m3att.presets.tiny import ATTENTION_WEIGHT, attending_to_the_image
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def paper_run(row: Row, backbone: str) -> RunConfig:
 def recommended_run(row: Row, backbone: str) -> RunConfig:
     """The same row with what was found better; see the module's docstring for what that rests on."""
     paper, rate = paper_run(row, backbone), 3e-4
-    model = looking(paper.model)
+    model = attending_to_the_image(paper.model)
     pretrained_rate = PRETRAINED_RATE / rate if backbone == "swin-b" else 1.0
     return replace(
         paper,

@@ -15,7 +15,7 @@ from m3att.app.train import RUN_CONFIG, started_config
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.errors import ConfigError
-from m3att.report.ablation import FAILED, summarise, to_latex, to_markdown
+from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
 from m3att.settings import SettingsParser, add_settings, changed, config_from_file, config_to_yaml
 
 

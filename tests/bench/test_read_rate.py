@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.bench.reading import Photo, find_annotated, images_a_second, measure_reading
+from m3att.bench.read_rate import Photo, find_annotated, images_a_second, measure_reading
 from m3att.data.refer.objects import read_objects
 from m3att.data.refer.places import PhotoFolder
 from m3att.errors import DataError, ImageError
@@ -69,7 +69,7 @@ def test_a_broken_photo_is_named(folder: Path) -> None:
 
 def test_the_best_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 4.0, 10.0, 11.0, 20.0, 22.0])
-    monkeypatch.setattr("m3att.bench.reading.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("m3att.bench.read_rate.time.perf_counter", lambda: next(clock))
     seen: list[int] = []
     assert images_a_second(seen.append, 5, 3) == 5.0
     assert seen == [0, 1, 2, 3, 4] * 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from m3att.bench.opening import measure_opening
+from m3att.bench.open_cost import measure_opening
 from m3att.data.shaperef.writer import write_refer
 from m3att.errors import DataError
 

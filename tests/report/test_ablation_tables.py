@@ -9,7 +9,7 @@ import pytest
 
 from m3att.ablations import TABLES, Row, Table
 from m3att.errors import DataError
-from m3att.report.ablation import summarise, to_latex, to_markdown
+from m3att.report.ablation_tables import summarise, to_latex, to_markdown
 
 TABLE = Table(
     "9",

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-_CHILD = "from m3att.bench.opening import open_once; open_once()"
+_CHILD = "from m3att.bench.open_cost import open_once; open_once()"
 _READ = 40  # images that each worker reads before its memory is taken
 
 
