@@ -1,6 +1,6 @@
-"""Every setting of a run, as frozen dataclasses: each field's docstring is also its command-line help.
+"""Every setting of a run, as frozen dataclasses. The docstring of a field is also its command-line help.
 
-Defaults are the paper's where the paper states them (Sec. IV-A) and this project's tiny network where it does not;
+A default is the paper's if the paper states one (Sec. IV-A). The other defaults are those of our tiny network.
 ``presets`` holds the named combinations.
 """
 
@@ -12,28 +12,28 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The vision half: a backbone and the transformer encoder over its features."""
+    """The vision half: a backbone and a transformer encoder over its features."""
 
     encoder: Literal["tiny", "darknet53", "huggingface"] = "tiny"
     """Backbone: `tiny` is a small residual conv net without public weights, `darknet53` that of YOLOv3, `huggingface`
     any backbone that transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
     weights: str | None = None
-    """Pretrained weights of the backbone, a path or a Hub id, or for `tiny` a model whose backbone is taken (by name,
-    folder or Hub id); none: fresh ones."""
+    """Pretrained weights of the backbone: a path or a Hub id. For `tiny`: a model whose backbone is used, given by
+    name, folder or Hub id. None: the backbone starts from fresh weights."""
     architecture: str | None = None
-    """`huggingface`: a known architecture by name (`swin-b` ...), built without any file; none: what `weights` says."""
+    """For `huggingface`: a known architecture by name (`swin-b` ...), which is built without any file. None: the
+    architecture of `weights`."""
     widths: tuple[int, ...] = (32, 64, 128)
-    """Channels of the tiny backbone's stages; each stage halves the grid, so three stages give stride 8."""
+    """Channels of each stage of the tiny backbone. Each stage halves the grid, so three stages give stride 8."""
     blocks: tuple[int, ...] = (0, 1, 2)
     """Residual blocks in each stage of the tiny backbone."""
     freeze: bool = False
-    """Keep the backbone's weights fixed and its BatchNorm in evaluation mode."""
+    """Keep the weights of the backbone fixed and its BatchNorm in evaluation mode."""
     early_fusion: bool = False
-    """Multiply the sentence into the backbone's coarsest features before its scales are merged, as VLT does; costs the
-    once-only encoding: only the backbone's trunk still runs once an image, the merge and the transformer encoder run
-    once an expression."""
+    """Multiply the sentence into the coarsest map of the backbone before its maps are merged, as VLT does. The backbone
+    still runs once an image, but the merge and the transformer encoder then run once an expression."""
     encoder_layers: int = 2
-    """Layers of the transformer encoder that makes F_enc."""
+    """Layers of the transformer encoder that computes F_enc."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class LanguageConfig:
     """`birnn` is a bidirectional recurrent net over word vectors, `huggingface` any BERT-like text encoder of
     transformers."""
     weights: str | None = None
-    """`birnn`: word vectors in GloVe's text format (a path); `huggingface`: the encoder's folder or Hub id; none:
-    fresh ones."""
+    """Pretrained weights. For `birnn`: a file of word vectors in GloVe's text format. For `huggingface`: the folder or
+    Hub id of the encoder. None: fresh weights."""
     architecture: str | None = None
-    """`huggingface`: a known architecture by name (`bert-base` ...), built without any file; none: what `weights`
-    says."""
+    """For `huggingface`: a known architecture by name (`bert-base` ...), which is built without any file. None: the
+    architecture of `weights`."""
     freeze: bool = False
     """Keep pretrained word vectors, or the whole pretrained encoder, fixed."""
     rnn: Literal["lstm", "gru"] = "lstm"
-    """Recurrent cell: the paper's text says LSTM, its Table IV GRU."""
+    """Recurrent cell. The paper's text says LSTM, its Table IV says GRU."""
     word_channels: int = 128
     """Channels of a word vector."""
     word_minimum: int = 1
-    """Times that a word must occur in the training expressions to enter the vocabulary."""
+    """How often a word must occur in the training expressions to enter the vocabulary."""
     word_dropout: float = 0.0
-    """Share of words replaced by the unknown word while training."""
+    """Share of the words that training replaces by the unknown word."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +66,33 @@ class DecoderConfig:
     """M3Dec with its M3Att, IMI and LFR."""
 
     layers: int = 3
-    """Stacked M3Dec layers (Table I)."""
+    """Number of M3Dec layers (Table I)."""
     attention: Literal["shared", "independent", "lav", "val"] = "shared"
-    """M3Att with one A_mut for both softmaxes, or with two; or generic attention: LAV alone, VAL alone (Table I)."""
+    """`shared`: M3Att with one A_mut for both softmaxes. `independent`: M3Att with two. `lav` and `val`: generic
+    attention, with LAV or VAL only (Table I)."""
     mutual_heads: int = 1
-    """Heads of the mutual attention; Eq. 1 has one."""
+    """Heads of the mutual attention. Eq. 1 has one."""
     projection_norm: bool = True
-    """BN and ReLU after M3Att's projections of vision; off: linear layers alone."""
+    """Use BN and ReLU after the vision projections of M3Att. Off: only linear layers."""
     fusion_norm: bool = False
-    """Layer norm of F_mul over the positions before its projection; the paper has none. Without it nearly all of F_mul
-    is one number a word, the same at every position."""
+    """Normalise F_mul over the positions (layer norm) before its projection. The paper does not. Without the norm,
+    nearly all of F_mul is one number for each word, the same at every position."""
     fusion_vision: bool = False
-    """Add the projected LAV to M3Att's output; the paper has F_mul alone, in which a word's vision appears only through
-    its products with the words."""
+    """Add the projected LAV to the output of M3Att. The paper uses only F_mul, in which the image features of a word
+    appear only through their products with the words."""
     heads: int = 8
-    """Heads of self- and cross-attention and of the transformer encoder."""
+    """Heads of self-attention, cross-attention and the transformer encoder."""
     feedforward: int = 4
-    """Width of feed-forward parts as a multiple of C."""
+    """Width of the feed-forward parts, as a multiple of C."""
     interaction: Literal["iterative", "constant", "none"] = "iterative"
-    """IMI between layers; `constant` is IMI* of Table II (each layer receives F_t); `none` removes it."""
+    """`iterative`: IMI between the layers. `constant`: IMI* of Table II, where each layer receives F_t. `none`: no
+    interaction."""
     injection: float = 0.1
-    """Where IMI's learnable weight w_ci starts."""
+    """Start value of IMI's learnable weight w_ci."""
     reconstruction: bool = True
-    """Language Feature Reconstruction (LFR), in training only."""
+    """Use Language Feature Reconstruction (LFR). It runs in training only."""
     reconstruction_stop_gradient: bool = False
-    """Keep LFR's gradient out of its target F_proj."""
+    """Stop the gradient of LFR's loss at its target F_proj."""
     dropout: float = 0.0
     """Dropout inside encoder and decoder layers."""
 
@@ -100,17 +102,20 @@ class MaskDecoderConfig:
     """The mask decoder of Fig. 6 and the variants of Table III."""
 
     kind: Literal["dynamic", "decoder_only", "concatenate"] = "dynamic"
-    """`dynamic`: F_dec's vectors are kernels over F_enc; `decoder_only` (VLT) and `concatenate` as in Table III."""
+    """`dynamic`: the vectors of F_dec are kernels over F_enc (Fig. 6). `decoder_only` (VLT) and `concatenate`: the
+    variants of Table III."""
     channels: int = 512
     """Width of the stacked convolutions."""
     kernel: Literal[1, 3] = 1
-    """Kernel of the stacked convolutions: Fig. 6 says 1x1."""
+    """Kernel size of the stacked convolutions. Fig. 6 says 1x1."""
     upsamplings: int = 3
-    """2x upsamplings between the convolutions; the logits' stride is the vision stride over 2 to this power."""
+    """Number of 2x upsamplings between the convolutions. The stride of the logits is the stride of vision divided by 2
+    to this power."""
     narrowing: int = 1
-    """Factor by which the width falls after each upsampling; the paper keeps it."""
+    """Factor by which the width falls after each upsampling. In the paper the width stays the same (1)."""
     maps_per_word: int = 1
-    """Maps that one word's vector makes of F_enc; the paper has one. More give finer outlines to short expressions."""
+    """Maps that the vector of one word makes from F_enc. The paper has one. More maps give finer outlines for short
+    expressions."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,10 @@ class ModelConfig:
     channels: int = 256
     """C, the width of encoder and decoder."""
     mask_padding: bool = True
-    """Keep padding out of every softmax, mean and statistic; off: fill each expression up to `word_limit` and treat the
-    filling as words, as VLT does."""
+    """Leave padding out of every softmax, mean and statistic. Off: each expression is filled up to `word_limit`, and
+    the padding counts as words, as in VLT."""
     word_limit: int = 15
-    """Words of an expression that are read; the paper has 15 for RefCOCO and RefCOCO+, 20 for RefCOCOg."""
+    """How many words of an expression are read. The paper has 15 for RefCOCO and RefCOCO+, and 20 for RefCOCOg."""
     vision: VisionConfig = field(default_factory=VisionConfig)
     """The vision half."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -131,20 +136,20 @@ class ModelConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     """M3Dec, IMI and LFR."""
     grid_size: int | None = None
-    """Side of the input in pixels whose grid F_mul is brought to before its projection, and positions are counted in;
-    none: `input.size`. So that a network can go on at another size with the weights it has."""
+    """Input size in pixels whose grid is used for the projection of F_mul and for positions. None: `input.size`. Set it
+    to use trained weights at another input size."""
     mask: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)
     """The mask decoder."""
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How an image becomes the network's input, the same in training, evaluation and use."""
+    """How an image becomes the input of the network, in training, evaluation and prediction."""
 
     size: int = 416
-    """Side of the square input in pixels, which is also the trained grid's size where `model.grid_size` is none."""
+    """Side of the square input in pixels. If `model.grid_size` is none, it also decides the grid that is trained."""
     resize: Literal["letterbox", "stretch"] = "letterbox"
-    """`letterbox` keeps proportions on a grey square (MCN, VLT, CRIS); `stretch` fills it (LAVT, ReLA)."""
+    """`letterbox`: keep the proportions, on a grey square (MCN, VLT, CRIS). `stretch`: fill the square (LAVT, ReLA)."""
 
 
 @dataclass(frozen=True)
@@ -152,38 +157,40 @@ class DataConfig:
     """Which images and expressions."""
 
     root: str | None = None
-    """Folder of the data set in the REFER layout, or file or folder of your own (`jsonl`, `coco`, `hf`); none: ShapeRef
-    is drawn on the fly and nothing repeats."""
+    """Folder of the data set in the REFER layout, or your own file or folder (`jsonl`, `coco`, `hf`). None: ShapeRef
+    scenes are drawn on the fly, and no scene repeats."""
     dataset: str = "shaperef"
-    """refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef, shaperef+, shaperefg, or your own: jsonl,
-    coco, hf; several joined by a comma are mixed."""
+    """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
+    shaperef+, shaperefg. Or your own: jsonl, coco, hf. Several, joined by commas, are mixed."""
     split_by: str | None = None
-    """unc, google, umd or berkeley; none: the data set's usual one."""
+    """Author of the split: unc, google, umd or berkeley. None: the usual one of the data set."""
     split: str = "val"
-    """Split that `evaluate` scores and that training validates on."""
+    """Split that `evaluate` scores and on which training validates."""
     pixels: Literal["auto", "photos", "layout", "collage"] = "auto"
-    """Photos; drawn layouts of the annotated boxes; collages, in which each box is filled with a real object cut out of
-    another photo; or photos where they are there and else layouts."""
+    """What the pictures are. `photos`: the data set's own. `layout`: the annotated boxes are drawn. `collage`: each box
+    is filled with a real object cut out of another photo. `auto`: photos if they are there, otherwise layouts."""
     cutouts: tuple[str, ...] = ()
-    """Collages: COCO files with outlines, whose objects are cut out; their photos lie beside a file, or in a folder of
-    its name or `images` there."""
+    """For collages: COCO files with outlines, whose objects are cut out. The photos of a file are searched beside it,
+    in the folder of its name and in `images`."""
     collage_side: int = 320
     """Longer side of a collage in pixels."""
     images: int | None = None
-    """Use only the first so many images of the split."""
+    """Use only this many images, the first of the split. None: all."""
     sentences: Literal["one", "all"] = "all"
-    """Training: all expressions an epoch, or one a referent drawn at random, as the paper's lineage does."""
+    """In training: `all` uses every expression in each epoch, `one` draws one expression a referent at random, as MCN
+    and VLT do."""
     grouped: bool = True
-    """Put the expressions of an image into one batch, so that it is encoded once; off: sample them apart."""
+    """Put the expressions of an image into one batch, so that the image is encoded once. Off: sample expressions one by
+    one."""
     per_image: int = 8
     """Most expressions of one image in a training batch."""
     flip: bool = False
-    """Mirror training images half of the time and swap left and right in their expressions."""
+    """Mirror half of the training images at random, and swap left and right in their expressions."""
     same_words: bool = False
-    """Replace every expression by one and the same word: the floor of a network that is blind to language."""
+    """Replace every expression by the same word, to measure how well a network scores without language."""
     fault_limit: int = 10
-    """Images, masks and expressions that may turn out unreadable: each is named, counted and left out; with one more
-    the run stops."""
+    """How many images, masks and expressions may be unreadable. Each is named, counted and left out. One more stops the
+    run."""
     seed: int = 0
     """Seed of the drawn ShapeRef scenes."""
 
@@ -193,90 +200,95 @@ class TrainConfig:
     """The optimisation."""
 
     batch_size: int = 48
-    """Expressions in a batch, as the paper counts them."""
+    """Expressions in a batch. The paper counts expressions too."""
     epochs: float = 50.0
-    """Passes over the training split, where `steps` is not given."""
+    """Passes over the training split. Used if `steps` is not given."""
     steps: int | None = None
-    """Optimiser steps; needed for data that is drawn on the fly."""
+    """Optimiser steps. Needed if the data are drawn on the fly. None: decided by `epochs`."""
     early_sizes: tuple[int, ...] = ()
-    """Sides of the input before `input.size`, in turn; a smaller one learns words and kinds in less time."""
+    """Input sizes in pixels that are used first, one after the other, before `input.size`. A step at a smaller size
+    takes less time."""
     early_steps: tuple[int, ...] = ()
-    """The step at which each of `early_sizes` ends."""
+    """The steps at which the sizes of `early_sizes` end."""
     optimizer: Literal["adam", "adamw", "muon"] = "adam"
-    """Adam as the paper, AdamW with decoupled weight decay, or Muon for matrices and kernels of at least 16 inputs and
-    outputs, but of encoders that `weights` filled, beside AdamW for the rest."""
+    """`adam` as in the paper. `adamw`: Adam with decoupled weight decay. `muon`: Muon for matrices and kernels with at
+    least 16 inputs and outputs, and AdamW for all other weights and for encoders that `weights` filled."""
     learning_rate: float = 0.005
-    """Highest learning rate; beside `muon` that of AdamW's part, and Muon's is 1.6 times as high."""
+    """Highest learning rate. With `muon` it is that of AdamW, and the learning rate of Muon is 1.6 times as high."""
     pretrained_rate: float = 1.0
-    """Learning rate of encoders that `weights` filled, as a share of `learning_rate`; not of word vectors."""
+    """Learning rate of encoders that `weights` filled, as a share of `learning_rate`. Word vectors are not affected."""
     weight_decay: float = 0.0
-    """Weight decay, never on norms, biases, positions and word vectors."""
+    """Weight decay. It is never applied to norms, biases, positions and word vectors."""
     schedule: Literal["step", "cosine", "trapezoid", "constant"] = "step"
-    """`step` divides by 10 at 80 and 90 per cent (epochs 40 and 45 of 50); `cosine` falls to zero; `trapezoid` stays
-    constant and falls to zero in a line at the end (`fall`), so that a run can be lengthened while it is flat."""
+    """How the learning rate falls. `step`: divided by 10 at 80 and 90 per cent of the run (epochs 40 and 45 of 50).
+    `cosine`: along a cosine to zero. `trapezoid`: constant, then in a line to zero (`fall`); a run can be made longer
+    while the rate is constant. `constant`: it does not fall."""
     fall: float = 0.3
-    """Share of the steps, or of each leg's between `restarts`, over which a trapezoid falls."""
+    """Share of the steps over which a trapezoid falls. With `restarts` it is the share of each leg."""
     restarts: tuple[int, ...] = ()
-    """Steps at which the schedule begins anew, warm-up included: a run that has ended can go on as if it were planned
-    so (`--resume --train.steps N --train.restarts [M]`, M its length so far). One past the last step does nothing."""
+    """Steps at which the schedule begins again, warm-up included. A run that has ended can be continued with `--resume
+    --train.steps N --train.restarts [M]`, where M is its length so far; the result is the same as if it had been
+    planned so. A restart after the last step has no effect."""
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
-    """Largest norm of the gradient; 0 leaves it as it is."""
+    """Largest norm of the gradient; a larger gradient is scaled down. 0: no limit."""
     mask_weight: float = 1.0
-    """w_mask of Eq. 5."""
+    """w_mask of Eq. 5, the weight of the mask loss."""
     reconstruction_weight: float = 0.1
-    """w_rec of Eq. 5."""
+    """w_rec of Eq. 5, the weight of the reconstruction loss."""
     dice_weight: float = 0.0
-    """Weight of an added Dice loss; the paper has none."""
+    """Weight of an additional Dice loss. The paper has none."""
     category_weight: float = 0.0
-    """Weight of an added loss that has F_enc tell the category of the object in each cell, as the data set annotates
-    it: for a backbone that learns from nothing, where the paper's comes pretrained."""
+    """Weight of an additional loss: F_enc must tell the annotated category of the object in each cell. It helps a
+    backbone that starts from fresh weights. The paper has none."""
     attention_weight: float = 0.0
-    """Weight of an added loss that has the decoder's attention over positions rest on the referent, in every layer:
-    for short trainings, in which M3Att may never learn to look at the image (docs/lab-notes.md)."""
+    """Weight of an additional loss: in every layer the attention of the decoder over positions should rest on the
+    referent. It helps in short trainings, in which M3Att may otherwise not learn to use the image (docs/lab-notes.md).
+    The paper has none."""
     mask_reduction: Literal["mean", "sum"] = "mean"
-    """Binary cross-entropy over a mask's pixels: their mean, or their sum as VLT has it."""
+    """How binary cross-entropy is reduced over the pixels of a mask: their mean, or their sum as in VLT."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16: autocast; weights and sums stay float32."""
+    """`bfloat16` uses autocast; weights and sums stay float32."""
     compile: bool = False
     """Compile the network with torch.compile."""
     device: str = "auto"
     """cpu, cuda, or auto."""
     workers: int = 1
-    """Processes that read and draw; 0 reads in the training process."""
+    """Processes that read and draw the data. 0: the training process does it."""
     threads: int | None = None
-    """CPU threads of the training process; none: PyTorch's choice."""
+    """CPU threads of the training process. None: PyTorch decides."""
     init: str | None = None
-    """Model to start from, by name, folder or Hub id, with its vocabulary; none: fresh weights and a vocabulary built
-    from the training split. The network must be the model's own but for what only training uses, and `fresh`."""
+    """Model to start from, with its vocabulary: a name, a folder or a Hub id. The network must be the same as the
+    model's, except for parts that only training uses and the parts in `fresh`. None: fresh weights, and a vocabulary
+    built from the training split."""
     fresh: tuple[str, ...] = ()
-    """Parts of the network that `init` does not fill, encoders excepted; `*` stands for anything, as in
-    `decoder.layers.*.mutual`."""
+    """Parts of the network that start fresh and are not filled by `init`, as in `decoder.layers.*.mutual`; `*` stands
+    for anything. Encoders are always filled."""
     seed: int = 0
-    """Seed of weights, order and augmentation, and of which ShapeRef scenes a training draws."""
+    """Seed of the fresh weights, of the order of the data, of augmentation, and of the ShapeRef scenes to train on."""
     log_every: int = 20
     """Steps between two lines of metrics.jsonl."""
     validate_every: int = 1000
-    """Steps between two validations; the last step always validates."""
+    """Steps between two validations. The last step always validates."""
     validate_images: int = 300
-    """Images of the validation split that a validation during training reads."""
+    """Images of the validation split that each validation during training reads."""
     save_every: int = 500
     """Steps between two checkpoints."""
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """The protocol by which masks become figures."""
+    """How masks are scored."""
 
     threshold: float = 0.35
-    """Probability over which a pixel belongs to the mask, in use and under protocol `original`, whose reports give
-    0.35 and 0.5 too; every other protocol has a threshold of its own."""
+    """Probability over which a pixel belongs to the mask, in prediction and under protocol `original`. Reports of
+    `original` also give 0.35 and 0.5. The other protocols have thresholds of their own."""
     protocol: Literal["original", "lavt", "vlt", "mcn", "cris", "cris-val", "refer", "rela", "all"] = "original"
-    """Whose rules turn masks into figures: `original` compares the masks that one gets at the image's own resolution,
-    the others do as the public evaluator of that name; `all` puts them side by side."""
+    """Rules that turn masks into figures. `original` compares at the image's own resolution. The others do what the
+    public evaluator of that name does. `all` shows all of them."""
     batch_size: int = 64
-    """Expressions at once."""
+    """Expressions that are scored at once."""
 
 
 @dataclass(frozen=True)
