@@ -196,7 +196,7 @@ def test_help_says_what_the_docstrings_say() -> None:
     parser = SettingsParser("m3att train")
     add_settings(parser, RunConfig)
     words = " ".join(parser.format_help().split())
-    assert "w_rec of Eq. 5. (type: float, default: 0.1)" in words
+    assert "w_rec of Eq. 5, the weight of the reconstruction loss. (type: float, default: 0.1)" in words
     assert "`step` divides by 10 at 80 and 90 per cent" in words
 
 

@@ -83,7 +83,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    assert "--model.decoder.layers LAYERS Stacked M3Dec layers (Table I)." in words
+    assert "--model.decoder.layers LAYERS Number of M3Dec layers (Table I)." in words
     assert "--data.flip {true,false} Mirror training images half of the time" in words
     assert "m3att train --preset shaperef-tiny-hour --out" in words
 
