@@ -197,7 +197,7 @@ def test_help_says_what_the_docstrings_say() -> None:
     add_settings(parser, RunConfig)
     words = " ".join(parser.format_help().split())
     assert "w_rec of Eq. 5, the weight of the reconstruction loss. (type: float, default: 0.1)" in words
-    assert "`step` divides by 10 at 80 and 90 per cent" in words
+    assert "`step`: divided by 10 at 80 and 90 per cent of the run" in words
 
 
 def test_differences_are_named_by_field() -> None:

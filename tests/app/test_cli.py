@@ -84,7 +84,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
     assert main(["train", "--help"]) == 0
     words = " ".join(capsys.readouterr().out.split())
     assert "--model.decoder.layers LAYERS Number of M3Dec layers (Table I)." in words
-    assert "--data.flip {true,false} Mirror training images half of the time" in words
+    assert "--data.flip {true,false} Mirror half of the training images at random" in words
     assert "m3att train --preset shaperef-tiny-hour --out" in words
 
 
