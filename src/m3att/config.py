@@ -159,6 +159,8 @@ class DataConfig:
     root: str | None = None
     """Folder of the data set in the REFER layout, or your own file or folder (`jsonl`, `coco`, `hf`). None: ShapeRef
     scenes are drawn on the fly, and no scene repeats."""
+    image_root: str | None = None
+    """Folder of the photos; `--image-root` for short. None: it is looked for beside the annotations."""
     dataset: str = "shaperef"
     """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
     shaperef+, shaperefg. Or your own: jsonl, coco, hf. Several, joined by commas, are mixed."""

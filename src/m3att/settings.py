@@ -26,6 +26,9 @@ from m3att.errors import ConfigError
 Config = TypeVar("Config")
 NULL = "null"  # the word that unsets an optional setting
 
+SHORT_FORMS = {"data.image_root": ("--image-root",)}
+"""Options that a setting has beside its own; other commands have them too."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -100,7 +103,11 @@ def add_settings(parser: ArgumentParser, kind: type, section: str = "", skip: tu
             groups[setting.section] = parser.add_argument_group(f"--{setting.section}.*")
         value_type = OptionalText() if setting.hint == str | None else setting.hint
         groups[setting.section].add_argument(
-            f"--{key}", type=value_type, default=setting.default, help=setting.help.replace("%", "%%")
+            f"--{key}",
+            *SHORT_FORMS.get(key, ()),
+            type=value_type,
+            default=setting.default,
+            help=setting.help.replace("%", "%%"),
         )
 
 

@@ -44,6 +44,9 @@ def test_the_lines_of_the_documentation_are_read(repository: Path, tmp_path: Pat
     page = (repository / "docs" / "datasets.md").read_text(encoding="utf-8")
     lines = re.findall(r"^    (\{\"image\".*\})$", page, re.MULTILINE)
     (tmp_path / "own.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "photos").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        Image.new("RGB", (100, 100)).save(tmp_path / "photos" / name)
     assert list(open_jsonl(tmp_path / "own.jsonl", "train").texts()) == ["the cup on the left", "the plate", "الطبق"]
     assert list(open_jsonl(tmp_path / "own.jsonl", "val").texts()) == ["a cup"]
 
@@ -215,8 +218,9 @@ def test_figures_of_nothing_are_refused(tmp_path: Path, refused: Callable[..., s
         "annotations": [{"id": 1, "image_id": 1, "expression": "x", "segmentation": [[1, 1, 9, 1, 9, 9]]}],
     }
     (tmp_path / "own.json").write_text(json.dumps(data))
+    (tmp_path / "gone.png").touch()
     words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
-    assert "not one expression could be scored: " in (told := refused(*words)) and "gone.png: no such file" in told
+    assert "not one expression could be scored: " in (told := refused(*words)) and "gone.png: the file is empty" in told
 
 
 def test_the_floor_says_what_was_left_out_at_the_opening(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,6 +234,7 @@ def test_the_floor_says_what_was_left_out_at_the_opening(tmp_path: Path, capsys:
         ],
     }
     (tmp_path / "own.json").write_text(json.dumps(data))
+    (tmp_path / "gone.png").touch()
     words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
     assert main(words) == 1
     out = capsys.readouterr().out

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from m3att.bench.read_rate import Photo, find_annotated, images_a_second, measure_reading
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.objects import read_objects
-from m3att.data.refer.places import PhotoFolder
 from m3att.errors import DataError, ImageError
 from m3att.report.tables import reading_table
 

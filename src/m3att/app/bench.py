@@ -22,6 +22,7 @@ def bench_data(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--dataset", help="open this data set under root: refcoco, refcoco+, refcocog, refclef ...")
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--split", default="train", help="which split to open (default: %(default)s)")
+    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the photos (default: looked for)")
     parser.add_argument("--workers", type=int, default=8, help="reading processes to weigh (default: %(default)s)")
     parser.add_argument("--size", type=int, default=416, help="side of the input in pixels (default: %(default)s)")
     parser.add_argument(
@@ -36,22 +37,25 @@ def bench_data(words: Sequence[str], prog: str) -> int:
 
     from m3att.bench.open_cost import measure_opening
     from m3att.bench.read_rate import find_annotated, measure_reading
+    from m3att.data.photos import PhotoFolder
     from m3att.data.refer.objects import read_objects
-    from m3att.data.refer.places import PhotoFolder
     from m3att.data.refer.splits import default_split_by
     from m3att.data.refer.tables import open_tables
     from m3att.report.tables import opening_table, reading_table
 
     values: dict[str, Any] = {}
     if given.dataset is None:
-        objects, folder = read_objects(given.root / "instances.json"), PhotoFolder(given.root / "images", "coco")
+        objects = read_objects(given.root / "instances.json")
+        folder = PhotoFolder(given.image_root or given.root / "images", "coco")
         photos = find_annotated(objects, folder, range(len(objects.image_ids)), given.images)
     else:
         split_by = given.split_by or default_split_by(given.dataset)
-        values["opening"] = measure_opening(given.root, given.dataset, split_by, given.split, given.workers)
+        values["opening"] = measure_opening(
+            given.root, given.dataset, split_by, given.split, given.workers, given.image_root
+        )
         show(opening_table(values["opening"]))
         tables = open_tables(given.root, given.dataset, split_by, given.split)
-        found = tables.photos(given.root, given.dataset)
+        found = tables.photos(given.root, given.dataset, given.image_root)
         numbers = tables.image_numbers().tolist()
         photos = [] if found is None else find_annotated(tables.objects, found, numbers, given.images)
     if photos:

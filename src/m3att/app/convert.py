@@ -31,13 +31,16 @@ def data_convert(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; whole or not there at all")
     parser.add_argument("--split-by", help="which refs(...) of a REFER data set; needed where it has several")
+    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: looked for)")
     parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
     given = parser.parse_args(words)
 
     from m3att.data.own.convert import convert
 
     with progress_bar("copying") as progress:
-        written = convert(given.place, given.to, given.out, given.split_by, given.copy_images, progress)
+        written = convert(
+            given.place, given.to, given.out, given.split_by, given.copy_images, progress, given.image_root
+        )
     for fault in written.faults[:_NAMED]:
         print(f"fault: {fault}")
     if len(written.faults) > _NAMED:

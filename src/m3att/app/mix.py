@@ -27,6 +27,9 @@ def data_mix(words: Sequence[str], prog: str) -> int:
         help="data sets that are only scored on: their photos outside train are left out too, and nothing is taken in",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new root; whole or not there at all")
+    parser.add_argument(
+        "--image-root", type=Path, metavar="DIR", help="folder of the photos of all of them (default: looked for)"
+    )
     parser.add_argument("--copy-images", action="store_true", help="copy the photos too; else their folders are linked")
     parser.add_argument(
         "--incomplete", action="store_true", help="go on where a data set lacks a split, whose photos are unknown then"
@@ -48,7 +51,7 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     parts = [Part.parse(text) for text in given.parts] + [Part.parse(text, trains=False) for text in given.hold_out]
     if len({(part.root.resolve(), part.dataset, part.split_by) for part in parts}) < len(parts):
         raise ConfigError("a data set is named twice: name each once, to mix or to hold out")
-    report = mix(parts, given.out, given.incomplete, given.copy_images, given.fault_limit)
+    report = mix(parts, given.out, given.incomplete, given.copy_images, given.fault_limit, given.image_root)
     print(report.to_markdown())
     print(
         f"train on it with: --data.root {given.out} --data.dataset {DATASET} --data.split_by {SPLIT_BY}; "

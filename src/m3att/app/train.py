@@ -33,6 +33,7 @@ RUN_CONFIG = "config.yaml"
 # What a run may change when it goes on: where it computes and reads, and how often it reports.
 FREE_ON_RESUME = {
     "data.fault_limit",
+    "data.image_root",
     "data.root",
     "train.device",
     "train.log_every",

@@ -16,7 +16,9 @@ _CHILD = "from m3att.bench.open_cost import open_once; open_once()"
 _READ = 40  # images that each worker reads before its memory is taken
 
 
-def measure_opening(root: Path | str, dataset: str, split_by: str, split: str, workers: int = 8) -> dict[str, Any]:
+def measure_opening(
+    root: Path | str, dataset: str, split_by: str, split: str, workers: int = 8, image_root: Path | None = None
+) -> dict[str, Any]:
     """Opens a split three times in processes of their own: without a cache, then from it, then with workers.
 
     Args:
@@ -25,6 +27,7 @@ def measure_opening(root: Path | str, dataset: str, split_by: str, split: str, w
         split_by: who made the split.
         split: its name.
         workers: processes that are forked from the opened source.
+        image_root: folder of the photos; None: looked for.
 
     Returns:
         ``expressions`` and ``images`` of the split and ``bytes`` of its files; ``cold`` and ``cached``, each with
@@ -35,7 +38,7 @@ def measure_opening(root: Path | str, dataset: str, split_by: str, split: str, w
     Raises:
         DataError: where the data set cannot be opened.
     """
-    words = [str(root), dataset, split_by, split]
+    words = [str(root), dataset, split_by, split, "" if image_root is None else str(image_root)]
     with tempfile.TemporaryDirectory() as cache:
         cold, cached = (_in_process(words, 0, cache) for _ in range(2))
         memory = {}
@@ -51,7 +54,7 @@ def open_once() -> None:
     """Opens what the command line names and prints the figures; the child of `measure_opening`."""
     import time
 
-    root, dataset, split_by, split, workers = sys.argv[1:]
+    root, dataset, split_by, split, image_root, workers = sys.argv[1:]
     from m3att.data.refer.source import ReferSource
     from m3att.data.refer.tables import open_tables
     from m3att.device import peak_resident
@@ -59,7 +62,7 @@ def open_once() -> None:
 
     clock, spent = time.perf_counter(), time.process_time()
     try:
-        source = ReferSource(root, dataset, split_by, split)
+        source = ReferSource(root, dataset, split_by, split, image_root=image_root or None)
     except M3AttError as error:
         print(json.dumps({"error": str(error)}))
         return

@@ -14,8 +14,8 @@ from PIL import Image
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.images import read_image
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.objects import ObjectTable
-from m3att.data.refer.places import PhotoFolder
 from m3att.data.transforms import Resize, to_pixels
 from m3att.errors import DataError
 

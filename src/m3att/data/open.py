@@ -23,7 +23,11 @@ from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
 
-OWN: dict[str, Callable[[Path, str], CustomSource]] = {"jsonl": open_jsonl, "coco": open_coco, "hf": open_hub}
+OWN: dict[str, Callable[[Path, str, Path | None], CustomSource]] = {
+    "jsonl": open_jsonl,
+    "coco": open_coco,
+    "hf": open_hub,
+}
 """How to open data of one's own, by the name that `data.dataset` gives them."""
 
 ENDLESS = 10**9  # images of a ShapeRef split that no run comes to the end of
@@ -147,16 +151,17 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
 
 def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     """One data set of a mixture; raises as `open_source` does (DataError, ConfigError)."""
+    image_root = None if data.image_root is None else Path(data.image_root)
     if name in OWN:
         if data.root is None:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
-        return OWN[name](Path(data.root), split)
+        return OWN[name](Path(data.root), split, image_root)
     if data.root is not None:
         split_by = data.split_by or default_split_by(name)
         if data.pixels == "collage":
             collages = open_collages(data.cutouts, data.collage_side, data.seed)
             return CollageSource(data.root, name, split_by, split, collages)
-        return ReferSource(data.root, name, split_by, split, data.pixels)
+        return ReferSource(data.root, name, split_by, split, data.pixels, image_root)
     if name in VARIANTS:
         return ShapeRefSource(name, split, data.images or (ENDLESS if training else DRAWN_IMAGES), data.seed)
     raise ConfigError(f"data set {name!r} needs a folder: give --data.root; only {', '.join(VARIANTS)} are drawn")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.check import check_dataset
-from m3att.data.refer.places import PhotoFolder, find_annotations, find_photos, usual_photos
+from m3att.data.refer.places import find_annotations, find_photos, usual_photos
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError
 

@@ -70,10 +70,17 @@ def test_photos_are_taken_where_they_are(write_folder: Any) -> None:
     drawn = open_tiny(root, pixels="layout")
     assert drawn.pixels == "layout"
     assert (drawn.read(0).image_HWC != 0).any()
-    elsewhere = root / "elsewhere"
+    elsewhere = root / "not" / "looked" / "into"
+    elsewhere.parent.mkdir(parents=True)
     os.rename(root / "images" / "mscoco" / "images" / "train2014", elsewhere)
     assert open_tiny(root).pixels == "layout"
     assert open_tiny(root, image_root=elsewhere).pixels == "photos"
+    with pytest.raises(DataError, match=r"none of the 2 photos of split train is there.* as --image-root"):
+        open_tiny(root, pixels="photos")
+    with pytest.raises(DataError, match="refcoco: holds none of the 2 photos of refcoco, the first is 'COCO_"):
+        open_tiny(root, image_root=root / "refcoco")
+    with pytest.raises(DataError, match="nowhere: no such folder of images; check --image-root"):
+        open_tiny(root, image_root=root / "nowhere")
 
 
 def test_run_lengths_serve_as_masks(write_folder: Any, tiny_content: Any) -> None:

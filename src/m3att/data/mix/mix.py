@@ -22,7 +22,12 @@ DATASET, SPLIT_BY = "mix", "union"
 
 
 def mix(
-    parts: Sequence[Part], out: Path, incomplete: bool = False, copy_images: bool = False, fault_limit: int = 10
+    parts: Sequence[Part],
+    out: Path,
+    incomplete: bool = False,
+    copy_images: bool = False,
+    fault_limit: int = 10,
+    image_root: Path | None = None,
 ) -> MixReport:
     """Writes a root of the REFER layout with the data set ``mix`` (split by ``union``).
 
@@ -36,6 +41,7 @@ def mix(
         incomplete: go on where a data set's file lacks a split; its photos cannot be removed then.
         copy_images: copy the photos; else their folders are linked.
         fault_limit: most referents that are left out for want of their annotations.
+        image_root: folder of the photos of all of them; None: looked for.
 
     Raises:
         DataError: where a data set cannot be read or is incomplete, has more faults than that, the root is not new, or
@@ -50,7 +56,7 @@ def mix(
                 "--incomplete to go on without"
             )
         with new_folder(out) as folder:
-            mixture = Mixture(holders, folder / "images" / DATASET, copy_images)
+            mixture = Mixture(holders, folder / "images" / DATASET, copy_images, image_root)
             reports: list[PartReport] = []
             faults = 0
             for part in parts:
@@ -78,10 +84,11 @@ class Mixture:
         holders: the photos that are scored on.
         photos: where photos go, a folder a family.
         copy_images: copy them; else their folders are linked.
+        image_root: folder of the photos of all data sets; None: looked for.
     """
 
-    def __init__(self, holders: Holders, photos: Path, copy_images: bool) -> None:
-        self.holders, self.photos, self.copy_images = holders, photos, copy_images
+    def __init__(self, holders: Holders, photos: Path, copy_images: bool, image_root: Path | None = None) -> None:
+        self.holders, self.photos, self.copy_images, self.image_root = holders, photos, copy_images, image_root
         self.refs: list[dict[str, Any]] = []
         self.sentences = 0
         self.images: dict[str, dict[str, Any]] = {}  # by photo
@@ -91,7 +98,7 @@ class Mixture:
 
     def add(self, part: Part) -> PartReport:
         """Takes in what is safe of a data set."""
-        content = read_refer_content(part.refs_file.parent, part.split_by)
+        content = read_refer_content(part.refs_file.parent, part.split_by, self.image_root)
         safe = [ref for ref in content.refs if part.trains and self.is_safe(part, ref)]
         faults = find_faults(safe, content.instances["annotations"])
         kept = [ref for ref, fault in zip(safe, faults, strict=True) if fault is None]

@@ -27,7 +27,6 @@ CARRIED = "refer"
 """Field of an annotation in which a conversion keeps what REFER knows of its referents beside the texts."""
 ABOUT = "m3att"
 """Field of the file in which a conversion keeps name, split maker and folder of images."""
-_USUAL_FOLDERS = ("", "images", "train2014", "val2014", "train2017", "val2017", "images/train2014", "images/train2017")
 
 
 def read_coco(path: Path) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = Non
     return Content(
         refs,
         instances,
-        images_of(path, data),
+        path.parent / str(data.get(ABOUT, {}).get("image_root", "")),
         str(about.get("dataset", "custom")),
         str(about.get("split_by", "own")),
         bool(about.get("every_object", True)),
@@ -271,15 +270,3 @@ def as_it_came(annotation: Mapping[str, Any], ref: Mapping[str, Any] | None, tex
         told = ref["extra"]["coco"]
         entry[told["field"]] = texts[0] if told["single"] else texts
     return entry
-
-
-def images_of(path: Path, data: Mapping[str, Any]) -> Path:
-    """The folder that the file names of a COCO json start from: the one it states, or the first usual one that fits."""
-    stated = data.get(ABOUT, {}).get("image_root")
-    if isinstance(stated, str):
-        return path.parent / stated
-    if data["images"]:
-        for folder in _USUAL_FOLDERS:
-            if (path.parent / folder / data["images"][0]["file_name"]).is_file():
-                return path.parent / folder
-    return path.parent

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m3att.data.refer.places import PhotoFolder
+from m3att.data.photos import PhotoFolder
 from m3att.errors import DataError
 
 SPLIT_NAMES = ("train", "val", "test", "testA", "testB", "testC", "dev", "validation")
@@ -36,7 +36,8 @@ class Content:
         split_by: who made the splits.
         every_object: whether all objects of its categories are annotated, so that where none is, nothing is.
         faults: entries that could not be taken in as they are, and how many expressions each costs.
-        family: whose names the photos have; see `places.PhotoFolder`.
+        family: whose names the photos have; see `photos.PhotoFolder`.
+        mask_root: folder that masks in files of their own start from; None: that of the images.
     """
 
     refs: list[dict[str, Any]]
@@ -47,10 +48,21 @@ class Content:
     every_object: bool = True
     faults: dict[str, int] = field(default_factory=dict)
     family: str = "own"
+    mask_root: Path | None = None
+
+    @property
+    def photos(self) -> PhotoFolder:
+        """The folder of the images, with the ways in which they are named."""
+        return PhotoFolder(self.image_root, self.family)
 
     def image_file(self, name: str) -> Path:
         """Where an image lies, or would lie, by its ``file_name``."""
-        return PhotoFolder(self.image_root, self.family).file(name)
+        return self.photos.file(name)
+
+    @property
+    def mask_roots(self) -> tuple[Path, ...]:
+        """Folders that masks in files of their own may start from."""
+        return (self.image_root,) if self.mask_root is None else (self.mask_root, self.image_root)
 
 
 def read_json(path: Path) -> Any:
@@ -148,43 +160,6 @@ def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, A
         return None
     own = [one for one in found if one is not None and not (one.get("iscrowd") and len(found) > 1)]
     return [one.get("segmentation", []) for one in own if not one.get("no_target")]
-
-
-def files_of_split(place: Path, suffix: str, split: str) -> tuple[Path, str | None]:
-    """The file that holds a split.
-
-    Args:
-        place: a file, or a folder with one file a split (``train.jsonl``, ``val.jsonl``) or with a single file.
-        suffix: of the files, as ``.jsonl``.
-        split: the one wanted.
-
-    Returns:
-        The file, and the split that its name states, if any.
-
-    Raises:
-        DataError: where there is no such file.
-    """
-    if place.is_file():
-        return place, None
-    files = own_files(place, suffix)
-    named = [path for path in files if path.stem == split]
-    if named:
-        return named[0], split
-    if len(files) == 1 and files[0].stem not in SPLIT_NAMES:  # a lone train.jsonl is not all there should be
-        return files[0], None
-    found = ", ".join(path.name for path in files) or f"no {suffix} file"
-    raise DataError(f"{place}: has no {split}{suffix}, but {found}")
-
-
-def own_files(place: Path, suffix: str) -> list[Path]:
-    """The files of a folder that hold expressions, in the order of their names.
-
-    Raises:
-        DataError: where there is no such folder.
-    """
-    if not place.is_dir():
-        raise DataError(f"{place}: no such file or folder")
-    return sorted(path for path in place.iterdir() if path.suffix == suffix and path.name != "extra.json")
 
 
 @contextmanager

@@ -22,11 +22,11 @@ from m3att.data.own.content import (
     Content,
     json_bytes,
     new_folder,
-    own_files,
     read_json,
     unique_by_id,
     without,
 )
+from m3att.data.own.files import own_files, with_photos
 from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.records import collector_paused, read_refs
@@ -57,33 +57,35 @@ class Converted:
     faults: tuple[str, ...]
 
 
-def read_content(place: Path, split_by: str | None = None) -> Content:
+def read_content(place: Path, split_by: str | None = None, image_root: Path | None = None) -> Content:
     """Reads a data set of any of the three forms.
 
     Args:
         place: the folder of one data set of the REFER layout (with ``instances.json``), a COCO json, a ``.jsonl``, or a
             folder that holds one of these two.
         split_by: which refs file of a REFER folder; needed where it has several.
+        image_root: folder of the images; None: looked for.
 
     Raises:
         DataError: where it is none of them, or broken.
     """
     with collector_paused():
         if place.suffix == ".jsonl" or (place.is_dir() and any(place.glob("*.jsonl"))):
-            return read_jsonl_content(place)
+            return read_jsonl_content(place, image_root)
         if place.is_dir() and any(place.glob("*refs(*).*")):
-            return read_refer_content(place, split_by)
+            return read_refer_content(place, split_by, image_root)
         if place.is_file():
-            return content_of_coco(read_coco(place), place, place.stem if place.stem in SPLIT_NAMES else None)
+            stated = place.stem if place.stem in SPLIT_NAMES else None
+            return with_photos(content_of_coco(read_coco(place), place, stated), place, stated, image_root)
         files = own_files(place, ".json")
         if len(files) != 1:
             inside = sorted(path.parent.name for path in place.glob("*/*refs(*).*"))
             advice = f"name one of its data sets: {', '.join(dict.fromkeys(inside))}" if inside else "name a file"
             raise DataError(f"{place}: neither a data set of the REFER layout nor a folder of own data; {advice}")
-        return read_content(files[0])
+        return read_content(files[0], split_by, image_root)
 
 
-def read_jsonl_content(place: Path) -> Content:
+def read_jsonl_content(place: Path, image_root: Path | None = None) -> Content:
     """Reads JSON Lines, of a folder all; with what a conversion wrote beside them."""
     if place.is_file() and (place.parent / EXTRA).is_file() and place.name == LINES:
         place = place.parent
@@ -96,11 +98,13 @@ def read_jsonl_content(place: Path) -> Content:
         lines += own
         splits += [path.stem if path.stem in SPLIT_NAMES else None] * len(own)
     if not place.is_file() and (place / EXTRA).is_file():
-        return content_of_converted(lines, place / EXTRA)
-    return content_of_lines(lines, root, str(place), splits)
+        content = content_of_converted(lines, place / EXTRA)
+    else:
+        content = content_of_lines(lines, root, str(place), splits)
+    return with_photos(content, files[0], None, image_root)
 
 
-def read_refer_content(folder: Path, split_by: str | None) -> Content:
+def read_refer_content(folder: Path, split_by: str | None, image_root: Path | None = None) -> Content:
     """Reads a data set's folder of the REFER layout as it stands there, entry by entry.
 
     Raises:
@@ -135,7 +139,8 @@ def read_refer_content(folder: Path, split_by: str | None) -> Content:
             if not ref["extra"]:
                 del ref["extra"]
     names = [entry["file_name"] for entry in instances["images"] if isinstance(entry.get("file_name"), str)]
-    photos = find_photos(folder.parent, folder.name, folder, names) or usual_photos(folder.parent, folder.name)
+    found = find_photos(folder.parent, folder.name, folder, names, image_root)
+    photos = found or usual_photos(folder.parent, folder.name)
     return Content(refs, instances, photos.path, folder.name, chosen, every_object, family=photos.family)
 
 
@@ -146,6 +151,7 @@ def convert(
     split_by: str | None = None,
     copy_images: bool = False,
     progress: Progress | None = None,
+    image_root: Path | None = None,
 ) -> Converted:
     """Writes a data set in another form to a new folder, which is there whole or not at all.
 
@@ -157,11 +163,12 @@ def convert(
         split_by: see `read_content`.
         copy_images: copy the images into the folder; else they are referred to where they are.
         progress: called with the number of images copied and of all.
+        image_root: see `read_content`.
 
     Raises:
         DataError: where the data set cannot be read, or the folder is not new.
     """
-    content = read_content(place, split_by)
+    content = read_content(place, split_by, image_root)
     with new_folder(out) as folder:
         written = write_content(content, form, folder, out, copy_images, progress)
     return replace(written, path=out / written.path.relative_to(folder))
@@ -240,7 +247,7 @@ def with_drawn_masks(content: Content, faults: list[str]) -> Content:
                 more = {"segmentation": encode_rle(mask_HW), "no_target": True}
             elif isinstance(mask, str):
                 height, width = read_image(path).shape[:2]
-                mask_HW = decode_segmentation(mask, height, width, (content.image_root,))
+                mask_HW = decode_segmentation(mask, height, width, content.mask_roots)
                 more = {"segmentation": encode_rle(mask_HW)}
             else:
                 mask_HW = decode_segmentation(mask, *canvas_of(mask))

@@ -93,13 +93,20 @@ class RowsSource(CustomSource):
         return found
 
 
-def open_hub(root: Path, split: str) -> RowsSource:
+def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSource:
     """A data set of the Hub by its id (``owner/name``), or one saved by ``save_to_disk``.
 
+    Args:
+        root: the id or the folder.
+        split: which rows.
+        image_root: no data set of the Hub has one.
+
     Raises:
-        ConfigError: where the library ``datasets`` is not installed.
+        ConfigError: where the library ``datasets`` is not installed, or a folder of photos is named.
         DataError: where there is no such data set or split.
     """
+    if image_root is not None:
+        raise ConfigError("data.dataset hf brings its pictures along: leave out --image-root")
     try:
         import datasets
     except ImportError:

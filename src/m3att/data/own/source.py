@@ -14,7 +14,8 @@ from m3att.data.faults import Fault
 from m3att.data.images import read_image
 from m3att.data.masks import Mask, draw, unite
 from m3att.data.own.coco import content_of_coco, read_coco
-from m3att.data.own.content import Content, files_of_split, named_masks, unique_by_id
+from m3att.data.own.content import Content, named_masks, unique_by_id
+from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.refer.records import sentence_text
@@ -42,6 +43,7 @@ class CustomSource(Source):
 
     def __init__(self, content: Content, split: str, name: str) -> None:
         self.name, self.split, self.image_root = name, split, content.image_root
+        self._photos, self._mask_roots = content.photos, content.mask_roots
         splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
         self.stated_split = splits != [None]
         refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] == split or not self.stated_split)]
@@ -185,10 +187,13 @@ class CustomSource(Source):
         """See Source."""
         return (self._texts[at] for at in range(len(self._texts)))
 
+    def has_photos(self) -> bool:
+        """Whether any of its images is there."""
+        return any(self._photos.has(self._files[index]) for index in range(len(self)))
+
     def image_path(self, index: int) -> Path:
         """Where image ``index`` lies."""
-        path: Path = self.image_root / self._files[index]
-        return path
+        return self._photos.file(self._files[index])
 
     def _image(self, index: int) -> NDArray[np.uint8]:
         path = self.image_path(index)
@@ -205,7 +210,7 @@ class CustomSource(Source):
         """A mask; null is empty on purpose, every other must cover something."""
         if mask is None:
             return unite([], height, width)
-        found = read_segmentation(mask, height, width, (self.image_root,))
+        found = read_segmentation(mask, height, width, self._mask_roots)
         if not found.any():
             raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
         return found
@@ -216,14 +221,41 @@ def mask_in(annotation: Mapping[str, Any]) -> Any:
     return None if annotation.get("no_target") else annotation.get("segmentation", [])
 
 
-def open_jsonl(root: Path, split: str) -> CustomSource:
-    """A ``.jsonl`` file, or a folder with ``train.jsonl``, ``val.jsonl`` ... or a single one."""
-    path, stated = files_of_split(root, ".jsonl", split)
+def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> CustomSource:
+    """A ``.jsonl`` file, or a folder with ``train.jsonl``, ``val.jsonl`` ... or a single one.
+
+    Args:
+        root: the file or folder.
+        split: which expressions.
+        image_root: folder of the photos; None: looked for.
+
+    Raises:
+        DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
+    """
+    path, stated = file_of_split(root, ".jsonl", split)
     lines = read_lines(path)
-    return CustomSource(content_of_lines(lines, path.parent, str(path), [stated] * len(lines)), split, str(path))
+    content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
+    return _open(content, path, split, stated, image_root)
 
 
-def open_coco(root: Path, split: str) -> CustomSource:
-    """A COCO json with expressions, or a folder with ``train.json``, ``val.json`` ... or a single one."""
-    path, stated = files_of_split(root, ".json", split)
-    return CustomSource(content_of_coco(read_coco(path), path, stated), split, str(path))
+def open_coco(root: Path, split: str, image_root: Path | None = None) -> CustomSource:
+    """A COCO json with expressions, or a folder that holds ``train.json``, ``val.json`` ... or a single one.
+
+    Args:
+        root: the file or folder.
+        split: which expressions.
+        image_root: folder of the photos; None: looked for in the layouts of `files`.
+
+    Raises:
+        DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
+    """
+    path, stated = file_of_split(root, ".json", split)
+    return _open(content_of_coco(read_coco(path), path, stated), path, split, stated, image_root)
+
+
+def _open(content: Content, path: Path, split: str, stated: str | None, image_root: Path | None) -> CustomSource:
+    content = with_photos(content, path, stated, image_root)
+    source = CustomSource(content, split, str(path))
+    if not source.has_photos():
+        raise lost_photos(content, path, stated, image_root)
+    return source

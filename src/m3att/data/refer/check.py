@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.phrasecut import phrase_file
-from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.readable import unreadable_masks, unreadable_photos
 from m3att.data.refer.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
 from m3att.data.refer.tables import Tables, annotation_folder, open_tables
@@ -186,9 +187,8 @@ def check_dataset(
     if dataset == "phrasecut":  # a file a split, and nobody needs all of them
         kept = tuple(split for split in legal if (folder / phrase_file(split)).is_file()) or legal
     opened = {split: open_tables(root, dataset, split_by, split) for split in kept}
-    photos = given_photos(Path(image_root), dataset) if image_root is not None else None
-    for tables in opened.values():
-        photos = photos or tables.photos(root, dataset)
+    names = [name for tables in opened.values() for name in tables.photo_names()]
+    photos = find_photos(root, dataset, folder, names, None if image_root is None else Path(image_root))
     reports = {
         split: _check_split(dataset, split_by, split, opened[split], photos, read_photos)
         if split in opened

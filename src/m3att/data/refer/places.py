@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from m3att.data.photos import PhotoFolder, folders_below, fullest_folder
 from m3att.errors import DataError
-
-_PROBES = 24  # names that are tried in a folder before it counts as the one
 
 # Folders of a data set's annotations below the root, the usual one first.
 _ANNOTATIONS = (
@@ -59,43 +57,6 @@ _PHOTOS = {
     ),
 }
 
-_COCO_PREFIX = "COCO_train2014_"
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFolder:
-    """A folder of photos, and how they are named in it.
-
-    Args:
-        path: the folder.
-        family: coco, saiapr, genome, or the data set's own name.
-    """
-
-    path: Path
-    family: str
-
-    def file(self, name: str) -> Path:
-        """Where a photo lies, or would lie in the usual layout, by its name in ``instances.json``."""
-        spellings = self._spellings(name)
-        if len(spellings) > 1:
-            for spelling in spellings:
-                if (self.path / spelling).is_file():
-                    return self.path / spelling
-        return self.path / spellings[0]
-
-    def has(self, name: str) -> bool:
-        """Whether a photo is there under one of its names."""
-        return any((self.path / spelling).is_file() for spelling in self._spellings(name))
-
-    def _spellings(self, name: str) -> list[str]:
-        if self.family == "coco" and name.startswith(_COCO_PREFIX):
-            return [name, name.removeprefix(_COCO_PREFIX)]
-        if self.family == "saiapr" and (number := name.partition(".")[0]).isdecimal():
-            return [name, f"{int(number) // 1000:02d}/images/{name}"]  # as the whole of SAIAPR TC-12 is distributed
-        if self.family == "genome":
-            return [name, f"VG_100K/{name}", f"VG_100K_2/{name}"]  # as Visual Genome is distributed
-        return [name]
-
 
 def family_of(dataset: str) -> str:
     """Which photos a data set is made of."""
@@ -124,32 +85,39 @@ def find_annotations(root: Path, dataset: str, names: Sequence[str]) -> Path:
     return root / dataset
 
 
-def find_photos(root: Path, dataset: str, folder: Path | None = None, names: Sequence[str] = ()) -> PhotoFolder | None:
+def find_photos(
+    root: Path,
+    dataset: str,
+    folder: Path | None = None,
+    names: Sequence[str] = (),
+    image_root: Path | None = None,
+) -> PhotoFolder | None:
     """The folder of a data set's photos.
 
     Args:
         root: what the user names.
         dataset: name of the data set.
         folder: of its annotations, where that is known; photos are looked for beside it too.
-        names: photos that are wanted. A few of them, from the whole length of the list, must be there; without names
-            any folder that is not empty will do.
+        names: photos that are wanted. A few of them, from the whole length of the list, decide; without names any
+            folder that is not empty will do.
+        image_root: folder of the photos that the user names; then only it and what lies below it are looked into.
 
     Returns:
-        Of the known folders the one that holds most of them, or None where none holds any.
+        The folder that holds most of them, or None where none holds any.
+
+    Raises:
+        DataError: where ``image_root`` is no folder, or holds none of the photos.
     """
-    family = family_of(dataset)
-    probes = names[:: max(1, len(names) // _PROBES)][:_PROBES]
-    best: tuple[int, PhotoFolder] | None = None
-    for path in dict.fromkeys(_candidates(root, dataset, folder)):
-        if not path.is_dir():
-            continue
-        found = PhotoFolder(path, family)
-        hits = sum(found.has(name) for name in probes) if probes else int(_holds_photos(path))
-        if hits > (best[0] if best else 0):
-            best = (hits, found)
-        if probes and hits == len(probes):
-            break
-    return best[1] if best else None
+    if image_root is not None and not image_root.is_dir():
+        raise DataError(f"{image_root}: no such folder of images; check --image-root")
+    bases = [image_root] if image_root is not None else _bases(root, folder)
+    found = fullest_folder(_candidates(bases, dataset), names, family_of(dataset), _holds_photos)
+    if found is None and image_root is not None and names:
+        raise DataError(
+            f"{image_root}: holds none of the {len(names):,} photos of {dataset}, the first is {names[0]!r:.80}; give "
+            "the folder that holds them as --image-root"
+        )
+    return found
 
 
 def usual_photos(root: Path, dataset: str) -> PhotoFolder:
@@ -158,24 +126,20 @@ def usual_photos(root: Path, dataset: str) -> PhotoFolder:
     return PhotoFolder(root / _PHOTOS.get(family, (f"images/{dataset}",))[0], family)
 
 
-def given_photos(path: Path, dataset: str) -> PhotoFolder:
-    """A folder that the user names as that of a data set's photos.
-
-    Raises:
-        DataError: where it is no folder.
-    """
-    if not path.is_dir():
-        raise DataError(f"{path}: no such folder of images; check image_root")
-    return PhotoFolder(path, family_of(dataset))
-
-
 def _holds_photos(path: Path) -> bool:
     return any(any(path.glob(pattern)) for pattern in ("*.jpg", "*.png", "*/images/*.jpg", "VG_100K*/*.jpg"))
 
 
-def _candidates(root: Path, dataset: str, folder: Path | None) -> Iterable[Path]:
+def _bases(root: Path, folder: Path | None) -> list[Path]:
+    return [root] if folder is None else [folder.parent, root, folder, root.parent]
+
+
+def _candidates(bases: Sequence[Path], dataset: str) -> Iterable[Path]:
     places = _PHOTOS.get(family_of(dataset), (f"images/{dataset}",))
-    bases = [root] if folder is None else [folder.parent, root, folder, root.parent]
     for base in bases:
-        for place in places:
+        for place in (*places, f"images/{dataset}", "images", "JPEGImages", ""):
             yield base / place
+    # Under any other name, where the names of the photos tell; a root's own parent may be anybody's.
+    for base in bases[:3]:
+        for known in (base, base / "images", base / "images" / dataset):
+            yield from folders_below(known)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.images import read_image
-from m3att.data.refer.places import PhotoFolder
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.tables import Tables
 from m3att.errors import DataError, ImageError
 

@@ -13,9 +13,11 @@ from m3att.data.annotation import read_segmentation
 from m3att.data.images import MAX_PIXELS, read_image
 from m3att.data.layout.paint import paint_layout
 from m3att.data.masks import Mask, RunLengths, draw, unite
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.mask_table import MaskTable, open_masks
-from m3att.data.refer.places import PhotoFolder, given_photos, usual_photos
+from m3att.data.refer.places import usual_photos
 from m3att.data.refer.referents import split_whole
+from m3att.data.refer.splits import is_published
 from m3att.data.refer.tables import open_tables
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
@@ -78,10 +80,8 @@ class ReferSource(Source):
         self.image_ids: list[int] = self._objects.image_ids[self._images].tolist()
         self._require_names()
         self._index(refs)
-        if image_root is not None:
-            photos: PhotoFolder | None = given_photos(Path(image_root), dataset)
-        else:
-            photos = None if pixels == "layout" else tables.photos(self.root, dataset)
+        given = None if image_root is None else Path(image_root)
+        photos = None if pixels == "layout" else tables.photos(self.root, dataset, given)
         self._photos = photos or usual_photos(self.root, dataset)
         self._is_layout = self._choose_layout(pixels, photos)
         self._masks: MaskTable | None = None
@@ -251,14 +251,19 @@ class ReferSource(Source):
 
     def _choose_layout(self, wanted: Pixels, photos: PhotoFolder | None) -> bool:
         """Whether images are drawn of their boxes rather than read."""
-        if wanted == "photos" or (wanted == "auto" and photos is not None):
+        if photos is not None:
             return False
+        missing = f"{self._place}: none of the {len(self):,} photos of split {self.split} is there, looked for in "
+        if wanted == "photos" or (wanted == "auto" and not is_published(self.dataset)):
+            advice = "; give their folder as --image-root"
+            other = "" if wanted == "photos" else ", or --data.pixels layout to draw the boxes instead"
+            raise DataError(f"{missing}{self.image_root} and beside it{advice}{other}")
         owners = np.repeat(np.arange(len(self._objects.image_ids)), np.diff(self._objects.starts))
         boxless = np.isnan(self._objects.boxes_A4).any(axis=1)
         if np.isin(owners[boxless], self._images).any() or (self._objects.image_sizes[self._images] <= 0).any():
             raise DataError(
                 f"{self._place}: neither photos in {self.image_root} nor a box for every annotation; "
-                "put the photos there or name their folder as image_root"
+                "put the photos there or give their folder as --image-root"
             )
         return True
 

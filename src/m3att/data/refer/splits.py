@@ -120,6 +120,11 @@ def published_counts(dataset: str, split_by: str, split: str) -> Counts:
     return SPLITS[dataset, split_by][split]
 
 
+def is_published(dataset: str) -> bool:
+    """Whether photos and boxes are those of a known data set, so that drawn layouts of it mean something to others."""
+    return dataset != "custom" and any(dataset == name for name, _ in SPLITS)
+
+
 def word_limit(dataset: str) -> int:
     """Words of an expression that the paper keeps: 20 for the long expressions of RefCOCOg and its like, else 15."""
     return 20 if dataset in ("refcocog", "shaperefg") else 15

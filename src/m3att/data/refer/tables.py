@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.photos import PhotoFolder
 from m3att.data.refer.objects import ObjectTable, read_objects
 from m3att.data.refer.phrasecut import phrase_file, read_phrases
-from m3att.data.refer.places import PhotoFolder, find_annotations, find_photos
+from m3att.data.refer.places import find_annotations, find_photos
 from m3att.data.refer.referents import ReferentTable, read_referents
 from m3att.data.refer.splits import require_legal
 from m3att.errors import DataError
@@ -38,10 +39,23 @@ class Tables:
         numbers: NDArray[np.int64] = np.unique(self.referents.image_numbers[spoken]).astype(np.int64)
         return numbers[numbers >= 0]
 
-    def photos(self, root: Path, dataset: str) -> PhotoFolder | None:
-        """Where the photos of the split's images lie; None where none is at hand."""
+    def photo_names(self) -> list[str]:
+        """The file names of the split's images."""
         names = self.objects.file_names
-        return find_photos(root, dataset, self.folder, [names[int(number)] for number in self.image_numbers()])
+        return [name for number in self.image_numbers() if (name := names[int(number)])]
+
+    def photos(self, root: Path, dataset: str, image_root: Path | None = None) -> PhotoFolder | None:
+        """Where the photos of the split's images lie; None where none is at hand.
+
+        Args:
+            root: see open_tables.
+            dataset: name of the data set.
+            image_root: folder of the photos, where the user names one.
+
+        Raises:
+            DataError: where the user names a folder that holds none of them.
+        """
+        return find_photos(root, dataset, self.folder, self.photo_names(), image_root)
 
 
 def annotation_folder(root: Path, dataset: str, split_by: str) -> Path:

@@ -1,0 +1,143 @@
+"""Photos in a folder: under which names they may lie there, and which of several folders is the one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_SAMPLE = 48  # names that are looked up in a folder before it counts as the one
+_MOST_FOLDERS = 64
+_COCO_PREFIX = "COCO_train2014_"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFolder:
+    """A folder of photos, and how they are named in it.
+
+    Args:
+        path: the folder.
+        family: coco, saiapr, genome, or any other word for data of one's own.
+    """
+
+    path: Path
+    family: str = "own"
+
+    def find(self, name: str) -> Path | None:
+        """The file of a photo by its name in the annotations, or None where the folder does not hold it."""
+        first = self.path / name
+        if _is_file(first):  # by far the most often
+            return first
+        return next((path for one in self._spellings(name)[1:] if _is_file(path := self.path / one)), None)
+
+    def file(self, name: str) -> Path:
+        """Where a photo lies, or would lie, by its name in the annotations."""
+        return self.find(name) or self.path / name
+
+    def has(self, name: str) -> bool:
+        """Whether a photo is there under one of its names."""
+        return self.find(name) is not None
+
+    def _spellings(self, name: str) -> list[str]:
+        if self.family == "coco":
+            return [name, name.removeprefix(_COCO_PREFIX)] if name.startswith(_COCO_PREFIX) else [name]
+        if self.family == "saiapr" and (number := name.partition(".")[0]).isdecimal():
+            return [name, f"{int(number) // 1000:02d}/images/{name}"]  # as the whole of SAIAPR TC-12 is distributed
+        if self.family == "genome":
+            return [name, f"VG_100K/{name}", f"VG_100K_2/{name}"]  # as Visual Genome is distributed
+        return spellings(name)
+
+
+def spellings(name: str) -> list[str]:
+    """The names below a folder that a file name of an annotation tool may stand for, the likeliest first.
+
+    The name may be relative, absolute, of Windows, or an address; of each the file itself is looked for with fewer and
+    fewer of the folders that it names, as long as something is left.
+
+    Args:
+        name: as the annotations have it.
+
+    Returns:
+        The name as it is, and then others.
+    """
+    text = name.replace("\\", "/")
+    if _ADDRESS.match(text) or "?d=" in text:
+        parts = urlsplit(text)
+        # Label Studio serves local files as /data/local-files/?d=FOLDER/NAME
+        text = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+    text = _DRIVE.sub("", text, count=1) if _DRIVE.match(text) else text
+    pieces = [piece for piece in PurePosixPath(text).parts if piece not in ("/", "..")]
+    found = [name, *("/".join(pieces[at:]) for at in range(len(pieces)))]
+    if pieces and _UPLOAD.match(pieces[-1]):
+        found.append(_UPLOAD.sub("", pieces[-1], count=1))
+    if "%" in text:
+        found += [unquote(one) for one in found]
+    if not name.isascii():  # a Mac writes an accent as a letter of its own
+        found += [unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in found[:]]
+    return list(dict.fromkeys(one for one in found if one))
+
+
+def fullest_folder(
+    candidates: Iterable[Path],
+    names: Sequence[str],
+    family: str = "own",
+    holds_any: Callable[[Path], bool] | None = None,
+) -> PhotoFolder | None:
+    """Of some folders the one that holds most of the photos.
+
+    A sample from the whole length of the list decides, so that no single photo does. Where no folder holds any photo of
+    the sample, all names are looked up.
+
+    Args:
+        candidates: the folders, the likeliest first; those that do not exist are passed over.
+        names: of the photos, as the annotations have them.
+        family: see PhotoFolder.
+        holds_any: without names, whether a folder will do.
+
+    Returns:
+        The folder, the first of equal ones; None where none holds any of the photos.
+    """
+    folders = [PhotoFolder(path, family) for path in dict.fromkeys(candidates) if _is_dir(path)]
+    if not names:
+        return next((folder for folder in folders if holds_any is not None and holds_any(folder.path)), None)
+    sample = names[:: max(1, len(names) // _SAMPLE)][:_SAMPLE]
+    for probes in (sample, names) if len(sample) < len(names) else (sample,):
+        best: tuple[tuple[int, int], PhotoFolder] | None = None
+        for folder in folders:
+            found = [(name, path) for name in probes if (path := folder.find(name)) is not None]
+            exact = sum(path == folder.path / name for name, path in found)
+            if found and (best is None or (len(found), exact) > best[0]):
+                best = (len(found), exact), folder
+            if exact == len(probes):
+                break
+        if best is not None:
+            return best[1]
+    return None
+
+
+def folders_below(place: Path) -> list[Path]:
+    """The folders of a folder, in the order of their names; not more than a data set has, and none where it is none."""
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir())[:_MOST_FOLDERS]
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or has a zero byte, names no file
+        return False
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

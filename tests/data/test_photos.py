@@ -1,0 +1,95 @@
+"""Photos are found under the names that annotation tools give them, and in the folder that holds most of them."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m3att.data.photos import PhotoFolder, fullest_folder, spellings
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b.jpg",
+        "train/a b.jpg",
+        "./a b.jpg",
+        "../elsewhere/a b.jpg",
+        "/home/somebody/data/a b.jpg",
+        "C:\\Users\\me\\photos\\a b.jpg",
+        "photos\\a b.jpg",
+        "https://storage.example/bucket/a%20b.jpg?token=1",
+        "s3://bucket/folder/a b.jpg",
+        "file:///home/me/a b.jpg",
+        "/data/local-files/?d=photos/a%20b.jpg",
+        "a%20b.jpg",
+        "/data/upload/3/0a1b2c3d-a b.jpg",
+    ],
+)
+def test_the_base_name_at_hand_is_found(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "a b.jpg")
+    assert PhotoFolder(tmp_path).file(name) == tmp_path / "a b.jpg"
+    assert not PhotoFolder(tmp_path).has(name.replace("b.jpg", "c.jpg"))
+
+
+def test_the_whole_name_goes_before_its_end(tmp_path: Path) -> None:
+    touch(tmp_path / "val/1.jpg", tmp_path / "1.jpg", tmp_path / "0a1b2c3d-1.jpg")
+    folder = PhotoFolder(tmp_path)
+    assert folder.file("val/1.jpg") == tmp_path / "val/1.jpg"
+    assert folder.file("x\\val\\1.jpg") == tmp_path / "val/1.jpg"
+    assert folder.file("train/1.jpg") == tmp_path / "1.jpg"
+    assert folder.file("0a1b2c3d-1.jpg") == tmp_path / "0a1b2c3d-1.jpg"
+    assert folder.file("train/2.jpg") == tmp_path / "train/2.jpg"  # where it would be
+
+
+@pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_of_another_system(tmp_path: Path, written: str, stored: str) -> None:
+    name = "café.jpg"
+    touch(tmp_path / unicodedata.normalize(stored, name))
+    assert PhotoFolder(tmp_path).has(unicodedata.normalize(written, name))
+
+
+def test_names_that_no_system_takes_are_not_there(tmp_path: Path) -> None:
+    assert not PhotoFolder(tmp_path).has("x" * 5000)
+    assert not PhotoFolder(tmp_path).has("a\0b.jpg")
+
+
+@settings(max_examples=200)
+@given(st.text(min_size=1))
+def test_any_text_has_spellings(name: str) -> None:
+    found = spellings(name)
+    assert found[0] == name
+    assert all(not one.startswith("/") for one in found[1:])
+
+
+@pytest.mark.parametrize("missing", [0, 1, 70, 139])
+def test_no_single_photo_decides(tmp_path: Path, missing: int) -> None:
+    names = [f"{number}.jpg" for number in range(140)]
+    touch(*(tmp_path / "images" / name for name in names))
+    touch(tmp_path / names[missing])  # a lone copy in a likelier folder
+    (tmp_path / "images" / names[missing]).unlink()
+    found = fullest_folder([tmp_path, tmp_path / "images", tmp_path / "nowhere"], names)
+    assert found == PhotoFolder(tmp_path / "images")
+
+
+def test_a_few_photos_of_many_are_found_too(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(1000)]
+    touch(tmp_path / "images" / "501.jpg")
+    assert fullest_folder([tmp_path, tmp_path / "images"], names) == PhotoFolder(tmp_path / "images")
+    assert fullest_folder([tmp_path], names) is None
+
+
+def test_whole_names_decide_between_folders(tmp_path: Path) -> None:
+    touch(tmp_path / "images/train/1.jpg", tmp_path / "images/val/1.jpg")
+    candidates = [tmp_path / "images/val", tmp_path / "images"]
+    assert fullest_folder(candidates, ["train/1.jpg"]) == PhotoFolder(tmp_path / "images")
