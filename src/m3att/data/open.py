@@ -14,7 +14,7 @@ from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
 from m3att.data.own.hub import open_hub
-from m3att.data.own.source import CustomSource, open_coco, open_jsonl
+from m3att.data.own.source import open_coco, open_jsonl
 from m3att.data.refer.source import ReferSource
 from m3att.data.refer.splits import default_split_by
 from m3att.data.sample import Sample
@@ -23,7 +23,7 @@ from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
 
-OWN: dict[str, Callable[[Path, str, Path | None], CustomSource]] = {
+OWN: dict[str, Callable[[Path, str, Path | None], Source]] = {
     "jsonl": open_jsonl,
     "coco": open_coco,
     "hf": open_hub,
