@@ -17,8 +17,8 @@ from pathlib import Path
 
 from m3att.config import DataConfig, InputConfig, RunConfig
 from m3att.data.open import open_source
-from m3att.engine.checkpoint import CHECKPOINT
 from m3att.engine.evaluate import evaluate
+from m3att.engine.run_folder import RunFolder
 from m3att.engine.train import train
 from m3att.presets import PRESETS
 from m3att.pretrained import load_model
@@ -61,7 +61,7 @@ def main() -> None:
         if step % 100 == 0:
             print(f"step {step} of {steps}", f"loss {figures['loss/total']:.3f}" if figures else "", flush=True)
 
-    model = load_model(train(config, given.out, resume=(given.out / CHECKPOINT).is_file(), report=report))
+    model = load_model(train(config, given.out, resume=RunFolder(given.out).can_resume, report=report))
     source = open_source(config.data, "train")
     figures = evaluate(model.network, model.tokenizer, source, config.input, config.evaluate, config.data).to_dict()
     print(json.dumps(figures, indent=1))

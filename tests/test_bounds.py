@@ -18,7 +18,7 @@ from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import build_optimizer, learning_rate_at
-from m3att.engine.train import train_step
+from m3att.engine.step import train_step
 from m3att.errors import ConfigError
 from m3att.model.build import build_network
 from m3att.segmenter import Segmenter

@@ -107,7 +107,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate", "give either --model (`bundled` is the default one) or --floor largest"),
         ("evaluate --model bundled --floor largest", "give either --model"),
         ("evaluate --floor smallest", "no floor 'smallest'; there is largest"),
-        ("evaluate --model bundled --evaluate.threshold 2", "2.0 is out of range, give 0 up to, but not including, 1"),
+        ("evaluate --model bundled --evaluate.threshold 1", "1.0 is out of range, give 0 up to, but not including, 1"),
         ("evaluate --model bundled --train.steps 2", "unknown option --train.steps"),
         ("evaluate --model bundled --workers -1", "--workers is 0 or more"),
         ("evaluate --floor largest --gallery a.png", "--gallery shows what a model predicts, a floor has nothing"),

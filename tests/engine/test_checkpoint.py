@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from m3att.config import RunConfig
-from m3att.engine.checkpoint import CHECKPOINT, Position, load_checkpoint, save_checkpoint
+from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.optim import build_optimizer
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ModelError
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
@@ -66,21 +67,21 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def test_what_is_saved_is_what_is_loaded(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, *trained, POSITION)
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
     before, chance = tensors_of(trained), torch.get_rng_state()
     again = fresh(tiny_run, 2)
-    assert load_checkpoint(tmp_path, *again) == POSITION
+    assert load_checkpoint(RunFolder(tmp_path), *again) == POSITION
     assert torch.equal(torch.get_rng_state(), chance)
     assert_equal(tensors_of(again), before)
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
 def test_training_goes_on_bit_for_bit(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
     """Dropout is on, and kernels lie in memory with channels last, so that another layout of the moments would show."""
-    save_checkpoint(tmp_path, *trained, POSITION)
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
     losses = [float(step(*trained)) for _ in range(4)]
     again = fresh(tiny_run, 2)
-    load_checkpoint(tmp_path, *again)
+    load_checkpoint(RunFolder(tmp_path), *again)
     assert [float(step(*again)) for _ in range(4)] == losses
     assert_equal(tensors_of(again), tensors_of(trained))
 
@@ -89,25 +90,25 @@ def test_training_goes_on_bit_for_bit(trained: Trained, tiny_run: RunConfig, tmp
 def test_dropout_on_a_gpu_goes_on_with_its_own_generator(trained: Trained, tmp_path: Path) -> None:
     network, optimizer = trained
     network.cuda()
-    save_checkpoint(tmp_path, network, optimizer, POSITION)
+    save_checkpoint(RunFolder(tmp_path), network, optimizer, POSITION)
     drawn = torch.rand(9, device="cuda")
-    load_checkpoint(tmp_path, network, optimizer)
+    load_checkpoint(RunFolder(tmp_path), network, optimizer)
     assert torch.equal(torch.rand(9, device="cuda"), drawn)
 
 
 def test_saving_changes_nothing(trained: Trained, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in tensors_of(trained).items()}
     chance = torch.get_rng_state()
-    save_checkpoint(tmp_path, *trained, POSITION)
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
     assert torch.equal(torch.get_rng_state(), chance)
     assert_equal(tensors_of(trained), before)
 
 
 def test_a_checkpoint_of_the_very_start_is_one_too(tiny_run: RunConfig, tmp_path: Path) -> None:
     network, optimizer = fresh(tiny_run, 1)
-    save_checkpoint(tmp_path, network, optimizer, Position())
+    save_checkpoint(RunFolder(tmp_path), network, optimizer, Position())
     again = fresh(tiny_run, 2)
-    assert load_checkpoint(tmp_path, *again) == Position()
+    assert load_checkpoint(RunFolder(tmp_path), *again) == Position()
     assert not again[1].state_dict()["state"]
 
 
@@ -115,8 +116,8 @@ def test_a_checkpoint_of_the_very_start_is_one_too(tiny_run: RunConfig, tmp_path
 def test_an_interruption_leaves_the_elder(
     trained: Trained, tiny_run: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    save_checkpoint(tmp_path, *trained, POSITION)
-    elder = (tmp_path / CHECKPOINT).read_bytes()
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
+    elder = (tmp_path / "checkpoint.safetensors").read_bytes()
     step(*trained)
 
     def half(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -133,19 +134,19 @@ def test_an_interruption_leaves_the_elder(
         else:
             patch.setattr("m3att.files.os.replace", never)
         with pytest.raises((ModelError, KeyboardInterrupt)):
-            save_checkpoint(tmp_path, *trained, replace(POSITION, step=8))
-    assert (tmp_path / CHECKPOINT).read_bytes() == elder
-    assert load_checkpoint(tmp_path, *fresh(tiny_run, 2)) == POSITION
+            save_checkpoint(RunFolder(tmp_path), *trained, replace(POSITION, step=8))
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == elder
+    assert load_checkpoint(RunFolder(tmp_path), *fresh(tiny_run, 2)) == POSITION
     # What was left lying does not stand in the way of the next one.
-    save_checkpoint(tmp_path, *trained, replace(POSITION, step=8))
-    assert load_checkpoint(tmp_path, *fresh(tiny_run, 2)).step == 8
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    save_checkpoint(RunFolder(tmp_path), *trained, replace(POSITION, step=8))
+    assert load_checkpoint(RunFolder(tmp_path), *fresh(tiny_run, 2)).step == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
 def refused(folder: Path, trained: Trained, words: str) -> None:
     with pytest.raises(ModelError, match=words) as refusal:
-        load_checkpoint(folder, *trained)
-    assert str(folder / CHECKPOINT) in str(refusal.value)
+        load_checkpoint(RunFolder(folder), *trained)
+    assert str(folder / "checkpoint.safetensors") in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -155,18 +156,18 @@ def test_a_missing_checkpoint_is_named(trained: Trained, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("content", [b"", b"not it", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
 def test_a_foreign_file_is_named(trained: Trained, tmp_path: Path, content: bytes) -> None:
-    (tmp_path / CHECKPOINT).write_bytes(content)
+    (tmp_path / "checkpoint.safetensors").write_bytes(content)
     refused(tmp_path, trained, "not a checkpoint of this run")
 
 
 def test_a_checkpoint_that_is_cut_short_is_named(trained: Trained, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, *trained, POSITION)
-    os.truncate(tmp_path / CHECKPOINT, 5000)
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
+    os.truncate(tmp_path / "checkpoint.safetensors", 5000)
     refused(tmp_path, trained, "not a checkpoint of this run")
 
 
 def test_a_checkpoint_of_another_network_is_named(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, *trained, POSITION)
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
     wider = replace(tiny_run, model=replace(tiny_run.model, channels=32))
     refused(tmp_path, fresh(wider, 1), "not a checkpoint of this run")
     deeper = replace(tiny_run, model=replace(tiny_run.model, decoder=replace(tiny_run.model.decoder, layers=3)))
@@ -174,5 +175,8 @@ def test_a_checkpoint_of_another_network_is_named(trained: Trained, tiny_run: Ru
 
 
 def test_weights_alone_are_no_checkpoint(trained: Trained, tmp_path: Path) -> None:
-    save_file({name: value.contiguous() for name, value in trained[0].state_dict().items()}, tmp_path / CHECKPOINT)
+    save_file(
+        {name: value.contiguous() for name, value in trained[0].state_dict().items()},
+        tmp_path / "checkpoint.safetensors",
+    )
     refused(tmp_path, trained, "not a checkpoint of this run")

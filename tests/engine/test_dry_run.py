@@ -12,6 +12,7 @@ import torch
 from m3att.config import DataConfig, InputConfig, LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
 from m3att.data.open import open_source
 from m3att.engine import dry_run as module
+from m3att.engine import start as start_module
 from m3att.engine.dry_run import (
     Memory,
     data_at_hand,
@@ -160,8 +161,8 @@ def test_the_step_trains_pretrained_parts_at_their_own_rate(monkeypatch: pytest.
         shares.extend(group["share"] for group in optimizer.param_groups)
         return optimizer
 
-    monkeypatch.setattr(module, "build_optimizer", spy)
-    monkeypatch.setattr(module, "pretrained_parts", lambda network, _: [network.vision.backbone])
+    monkeypatch.setattr(start_module, "build_optimizer", spy)
+    monkeypatch.setattr(start_module, "pretrained_parts", lambda network, _: [network.vision.backbone])
     config = small_run(TrainConfig(batch_size=2, threads=1, pretrained_rate=0.25))
     module.dry_run(config)
     assert set(shares) == {1.0, 0.25}

@@ -15,7 +15,7 @@ from m3att.data.open import open_source
 from m3att.data.refer.source import ReferSource
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
-from m3att.engine.faults import FAULTS, known_faults
+from m3att.engine.run_folder import RunFolder
 from m3att.engine.train import train
 from m3att.errors import DataError
 from m3att.model.build import build_network
@@ -42,10 +42,10 @@ def test_a_run_leaves_out_what_it_cannot_read_and_names_it(
     config = on_folder(tiny_run, torn_folder)
     config = replace(config, train=replace(config.train, workers=workers))
     train(config, tmp_path / "run")
-    found = known_faults(tmp_path / "run")
+    found = RunFolder(tmp_path / "run").known_faults()
     assert sorted(reason.partition(": ")[2] for reason in found)[1] == "no such file"
     assert len(found) == 2
-    assert json.loads((tmp_path / "run" / FAULTS).read_text().splitlines()[0]) == {"left_out": found[0]}
+    assert json.loads(RunFolder(tmp_path / "run").faults.read_text().splitlines()[0]) == {"left_out": found[0]}
 
 
 @pytest.mark.parametrize("batch_size", [4, 16])
@@ -60,7 +60,7 @@ def test_a_faulty_run_that_was_stopped_goes_on_bit_for_bit(
         train(config, tmp_path / "parts", report=stop_at(4))
     train(config, tmp_path / "parts", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
-    assert sorted(known_faults(tmp_path / "whole")) == sorted(known_faults(tmp_path / "parts"))
+    assert sorted(RunFolder(tmp_path / "whole").known_faults()) == sorted(RunFolder(tmp_path / "parts").known_faults())
 
 
 def test_a_run_stops_past_the_limit_with_or_without_an_interruption(
@@ -70,7 +70,7 @@ def test_a_run_stops_past_the_limit_with_or_without_an_interruption(
     config = replace(config, data=replace(config.data, fault_limit=1))
     with pytest.raises(DataError, match=r"with it 2 images .* more than --data\.fault_limit 1"):
         train(config, tmp_path / "run")
-    named = (tmp_path / "run" / FAULTS).read_text()
+    named = RunFolder(tmp_path / "run").faults.read_text()
     assert len(named.splitlines()) == 2
     with pytest.raises(DataError, match=r"no such file|cut short|identif|image"):
         train(replace(config, data=replace(config.data, fault_limit=0)), tmp_path / "strict")

@@ -15,6 +15,7 @@ from m3att.config import RunConfig
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.muon import MOMENTUM, MuonAdamW, orthogonal, packed_matrices
 from m3att.engine.optim import MUON_SHARE, MUON_SIDE, build_optimizer
+from m3att.engine.run_folder import RunFolder
 from m3att.model.build import build_network
 
 RATE, DECAY = 0.01, 0.1
@@ -172,11 +173,11 @@ def test_state_comes_back_from_a_checkpoint(tiny_run: RunConfig, tmp_path: Path)
     straight = network_of(tiny_run)
     optimizer = build_optimizer(straight, config)
     steps(straight, optimizer, range(3))
-    save_checkpoint(tmp_path, straight, optimizer, Position(step=3))
+    save_checkpoint(RunFolder(tmp_path), straight, optimizer, Position(step=3))
     steps(straight, optimizer, range(3, 6))
     resumed = network_of(tiny_run)
     other = build_optimizer(resumed, config)
-    assert load_checkpoint(tmp_path, resumed, other) == Position(step=3)
+    assert load_checkpoint(RunFolder(tmp_path), resumed, other) == Position(step=3)
     steps(resumed, other, range(3, 6))
     for (name, weight), value in zip(resumed.named_parameters(), straight.parameters(), strict=True):
         assert torch.equal(weight, value), name

@@ -22,9 +22,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from m3att.config import DataConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
-from m3att.engine.checkpoint import CHECKPOINT, Position
+from m3att.engine.batches import batches, count_steps
+from m3att.engine.checkpoint import Position
 from m3att.engine.faults import RunFaults
-from m3att.engine.train import batches, count_steps, drop_later_lines, train
+from m3att.engine.recorder import drop_later_lines
+from m3att.engine.run_folder import RunFolder
+from m3att.engine.train import train
 from m3att.errors import ConfigError, DataError, ModelError
 from m3att.model.build import build_network
 from m3att.pretrained import load_model
@@ -53,7 +56,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
 
 def assert_same_run(first: Path, second: Path) -> None:
     """Weights, optimiser, state of chance and log are the same to the last bit."""
-    for name in (CHECKPOINT, "last/model.safetensors", "best/model.safetensors"):
+    for name in ("checkpoint.safetensors", "last/model.safetensors", "best/model.safetensors"):
         one, other = load_file(first / name), load_file(second / name)
         assert one.keys() == other.keys()
         different = [key for key in one if not torch.equal(one[key], other[key])]
@@ -138,7 +141,7 @@ def test_a_run_can_be_lengthened_and_sees_new_images(tiny_run: RunConfig, tmp_pa
     train(run(6), tmp_path / "whole")
     train(run(3), tmp_path / "lengthened")
     train(run(6), tmp_path / "lengthened", resume=True)
-    whole, lengthened = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "lengthened"))
+    whole, lengthened = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "lengthened"))
     assert all(torch.equal(whole[name], lengthened[name]) for name in whole)
 
 
@@ -151,7 +154,7 @@ def test_a_run_that_has_ended_goes_on_as_if_its_second_leg_had_been_planned(
     train(second, tmp_path / "whole")
     train(replace(tiny_run, train=settings), tmp_path / "in two")
     train(second, tmp_path / "in two", resume=True)
-    whole, in_two = (load_file(tmp_path / name / CHECKPOINT) for name in ("whole", "in two"))
+    whole, in_two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "in two"))
     assert all(torch.equal(whole[name], in_two[name]) for name in whole)
 
 
@@ -169,7 +172,7 @@ def test_validating_more_often_changes_no_weight(tiny_run: RunConfig, refer_fold
     config = on_folder(tiny_run, refer_folder)
     for name, every in (("often", 1), ("seldom", 1000)):
         train(replace(config, train=replace(config.train, validate_every=every)), tmp_path / name)
-    often, seldom = (load_file(tmp_path / name / CHECKPOINT) for name in ("often", "seldom"))
+    often, seldom = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("often", "seldom"))
     assert all(torch.equal(often[name], seldom[name]) for name in often)
 
 
@@ -231,9 +234,9 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(tiny_run: RunConfig, tmp_
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: RunConfig, tmp_path: Path) -> None:
     short = replace(tiny_run, train=replace(tiny_run.train, steps=2))
     train(short, tmp_path / "run")
-    before = [(tmp_path / "run" / name).read_bytes() for name in (CHECKPOINT, "metrics.jsonl")]
+    before = [(tmp_path / "run" / name).read_bytes() for name in ("checkpoint.safetensors", "metrics.jsonl")]
     assert train(short, tmp_path / "run", resume=True) == tmp_path / "run" / "last"
-    assert [(tmp_path / "run" / name).read_bytes() for name in (CHECKPOINT, "metrics.jsonl")] == before
+    assert [(tmp_path / "run" / name).read_bytes() for name in ("checkpoint.safetensors", "metrics.jsonl")] == before
 
 
 @pytest.mark.parametrize("every", [{"log_every": 2}, {"save_every": 2}, {"validate_every": 2}])
@@ -244,7 +247,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_not_saved(
     settings = replace(tiny_run.train, learning_rate=1e30, warmup=0, **{**never, **every})
     with pytest.raises(ModelError, match=r"^the (loss|gradient) is (nan|inf) at step 2: lower --train.learning_rate$"):
         train(replace(tiny_run, train=settings), tmp_path)
-    assert not (tmp_path / CHECKPOINT).exists()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
     assert not (tmp_path / "last").exists()
 
 
@@ -268,13 +271,13 @@ def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path,
     source = open_source(config.data, "train")
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
     an_epoch = count_steps(replace(config, train=replace(config.train, epochs=1.0)), source)
-    steps = 2 * an_epoch + 1
-    whole = list(batches(config, source, tokenizer, Position(), steps, RunFaults(tmp_path, 0)))
+    steps, faults = 2 * an_epoch + 1, RunFaults(RunFolder(tmp_path), 0)
+    whole = list(batches(config, source, tokenizer, Position(), steps, faults))
     followers = [(epoch, batch) for epoch in range(3) for batch in range(an_epoch)][1 : steps + 1]
     assert [following for _, following in whole] == followers
     for start in range(1, steps):
         epoch, batch = followers[start - 1]
-        rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps, RunFaults(tmp_path, 0)))
+        rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps, faults))
         assert [following for _, following in rest] == followers[start:]
         assert all(
             torch.equal(one.word_ids_NL, other.word_ids_NL) and torch.equal(one.pixels_BCHW, other.pixels_BCHW)
@@ -289,7 +292,8 @@ def test_ungrouped_drawn_images_carry_one_expression_each(
     config = replace(tiny_run, data=replace(tiny_run.data, grouped=grouped))
     source = open_source(config.data, "train", training=True)
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
-    for batch, _ in batches(config, source, tokenizer, Position(), 2, RunFaults(tmp_path, 0)):
+    faults = RunFaults(RunFolder(tmp_path), 0)
+    for batch, _ in batches(config, source, tokenizer, Position(), 2, faults):
         assert len(batch.pixels_BCHW) == images
         assert grouped or batch.image_index_N.tolist() == list(range(8))
 
@@ -428,3 +432,44 @@ def test_numbers_too_small_to_matter_do_not_slow_a_training(tiny_run: RunConfig,
     with pytest.raises(ConfigError):
         train(config, tmp_path / "run")
     assert tiny() > 0
+
+
+def test_a_run_that_is_at_work_is_neither_started_nor_resumed_by_a_second_process(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    run = replace(tiny_run, train=replace(tiny_run.train, steps=2, save_every=1, validate_every=1))
+    out, settings = tmp_path / "run", tmp_path / "run.yaml"
+    settings.write_text(config_to_yaml(run))
+    second = f"""
+import sys
+from pathlib import Path
+from m3att.engine.train import train
+from m3att.errors import ConfigError
+from m3att.settings import config_from_file
+for resume in (False, True):
+    try:
+        train(config_from_file(Path({str(settings)!r})), Path({str(out)!r}), resume)
+    except ConfigError as error:
+        print(error)
+"""
+    said: list[str] = []
+    before: dict[Path, bytes] = {}
+
+    def files() -> dict[Path, bytes]:
+        # Not the lock: a process that opens and closes a file that it has locked lets go of it.
+        return {
+            path: path.read_bytes()
+            for path in out.rglob("*")
+            if path.suffix in (".json", ".jsonl", ".yaml", ".safetensors")
+        }
+
+    def report(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 1:
+            before.update(files())
+            done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=True)
+            said.extend(done.stdout.splitlines())
+            assert files() == before
+
+    train(run, out, report=report)
+    assert said == [f"{out}: another process trains this run: wait for it to end, or name another --out"] * 2
+    assert before and RunFolder(out).can_resume

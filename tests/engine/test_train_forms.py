@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from m3att.config import RunConfig
-from m3att.engine.checkpoint import CHECKPOINT
 from m3att.engine.train import train
 from m3att.pretrained import load_model
 
@@ -42,7 +41,7 @@ def test_a_form_trains_and_resumes(
     with pytest.raises(StoppedError):
         train(config, parts, report=stop)
     last = train(config, parts, resume=True)
-    one, other = load_file(whole / CHECKPOINT), load_file(parts / CHECKPOINT)
+    one, other = load_file(whole / "checkpoint.safetensors"), load_file(parts / "checkpoint.safetensors")
     assert one.keys() == other.keys()
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
     network = load_model(last).network

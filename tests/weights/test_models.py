@@ -20,7 +20,6 @@ from m3att.config import (
     TrainConfig,
     VisionConfig,
 )
-from m3att.engine.checkpoint import CHECKPOINT
 from m3att.engine.train import train
 from m3att.model.build import VISION
 from m3att.model.vision.darknet53 import Darknet53
@@ -61,7 +60,7 @@ def test_a_model_and_a_run_of_then_go_on_today(tmp_path: Path, monkeypatch: pyte
         folder = train(settings, tmp_path / name)
         if name == "then":
             with_elder_names(folder / "model.safetensors")
-            with_elder_names(tmp_path / name / CHECKPOINT)
+            with_elder_names(tmp_path / name / "checkpoint.safetensors")
         first = load_model(folder).network.state_dict()
         found.append((first, load_model(train(longer, tmp_path / name, resume=True)).network.state_dict()))
     for mine, other in zip(*found, strict=True):

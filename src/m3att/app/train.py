@@ -16,6 +16,7 @@ from typing import Any
 from m3att.app.console import progress_bar, show, write_json
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
@@ -29,7 +30,6 @@ from m3att.settings import (
     nest,
 )
 
-RUN_CONFIG = "config.yaml"
 # What a run may change when it goes on: where it computes and reads, and how often it reports.
 FREE_ON_RESUME = {
     "data.fault_limit",
@@ -114,9 +114,9 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
     Raises:
         ConfigError: where there is no run, or what was given contradicts its settings.
     """
-    if out is None or not (out / RUN_CONFIG).is_file():
-        raise ConfigError(f"{out}: no run to resume (it has no {RUN_CONFIG}); start it without --resume")
-    saved = config_from_file(out / RUN_CONFIG)
+    if out is None or not RunFolder(out).is_run:
+        raise ConfigError(f"{out}: no run to resume (it has no config.yaml); start it without --resume")
+    saved = RunFolder(out).read_config()
     base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
     wanted = changed(base, options)
     free = FREE_ON_RESUME | ({"train.steps"} if saved.train.schedule in LENGTHENED else set())
@@ -136,28 +136,25 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
 
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     """Train with a progress bar, and say how to use what came of it."""
-    from m3att.engine.checkpoint import CHECKPOINT
-    from m3att.engine.faults import FAULTS, known_faults
     from m3att.engine.train import train as train_network
-    from m3att.files import replace_file
 
+    folder = RunFolder(out)
     if config.train.init is None and not resume:
         for name, half in (("vision", config.model.vision), ("language", config.model.language)):
             # A frozen one is refused at once, with more to say.
             if half.encoder in ("darknet53", "huggingface") and half.weights is None and not half.freeze:
                 print(f"note: the {name} encoder starts fresh: no --model.{name}.weights", file=sys.stderr)
-    if resume:  # what was given now shall hold the next time too
-        replace_file(out / RUN_CONFIG, config_to_yaml(config).encode())
     try:
         with training_progress() as report:
             model = train_network(config, out, resume, report)
     except KeyboardInterrupt:
-        saved = (out / CHECKPOINT).is_file()
-        advice = f"go on with: m3att train --out {out} --resume" if saved else "no checkpoint was written yet"
+        advice = (
+            f"go on with: m3att train --out {out} --resume" if folder.can_resume else "no checkpoint was written yet"
+        )
         raise KeyboardInterrupt(advice) from None
-    faults = known_faults(out)
+    faults = folder.known_faults()
     if faults:
-        print(f"{len(faults):,} images or expressions could not be read and were left out: {out / FAULTS} names them")
+        print(f"{len(faults):,} images or expressions could not be read and were left out: {folder.faults} names them")
     print(f"trained: {model}; score it with: m3att evaluate --model {model}")
     return 0
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ModelError
 from m3att.files import replace_tensors
 from m3att.model.network import M3AttNet
 from m3att.model_folder import current_names
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Position:
     best_mean_iou: float = -1.0
 
 
-def save_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Optimizer, position: Position) -> None:
+def save_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim.Optimizer, position: Position) -> None:
     """Write weights, optimiser state and position as one safetensors file; an interruption leaves the elder one.
 
     Args:
@@ -59,16 +57,16 @@ def save_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Opti
     device = next(network.parameters()).device
     if device.type == "cuda":  # dropout there draws on a generator of the GPU's
         tensors["random_cuda"] = torch.cuda.get_rng_state(device)
-    replace_tensors(folder / CHECKPOINT, tensors, {"position": json.dumps(vars(position))})
+    replace_tensors(folder.checkpoint, tensors, {"position": json.dumps(vars(position))})
 
 
-def load_checkpoint(folder: Path, network: M3AttNet, optimizer: torch.optim.Optimizer) -> Position:
+def load_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim.Optimizer) -> Position:
     """Fill network and optimiser from a run folder's checkpoint.
 
     Raises:
         ModelError: where it is missing, broken or of another network.
     """
-    path = folder / CHECKPOINT
+    path = folder.checkpoint
     if not path.is_file():
         raise ModelError(f"{path}: no checkpoint to resume from; start without --resume")
     try:

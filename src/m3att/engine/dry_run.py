@@ -20,22 +20,20 @@ from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
-from m3att.device import choose_device, peak_resident
+from m3att.device import peak_resident
+from m3att.engine.batches import count_steps
 from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
-from m3att.engine.optim import build_optimizer, learning_rate_at
-from m3att.engine.setup import count_categories, run_architectures, run_tokenizer, start_from
-from m3att.engine.train import count_steps, require_finite, train_step
+from m3att.engine.optim import learning_rate_at
+from m3att.engine.start import start_optimizer, start_process, start_run
+from m3att.engine.step import require_finite, train_step
 from m3att.errors import ConfigError
-from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.settings import config_to_dict
-from m3att.weights.start import fill_pretrained, pretrained_parts
 
 STAND_INS = {"refcoco+": "shaperef+", "refcocog": "shaperefg"}  # like in their words; for all others ShapeRef itself
 STAND_IN_IMAGES = 64
 FREE_SHARE = 0.75  # of a machine's free memory that the step may take: other programs run there too
 WORKING_ROOM = 1.6  # what a step takes over the estimate at most: 1.27 was seen with Swin-B, 1.57 with Darknet-53
-NOWHERE = Path()  # a dry run has no folder
 
 
 @dataclass(frozen=True)
@@ -117,18 +115,16 @@ def dry_run(config: RunConfig) -> DryRun:
         M3AttError: for whatever the run itself would be refused for, and where not even two expressions find room.
     """
     settings = config.train
-    device = choose_device(settings.device)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
+    device = start_process(settings)
     data, notes = data_at_hand(config.data)
     used = replace(config, data=data)
     source = open_source(data, "train", training=True)
     pixels = source.pixels
     if config.data.pixels == "photos" and pixels == "layout":
         notes.append(f"{data.root} has no photos: the step reads layouts drawn of the annotated boxes")
-    tokenizer = run_tokenizer(used, source, NOWHERE, resume=False)
-    network = start_network(used, source, tokenizer, notes)
+    filled = config.model if settings.init else loosened(config.model, notes)
+    start = start_run(used, source, filled=filled)
+    tokenizer, network = start.tokenizer, start.network
     parts = count_parts(network, config.input.size, config.model.word_limit)
     memory = estimate_memory(network, config)
     expressions = fitting_expressions(memory, used, source, free_memory(device))
@@ -166,18 +162,6 @@ def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
     drawn = STAND_INS.get(names[0], "shaperef")
     note = f"no --data.root: the step reads {drawn}'s drawn scenes in place of {data.dataset}, with their vocabulary"
     return replace(data, dataset=drawn, split_by=None, pixels="auto", images=STAND_IN_IMAGES), [note]
-
-
-def start_network(config: RunConfig, source: Source, tokenizer: Tokenizer, notes: list[str]) -> M3AttNet:
-    """The network as the run starts with it, but that an encoder to be frozen may lack its weights: a note says so."""
-    categories = count_categories(config, source)
-    architectures = run_architectures(config, tokenizer, NOWHERE, resume=False)
-    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
-    if config.train.init is not None:
-        start_from(network, config.train.init, config.train.fresh)
-    else:
-        fill_pretrained(network, tokenizer, loosened(config.model, notes))
-    return network
 
 
 def loosened(model: ModelConfig, notes: list[str]) -> ModelConfig:
@@ -245,9 +229,8 @@ def take_step(
         source, tokenizer, config.input, config.data, training=True, categories=settings.category_weight > 0
     )
     batch = reader[groups].to(device)
-    network.to(device).train()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(network, settings, pretrained_parts(network, config.model))
+    optimizer = start_optimizer(network, config, device)
+    network.train()
     rate = learning_rate_at(0, settings.steps or sys.maxsize, settings)
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.perf_counter()

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from m3att.data.faults import Fault, FaultLog
+from m3att.engine.run_folder import RunFolder
 from m3att.files import replace_file
-
-FAULTS = "faults.jsonl"
 
 
 class RunFaults:
@@ -18,13 +17,13 @@ class RunFaults:
     A run that goes on knows those that it met before, so that it stops where it would have stopped uninterrupted.
 
     Args:
-        out: folder of the run.
+        folder: of the run.
         limit: most of them.
     """
 
-    def __init__(self, out: Path, limit: int) -> None:
-        self.path = out / FAULTS
-        self.log = FaultLog(limit, known_faults(out))
+    def __init__(self, folder: RunFolder, limit: int) -> None:
+        self.path: Path = folder.faults
+        self.log = FaultLog(limit, folder.known_faults())
 
     def note(self, faults: Iterable[Fault]) -> None:
         """Name and count those that are new.
@@ -36,10 +35,3 @@ class RunFaults:
             lines = [json.dumps({"left_out": reason}, ensure_ascii=True) + "\n" for reason in self.log.reasons]
             replace_file(self.path, "".join(lines).encode())
         self.log.check()
-
-
-def known_faults(out: Path) -> list[str]:
-    """The faults that a run's folder names."""
-    path = out / FAULTS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [str(json.loads(line)["left_out"]) for line in lines]

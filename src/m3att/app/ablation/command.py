@@ -11,12 +11,13 @@ from typing import Any
 from m3att.ablations import TABLES, Row, Table, find_table
 from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
 from m3att.app.console import write_json
-from m3att.app.train import RUN_CONFIG, started_config
+from m3att.app.train import started_config
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
 from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
-from m3att.settings import SettingsParser, add_settings, changed, config_from_file, config_to_yaml
+from m3att.settings import SettingsParser, add_settings, changed, config_to_yaml
 
 
 def ablate(words: Sequence[str], prog: str) -> int:
@@ -62,9 +63,9 @@ def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
     idle = [name for name, value in given.items() if name not in allowed and value is not None]
     if idle:
         raise ConfigError(f"--report only writes the table anew: leave out --{idle[0].replace('_', '-')}")
-    if not (out / RUN_CONFIG).is_file():
-        raise ConfigError(f"{out}: no ablation runs there (it has no {RUN_CONFIG})")
-    base = config_from_file(out / RUN_CONFIG)
+    if not RunFolder(out).is_run:
+        raise ConfigError(f"{out}: no ablation runs there (it has no config.yaml)")
+    base = RunFolder(out).read_config()
     runs = plan(base, table, fitting_rows(base, table), seeds_found(table, out), out)
     results = [(run, result) for run in runs if (result := read_result(run.folder)) is not None]
     print(write_tables(table, results, sorted({run.seed for run in runs}), out))
@@ -78,9 +79,9 @@ def base_config(given: Mapping[str, Any], out: Path) -> RunConfig:
         ConfigError: where none of these says what to train.
     """
     options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
-    if given.get("preset") or given.get("config") or not (out / RUN_CONFIG).is_file():
+    if given.get("preset") or given.get("config") or not RunFolder(out).is_run:
         return started_config(given, options)
-    config = changed(config_from_file(out / RUN_CONFIG), options)
+    config = changed(RunFolder(out).read_config(), options)
     check_fit(config)
     return config
 
@@ -95,8 +96,8 @@ def run_table(
     with hold(out) as lock:
         runs = plan(base, table, rows, seeds, out)
         check_folder(base, runs, out)
-        if not (out / RUN_CONFIG).is_file():
-            replace_file(out / RUN_CONFIG, config_to_yaml(base).encode())
+        if not RunFolder(out).is_run:
+            replace_file(RunFolder(out).config, config_to_yaml(base).encode())
         missing = list({run.folder: run for run in reversed(runs) if run.result(images) is None}.values())[::-1]
         every = len({run.folder for run in runs})
         said = f"table {table.name}: {every} runs, {every - len(missing)} of them done; {jobs} at once"

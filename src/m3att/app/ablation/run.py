@@ -21,9 +21,8 @@ from m3att.app.train import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source
 from m3att.device import choose_device
-from m3att.engine.checkpoint import CHECKPOINT
 from m3att.engine.evaluate import evaluate
-from m3att.engine.setup import METRICS
+from m3att.engine.run_folder import RunFolder
 from m3att.engine.train import train
 from m3att.errors import DivergedError, M3AttError
 from m3att.pretrained import load_model
@@ -50,12 +49,12 @@ def execute(order: Mapping[str, Any]) -> None:
     folder, config, images = Path(order["folder"]), config_from_dict(order["config"]), order["images"]
     try:
         report = reporter(order["name"], order["parent"])
-        model = train(config, folder, (folder / CHECKPOINT).is_file(), report)
+        model = train(config, folder, RunFolder(folder).can_resume, report)
     except DivergedError as error:
         print(f"{order['name']}: failed: {error}", file=sys.stderr, flush=True)
         write_json(folder / RESULT, {"state": "failed", "reason": str(error)})
         return
-    last = json.loads((folder / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+    last = RunFolder(folder).last_metrics()
     result = {
         "state": "finished",
         "images_asked": images,

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, row_config
-from m3att.app.train import FREE_ON_RESUME, RUN_CONFIG
+from m3att.app.train import FREE_ON_RESUME
 from m3att.config import RunConfig
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, DataError
-from m3att.settings import config_from_file, config_to_dict, differences
+from m3att.settings import config_to_dict, differences
 
 RESULT = "result.json"
 LOCK = ".lock"
@@ -80,13 +81,13 @@ def plan(base: RunConfig, table: Table, rows: Iterable[Row], seeds: Sequence[int
 def run_folder(base: RunConfig, table: Table, row: Row, seed: int, out: Path) -> Path:
     """Where a run lies: under its own table and row, or where another row or table has the very same run already."""
     own = folder_name(table, row, seed, out)
-    if (own / RUN_CONFIG).is_file():
+    if RunFolder(own).is_run:
         return own
     config = row_config(base, row, seed)
     for other in TABLES.values():
         for twin in fitting_rows(base, other):
             folder = folder_name(other, twin, seed, out)
-            if (folder / RUN_CONFIG).is_file() and row_config(base, twin, seed) == config:
+            if RunFolder(folder).is_run and row_config(base, twin, seed) == config:
                 return folder
     return own
 
@@ -125,12 +126,11 @@ def check_folder(base: RunConfig, runs: Iterable[Run], out: Path) -> None:
     """
     places = [(out, base)] + [(run.folder, run.config) for run in runs]
     for folder, config in places:
-        path = folder / RUN_CONFIG
-        if not path.is_file():
+        if not RunFolder(folder).is_run:
             continue
         # The seed of the base is only the first of the seeds.
         free = FREE_ON_RESUME | ({"train.seed"} if folder == out else set())
-        for key, (saved, wanted) in differences(config_from_file(path), config).items():
+        for key, (saved, wanted) in differences(RunFolder(folder).read_config(), config).items():
             if key not in free:
                 raise ConfigError(f"{folder}: was made with {key} {saved}, not {wanted}; give that, or another --out")
 

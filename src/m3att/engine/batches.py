@@ -1,0 +1,93 @@
+"""The batches of a training: what comes next at any place in the data, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch.utils.data import DataLoader
+
+from m3att.config import RunConfig
+from m3att.data.batch import Batch, BatchReader
+from m3att.data.open import ENDLESS
+from m3att.data.order import EndlessOrder, Group, TrainingOrder
+from m3att.data.source import Source
+from m3att.data.text import Tokenizer
+from m3att.engine.checkpoint import Position
+from m3att.engine.faults import RunFaults
+from m3att.errors import ConfigError, DataError
+
+
+def batches(
+    config: RunConfig,
+    source: Source,
+    tokenizer: Tokenizer,
+    position: Position,
+    steps: int,
+    faults: RunFaults,
+) -> Iterator[tuple[Batch, tuple[int, int]]]:
+    """The batches from a position to the last step, each with the (epoch, batch) that follows it.
+
+    A batch of which nothing can be read is no step: it is passed over, and would be again when the run goes on.
+
+    Raises:
+        DataError: where nothing of an epoch can be read, or faults are more than the run allows.
+    """
+    settings, data = config.train, config.data
+    step, epoch, start = position.step, position.epoch, position.batch
+    while step < steps:
+        inputs, stop = config.input, steps
+        for size, until in zip(settings.early_sizes, settings.early_steps, strict=True):
+            if step < until:
+                inputs, stop = replace(inputs, size=size), min(steps, until)
+                break
+        drawn = source.at_epoch(epoch)
+        order: list[list[Group]] | EndlessOrder
+        if len(source) >= ENDLESS:
+            # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.
+            start, length = step, ENDLESS
+            order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, stop, settings.seed)
+        else:
+            whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
+            length, order = len(whole), whole[start : start + stop - step]
+        loader: DataLoader[Batch] = DataLoader(
+            BatchReader(drawn, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),
+            sampler=order,
+            batch_size=None,
+            num_workers=settings.workers,
+            prefetch_factor=4 if settings.workers else None,
+            worker_init_fn=quiet_worker,
+            # Its own, so that making a loader, as each epoch and each --resume does, shifts no dropout.
+            generator=torch.Generator(),
+        )
+        begun, first = step, start
+        for number, batch in enumerate(loader, start=start + 1):
+            faults.note(batch.faults)
+            following = (epoch, number) if number < length else (epoch + 1, 0)
+            if batch.groups:
+                step += 1
+                yield batch, following
+        if step == begun and first == 0 and following[1] == 0:
+            raise DataError(f"no image of the training split can be read; {faults.path} names the faults")
+        epoch, start = following
+
+
+def quiet_worker(_: int) -> None:
+    """A reading process takes one core, and leaves the others to the network."""
+    torch.set_num_threads(1)
+
+
+def count_steps(config: RunConfig, source: Source) -> int:
+    """Optimiser steps of the run.
+
+    Raises:
+        ConfigError: where data without end are given no number of steps.
+    """
+    settings = config.train
+    if settings.steps is not None:
+        return settings.steps
+    if len(source) >= ENDLESS:
+        raise ConfigError("data that are drawn on the fly have no epochs: give --train.steps")
+    first = TrainingOrder(source, settings.batch_size, config.data, settings.seed, 0)
+    return max(1, round(settings.epochs * len(first)))

@@ -1,0 +1,123 @@
+"""Writes what a run leaves: figures, faults, checkpoints and models; nobody else writes into a run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from m3att.config import RunConfig
+from m3att.data.text import Tokenizer
+from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
+from m3att.engine.faults import RunFaults
+from m3att.engine.run_folder import RunFolder
+from m3att.files import replace_file
+from m3att.model.network import M3AttNet
+from m3att.pretrained import save_model, write_architectures
+from m3att.settings import config_to_yaml
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What of a run is written to its folder.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        tokenizer: its words.
+        network: its weights, as they are when something is saved.
+        optimizer: its state likewise.
+        world: see `Source.world`.
+        faults: what could not be read so far.
+        board: TensorBoard's file.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    tokenizer: Tokenizer
+    network: M3AttNet
+    optimizer: torch.optim.Optimizer
+    world: str
+    faults: RunFaults
+    board: SummaryWriter
+
+    def log(self, position: Position, figures: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl, and the same on TensorBoard."""
+        counts = {"step": position.step, "expressions": position.expressions, "seconds": round(position.seconds, 1)}
+        with self.folder.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**counts, **figures}) + "\n")
+        for name, value in figures.items():
+            self.board.add_scalar(name, value, position.step)
+
+    def save_models(self, position: Position, mean_iou: float) -> Position:
+        """Write the last model, and the best where none was better; returns the position, which knows the best."""
+        folders = [self.folder.last]
+        if mean_iou > position.best_mean_iou:
+            position = replace(position, best_mean_iou=mean_iou)
+            folders.insert(0, self.folder.best)
+        for folder in folders:
+            save_model(folder, self.network, self.tokenizer, self.config, self.world)
+        return position
+
+    def save_checkpoint(self, position: Position) -> None:
+        """Write what the run goes on from."""
+        save_checkpoint(self.folder, self.network, self.optimizer, position)
+
+
+@contextmanager
+def recording(
+    folder: RunFolder,
+    config: RunConfig,
+    tokenizer: Tokenizer,
+    network: M3AttNet,
+    optimizer: torch.optim.Optimizer,
+    world: str,
+    resume: bool,
+) -> Iterator[tuple[Recorder, Position]]:
+    """Begin to write a run's folder, or go on with it.
+
+    Args:
+        folder: held by this process.
+        config: of the run; replaces what the folder holds, as a run that goes on may read from elsewhere.
+        tokenizer: its words.
+        network: gets the checkpoint's weights where the run goes on.
+        optimizer: gets the checkpoint's state likewise.
+        world: see `Source.world`.
+        resume: go on from the checkpoint; else figures of an earlier run that saved none are dropped.
+
+    Yields:
+        The recorder, and where the run stands.
+
+    Raises:
+        ModelError: where the checkpoint is missing or does not fit.
+    """
+    position = load_checkpoint(folder, network, optimizer) if resume else Position()
+    replace_file(folder.config, config_to_yaml(config).encode())
+    if resume:
+        drop_later_lines(folder.metrics, position.step)
+    else:
+        replace_file(folder.tokenizer, tokenizer.tokenizer.to_str(pretty=True).encode())
+        write_architectures(folder.path, network)
+        folder.metrics.unlink(missing_ok=True)
+        folder.faults.unlink(missing_ok=True)
+    faults = RunFaults(folder, config.data.fault_limit)
+    with SummaryWriter(str(folder.board), purge_step=position.step + 1) as board:
+        yield Recorder(folder, config, tokenizer, network, optimizer, world, faults, board), position
+
+
+def drop_later_lines(path: Path, step: int) -> None:
+    """Drop what a run logged after its checkpoint, the torn last line of a killed one too; it will be logged anew."""
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except ValueError:
+            break
+        kept.append(line)
+    replace_file(path, "".join(kept).encode())

@@ -1,0 +1,196 @@
+"""The folder of a run: the names of its files, and what they say of it. It needs no PyTorch."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from m3att.config import RunConfig
+from m3att.errors import ConfigError
+from m3att.settings import config_from_file
+
+# What a system says whose file system knows no locks: a run there is trusted to be alone.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+_held: set[Path] = set()  # by this process, which its own locks do not keep out
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the files of a run are.
+
+    Args:
+        path: of the folder; it need not exist.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved settings."""
+        return self.path / "config.yaml"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The vocabulary."""
+        return self.path / "tokenizer.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line for each report: losses, pace, validation."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def faults(self) -> Path:
+        """One JSON line for each image or expression that was left out; absent where there is none."""
+        return self.path / "faults.jsonl"
+
+    @property
+    def board(self) -> Path:
+        """The folder that TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights, optimiser and place in the data, to go on from."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The model folder with the best validated mean IoU."""
+        return self.path / "best"
+
+    @property
+    def last(self) -> Path:
+        """The model folder of the last validation."""
+        return self.path / "last"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the process at work holds; absent where none is."""
+        return self.path / ".lock"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was started there."""
+        return self.config.is_file()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return self.checkpoint.is_file()
+
+    def read_config(self) -> RunConfig:
+        """The settings of the run.
+
+        Raises:
+            ConfigError: where the file is missing or wrong.
+        """
+        return config_from_file(self.config)
+
+    def known_faults(self) -> list[str]:
+        """What the run has left out so far, one line each."""
+        lines = self.faults.read_text(encoding="utf-8").splitlines() if self.faults.is_file() else []
+        return [str(json.loads(line)["left_out"]) for line in lines]
+
+    def last_metrics(self) -> dict[str, Any]:
+        """The newest line of the metrics."""
+        found: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
+        return found
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the system lets go when this process dies, however it dies.
+
+        The folder is made where it is missing, and removed again where nothing was written to it.
+
+        Raises:
+            ConfigError: where another process trains in the folder, or this one is one of several that share a run.
+        """
+        require_one_process()
+        folder = self.path.resolve()
+        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._locked(folder):
+                yield
+        finally:
+            for parent in made:  # innermost first
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
+
+    @contextmanager
+    def _locked(self, folder: Path) -> Iterator[None]:
+        if folder in _held:
+            raise self._busy()
+        while True:
+            with (folder / self.lock.name).open("a+b") as file:
+                if not take_lock(file):
+                    raise self._busy()
+                try:
+                    same = os.path.samestat(os.fstat(file.fileno()), (folder / self.lock.name).stat())
+                except FileNotFoundError:
+                    same = False
+                if not same:  # the process that held it removed the file after this one opened it
+                    continue
+                _held.add(folder)
+                try:
+                    yield
+                finally:
+                    _held.remove(folder)
+                    if sys.platform != "win32":  # where an open file cannot be removed
+                        (folder / self.lock.name).unlink(missing_ok=True)
+                return
+
+    def _busy(self) -> ConfigError:
+        return ConfigError(f"{self.path}: another process trains this run: wait for it to end, or name another --out")
+
+
+def require_one_process() -> None:
+    """Refuse to be one of several processes that a launcher such as torchrun started for one training.
+
+    Raises:
+        ConfigError: says how to start instead.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count.strip() not in ("", "0", "1"):
+        raise ConfigError(
+            f"one process trains one run, and the launcher started {count} (WORLD_SIZE): start m3att without torchrun"
+        )
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def take_lock(file: IO[bytes]) -> bool:
+        """Lock a file for this process; returns whether no other process has it."""
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def take_lock(file: IO[bytes]) -> bool:
+        """Lock a file for this process; returns whether no other process has it.
+
+        The lock belongs to the process alone: reading processes do not inherit it, so none that outlives a killed
+        training for a moment keeps the run from going on.
+        """
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            if error.errno not in _NO_LOCKS:
+                raise
+        return True

@@ -1,0 +1,149 @@
+"""What a run starts with, be it trained or only tried: the process, words, network, first weights and optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import cv2
+import torch
+
+from m3att.config import ModelConfig, RunConfig, TrainConfig
+from m3att.data.source import Source
+from m3att.data.text import Tokenizer
+from m3att.device import choose_device
+from m3att.engine.optim import build_optimizer
+from m3att.engine.run_folder import RunFolder
+from m3att.errors import ConfigError, ModelError
+from m3att.model.build import build_network
+from m3att.model.huggingface import Architectures
+from m3att.model.network import M3AttNet
+from m3att.model_folder import TOKENIZER, find_model
+from m3att.pretrained import TRAINING_PARTS, load_model, read_architectures
+from m3att.weights.huggingface import find_architectures
+from m3att.weights.start import fill_pretrained, pretrained_parts, start_tokenizer
+
+BY_GRID = ("mutual.output.weight", "fusion_norm.weight", "mask_decoder.maps.weight")  # as large as the grid is
+ENCODERS = ("vision.backbone.", "language.")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with.
+
+    Args:
+        tokenizer: its words.
+        network: with the weights that it starts from, but for those of a checkpoint; on the CPU.
+    """
+
+    tokenizer: Tokenizer
+    network: M3AttNet
+
+
+def start_process(settings: TrainConfig) -> torch.device:
+    """Seed this process and set its threads; returns the device to train on.
+
+    Raises:
+        ConfigError: where there is no such device.
+    """
+    device = choose_device(settings.device)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
+    return device
+
+
+def start_run(
+    config: RunConfig, source: Source, resumed: RunFolder | None = None, filled: ModelConfig | None = None
+) -> Start:
+    """Make the words and the network of a run.
+
+    Args:
+        config: of the run.
+        source: the training split.
+        resumed: the run that goes on, whose checkpoint holds the weights; None: a new one.
+        filled: says which pretrained weights the encoders get where that is not what the run says.
+
+    Raises:
+        ConfigError: where the settings do not fit the data or the weights.
+        ModelError: where a model or weights are missing, broken or of another network.
+    """
+    tokenizer, architectures = start_words(config, source, resumed)
+    categories = count_categories(config, source)
+    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
+    if resumed is None and config.train.init is not None:
+        start_from(network, config.train.init, config.train.fresh)
+    elif resumed is None:
+        fill_pretrained(network, tokenizer, filled or config.model)
+    return Start(tokenizer, network)
+
+
+def start_words(config: RunConfig, source: Source, resumed: RunFolder | None) -> tuple[Tokenizer, Architectures]:
+    """The tokenizer, and the architectures of encoders that come from transformers.
+
+    They are the run's own where it goes on, those of the model that it starts from, or fresh.
+    """
+    limit = config.model.word_limit
+    if resumed is not None:
+        return Tokenizer.from_file(resumed.tokenizer, limit), read_architectures(resumed.path)
+    if config.train.init is not None:
+        folder = find_model(config.train.init)
+        return Tokenizer.from_file(folder / TOKENIZER, limit), read_architectures(folder)
+    tokenizer = start_tokenizer(config.model, source.texts)
+    return tokenizer, find_architectures(config.model, tokenizer)
+
+
+def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
+    """Move a network to its device, lay its weights out as convolutions like them, and make its optimiser."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return build_optimizer(network, config.train, pretrained_parts(network, config.model))
+
+
+def count_categories(config: RunConfig, source: Source) -> int:
+    """Classes of the category head, "nothing" among them; none without a category loss.
+
+    Raises:
+        ConfigError: where the data set names no categories to learn.
+    """
+    if config.train.category_weight == 0:
+        return 0
+    if not source.category_names:
+        raise ConfigError(
+            f"train.category_weight: {config.data.dataset} has no categories to learn; give --train.category_weight 0"
+        )
+    return len(source.category_names) + 1
+
+
+def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
+    """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
+
+    Args:
+        network: to be filled.
+        name: of the model.
+        fresh: patterns of weights that are not filled; see TrainConfig.
+
+    Raises:
+        ConfigError: where a pattern meets no weight, or an encoder, which settings of its own fill.
+        ModelError: where there is no such model, or its network is another one.
+    """
+    weights = load_model(name).network.state_dict()
+    own = network.state_dict()
+    left: set[str] = set()
+    for pattern in fresh:
+        met = {key for key in own if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
+        if not met:
+            raise ConfigError(f"train.fresh: the network has no part {pattern}")
+        if any(key.startswith(ENCODERS) for key in met):
+            raise ConfigError(f"train.fresh: {pattern} holds an encoder, which train.init always fills")
+        left |= met
+    fitting = {
+        key: value for key, value in weights.items() if key in own and key not in left and own[key].shape == value.shape
+    }
+    missing = [key for key in own if key not in fitting and key not in left and not key.startswith(TRAINING_PARTS)]
+    if missing:
+        advice = "; model.grid_size keeps the grid of another input.size" if missing[0].endswith(BY_GRID) else ""
+        raise ModelError(f"{name}: its network is another one than this run's: {missing[0]} does not fit{advice}")
+    network.load_state_dict(fitting, strict=False)

@@ -1,0 +1,119 @@
+"""A run's folder: what is in it, and that one process at a time works there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from m3att.engine.run_folder import RunFolder
+from m3att.errors import ConfigError
+
+# Holds a folder, says so, and waits for a line on its standard input; a child that was forked before lives a while.
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from m3att.engine.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).held():
+    if os.fork() == 0:
+        os.close(1)
+        time.sleep(60)
+        os._exit(0)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    """Another process that holds a folder."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_folder_is_held_by_one_process_and_free_once_that_is_done(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with holder(folder.path) as process:
+        (folder.path / "file").touch()
+        before = sorted(folder.path.iterdir())
+        with pytest.raises(ConfigError, match=r"run: another process trains this run: wait for it to end"):  # noqa: SIM117
+            with folder.held():
+                pytest.fail("it was let in")
+        assert sorted(folder.path.iterdir()) == before
+        process.communicate("\n")
+    with folder.held():
+        assert folder.lock.exists()
+    assert [path.name for path in folder.path.iterdir()] == ["file"]
+
+
+def test_a_dead_process_holds_nothing_though_a_child_outlives_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    process = holder(tmp_path)
+    process.kill()
+    process.wait()
+    with folder.held():
+        pass
+
+
+def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    with RunFolder(tmp_path / "run").held():
+        for name in ("run", "link", "other/../run"):
+            with pytest.raises(ConfigError, match="another process trains this run"), RunFolder(tmp_path / name).held():
+                pytest.fail("it was let in")
+        with RunFolder(tmp_path / "other").held():
+            pass
+    with RunFolder(tmp_path / "run").held():
+        pass
+
+
+def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "a" / "b").held():
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a").mkdir()
+    with RunFolder(tmp_path / "a" / "b" / "c").held():
+        (tmp_path / "a" / "b" / "kept").touch()
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["b", "kept"]
+    with pytest.raises(KeyError), RunFolder(tmp_path / "d").held():
+        raise KeyError
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(("value", "refused"), [("1", False), ("", False), ("0", False), ("2", True), ("16", True)])
+def test_one_of_several_processes_of_a_launcher_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, refused: bool
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", value)
+    if refused:
+        with pytest.raises(ConfigError, match=rf"the launcher started {value} \(WORLD_SIZE\)"):  # noqa: SIM117
+            with RunFolder(tmp_path / "run").held():
+                pytest.fail("it was let in")
+    else:
+        with RunFolder(tmp_path / "run").held():
+            pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_folder_is(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert not folder.is_run and not folder.can_resume and folder.known_faults() == []
+    folder.config.write_text("train: {steps: 3}")
+    folder.faults.write_text('{"left_out": "a.jpg: gone"}\n')
+    folder.metrics.write_text('{"step": 1}\n{"step": 2}\n')
+    assert folder.is_run and not folder.can_resume
+    assert folder.read_config().train.steps == 3
+    assert folder.known_faults() == ["a.jpg: gone"] and folder.last_metrics() == {"step": 2}
+    folder.checkpoint.touch()
+    assert folder.can_resume
+
+
+def test_asking_a_folder_loads_no_network_library() -> None:
+    script = "import sys, m3att.engine.run_folder; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
