@@ -1,4 +1,4 @@
-"""The training losses (Eq. 5): mask and language reconstruction; beside them the optional ones of ours."""
+"""The training losses: those of Eq. 5 (mask and language reconstruction) and optional ones of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Losses:
-    """One step's losses, each a scalar; `total` is what is minimised.
+    """The losses of one step, each a scalar. Training minimises `total`.
 
     Args:
         mask: L_mask.
@@ -22,8 +22,8 @@ class Losses:
         category: the category loss.
         attention: the attention loss.
         total: the weighted sum.
-        target_spread: deviation of F_proj over the batch, averaged over channels. LFR's target is trained too and can
-            collapse to a constant, which makes L_rec small and worthless: then this falls to zero.
+        target_spread: standard deviation of F_proj over the batch, averaged over channels. The target of LFR is trained
+            too and can collapse to a constant. Then L_rec is small but useless, and this value goes to zero.
     """
 
     mask: Tensor
@@ -36,13 +36,13 @@ class Losses:
 
 
 def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int]) -> Tensor:
-    """Ground truth at the logits' size: each cell holds the share of it that the referent covers.
+    """Ground truth at the size of the logits: the share of each cell that the referent covers.
 
-    Departs: the paper does not say; a share keeps what a hard choice a cell would lose of thin and small objects.
+    Departs: the paper does not say how. A share keeps thin and small objects, which a choice of 0 or 1 would lose.
 
     Args:
-        masks_MHW: uint8 in [0, 255], one a distinct referent, at the network's input size.
-        mask_index_N: for each expression its row.
+        masks_MHW: uint8 in [0, 255], one for each different referent, at the network's input size.
+        mask_index_N: for each expression the number of its mask.
         size: (H, W) of the logits.
 
     Returns:
@@ -55,12 +55,12 @@ def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int])
 def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
     """Binary cross-entropy, averaged over expressions.
 
-    Paper: L_mask of Eq. 5. Departs: the paper does not say whether a mask's pixels are summed or averaged.
+    Paper: L_mask of Eq. 5. Departs: the paper does not say whether the pixels of a mask are summed or averaged.
 
     Args:
         mask_logits_NHW: the network's masks.
         targets_NHW: in [0, 1], as `mask_targets` gives them.
-        reduction: over a mask's pixels their mean or, as VLT has it, their sum.
+        reduction: over the pixels of a mask: their mean, or their sum as in VLT.
 
     Returns:
         A scalar.
@@ -70,7 +70,7 @@ def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["
 
 
 def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
-    """One minus the soft Dice of each mask, averaged over expressions; it weighs small objects as large ones.
+    """One minus the soft Dice of each mask, averaged over expressions. Small and large objects weigh the same.
 
     Departs: the paper has no such loss.
 
@@ -88,9 +88,9 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
 
 
 def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Cross-entropy of each cell's category, averaged over cells; a cell on a rim is to be told by its shares.
+    """Cross-entropy of the category of each cell, averaged over cells.
 
-    Pixels of unknown category do not count.
+    The target of a cell is the share of each category in it. Pixels of unknown category do not count.
 
     Args:
         category_logits_BPK: class 0 is nothing.
@@ -106,7 +106,7 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
     cell_BHW = torch.arange(images, device=categories_BHW.device)[:, None, None] * cells + (
         rows_H[:, None] * grid[1] + columns_W
     )
-    # Unknown becomes one class more, which is cut off; what is left of a cell's shares is its weight.
+    # Unknown pixels become one more class, which is then removed. The shares that remain are the weight of a cell.
     label_BHW = categories_BHW.long().clamp(max=classes)
     counts = torch.bincount((cell_BHW * (classes + 1) + label_BHW).flatten(), minlength=images * cells * (classes + 1))
     pixels_BPK = counts.view(images, cells, classes + 1).float()
@@ -116,18 +116,19 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
 
 
 def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor) -> Tensor:
-    """How little of what a word attends to is the referent: minus the logarithm of its share, over layers, expressions.
+    """Minus the logarithm of the attention that falls on the referent, averaged over layers and expressions.
 
-    The share is taken of the most that can be had, which for a referent smaller than a cell is less than one. An
-    expression whose referent is nowhere in view, or that has none, asks for nothing.
+    The attention is divided by its largest possible value, which is less than one for a referent smaller than a cell.
+    An expression whose referent is outside the input, or that has no referent, has no part in the loss.
 
-    Ours. M3Att learns to look at the image late or not at all (docs/lab-notes.md): a mask can be had without, up to
-    where expressions compare objects. This loss has the softmax of Eq. 2a rest on the referent from the start.
+    Ours. In short trainings M3Att learns to use the image late or not at all (docs/lab-notes.md), because a mask can be
+    found without it unless expressions compare objects. This loss draws the softmax of Eq. 2a to the referent from the
+    start.
 
     Args:
         attention_NKLP: each layer's A_mut before any softmax.
-        word_mask_NL: True = a word that counts. The largest share is taken, so that the words of other objects ("left
-            of the dog") are free to look at these; over heads the share is averaged.
+        word_mask_NL: True = a word that counts. Only the word with the largest share counts, so that words for other
+            objects ("left of the dog") may attend to those. The share is averaged over heads.
         targets_NHW: of `mask_targets` at the grid, H * W = P.
     """
     inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)
@@ -137,7 +138,7 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
     for layer_NKLP in attention_NKLP:
         share_NL = (layer_NKLP.float().softmax(dim=3).mean(dim=1) @ inside_NP1).squeeze(2)
         share_N = share_NL.masked_fill(~word_mask_NL, 0).amax(dim=1)
-        loss_N = (most_N.clamp(min=1e-4) / (share_N + 1e-4)).log()  # + 1e-4: never infinite
+        loss_N = (most_N.clamp(min=1e-4) / (share_N + 1e-4)).log()  # 1e-4 keeps it finite
         losses.append((loss_N * asked_N).sum() / asked_N.sum().clamp(min=1))
     return torch.stack(losses).mean()
 
@@ -156,20 +157,20 @@ def total_loss(
     attention: Tensor | None = None,
     attention_weight: float = 0.0,
 ) -> Losses:
-    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the losses of ours that are given.
+    """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the given losses of ours.
 
     Args:
         mask_logits_NHW: the network's logits.
-        reconstructed_NC: F_rec; None for a network without LFR, whose reconstruction loss is zero.
+        reconstructed_NC: F_rec. None for a network without LFR; its reconstruction loss is zero.
         projected_NC: F_proj.
         targets_NHW: of `mask_targets`.
         mask_weight: w_mask.
         reconstruction_weight: w_rec.
         dice_weight: weight of the Dice loss.
         reduction: of `mask_loss`.
-        category: of `category_loss`, where there is one.
+        category: result of `category_loss`, if it is used.
         category_weight: its weight.
-        attention: of `attention_loss`, where there is one.
+        attention: result of `attention_loss`, if it is used.
         attention_weight: its weight.
 
     Returns:

@@ -1,7 +1,7 @@
-"""The field's figures, from whole-number counts, so that no order, batch or shard can change a bit of them.
+"""The usual figures, computed from whole-number counts. So no order, batch size or sharding can change them.
 
-Overall IoU divides the summed intersections by the summed unions; mean IoU averages each expression's IoU. Papers mix
-the two up; every report here gives both. On gRefCOCO the first is called cIoU, the second gIoU.
+Overall IoU divides the sum of intersections by the sum of unions. Mean IoU averages the IoU of the expressions. Papers
+often say only "IoU", so every report here gives both. On gRefCOCO they are called cIoU and gIoU.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from m3att.protocols import Protocol
 
 
 class Expression(NamedTuple):
-    """What figures need to know of one scored expression, whatever the protocol.
+    """What the figures of every protocol need to know about a scored expression.
 
     Args:
         image: number of its image in the source.
-        skills: tags that reports are split by.
-        first: whether it is its referent's first sentence.
-        has_target: whether it means anything; False where the true mask is empty at the image's own size.
+        skills: tags by which reports are split.
+        first: whether it is the first sentence of its referent.
+        has_target: whether it names anything. False if the true mask is empty at the image's own size.
     """
 
     image: int
@@ -44,9 +44,9 @@ class MaskCounts:
     """Pixels of each scored expression, under one protocol, in the order of the expressions.
 
     Args:
-        intersections: that prediction and truth share.
-        unions: that either has.
-        predicted: that the prediction has.
+        intersections: pixels that prediction and truth share.
+        unions: pixels that prediction or truth has.
+        predicted: pixels of the prediction.
     """
 
     intersections: array[int] = field(default_factory=whole_numbers)
@@ -54,7 +54,7 @@ class MaskCounts:
     predicted: array[int] = field(default_factory=whole_numbers)
 
     def add(self, intersection: int, predicted: int, truth: int, least_pixels: int = 1) -> None:
-        """Count one expression by the areas of both masks; a prediction of fewer than ``least_pixels`` is emptied."""
+        """Count one expression by the areas of both masks; a prediction under ``least_pixels`` counts as empty."""
         if predicted < least_pixels:
             intersection = predicted = 0
         self.intersections.append(intersection)
@@ -62,7 +62,7 @@ class MaskCounts:
         self.predicted.append(predicted)
 
     def extend(self, other: MaskCounts) -> None:
-        """Join the counts of expressions that come after these."""
+        """Append the counts of more expressions."""
         self.intersections.extend(other.intersections)
         self.unions.extend(other.unions)
         self.predicted.extend(other.predicted)
@@ -71,11 +71,11 @@ class MaskCounts:
         return len(self.unions)
 
     def iou_N(self, protocol: Protocol, expressions: Sequence[Expression]) -> NDArray[np.float64]:
-        """(N,), IoU of each expression as the protocol divides it; where both masks are empty, what it says of that."""
+        """IoU of each expression, (N,), as the protocol divides; the protocol also says what two empty masks get."""
         intersection_N = np.asarray(self.intersections, dtype=np.float64)
         union_N = np.asarray(self.unions, dtype=np.float64)
         more_intersection, more_union = protocol.added
-        # A target that fell between the pixels of a smaller frame was there: only silence about nothing is right.
+        # A small target may have no pixel in a smaller frame. It still exists, so an empty mask is wrong for it.
         empty_N = np.array([0.0 if expression.has_target else protocol.empty_iou for expression in expressions])
         ratio_N = np.divide(
             intersection_N + more_intersection,
@@ -95,14 +95,15 @@ def figures(protocol: Protocol, counts: MaskCounts, expressions: Sequence[Expres
     """The figures of one protocol.
 
     Args:
-        protocol: says which expressions count and how.
-        counts: made under it.
+        protocol: decides which expressions count, and how.
+        counts: made under this protocol.
         expressions: one for each entry of the counts.
 
     Returns:
-        overall_iou, mean_iou, precision and expressions, shares in [0, 1]; all zero where nothing was counted. Where
-        some expressions mean nothing, also how many, no_target_expressions, the share of them that was answered by an
-        empty mask, no_target_accuracy (N-acc.), and the share of the others that was not, target_accuracy (T-acc.).
+        overall_iou, mean_iou and precision as shares in [0, 1], and expressions, their number. All are zero if nothing
+        was counted. If some expressions have no target, there are three more: no_target_expressions, their number;
+        no_target_accuracy (N-acc.), the share of them with an empty mask; target_accuracy (T-acc.), the share of the
+        others with a mask that is not empty.
     """
     if protocol.sentences == "first":
         positions = [at for at, expression in enumerate(expressions) if expression.first]
@@ -113,7 +114,7 @@ def figures(protocol: Protocol, counts: MaskCounts, expressions: Sequence[Expres
     total = sum(counts.unions)
     found: dict[str, Any] = {
         "overall_iou": sum(counts.intersections) / total if total else 0.0,
-        # Summed without rounding on the way, so that the order of the expressions cannot show.
+        # fsum rounds only once, so the order of the expressions does not matter.
         "mean_iou": math.fsum(iou_N) / len(iou_N) if len(iou_N) else 0.0,
         "precision": {f"{at:.1f}": precision_at(ranked_N, at, protocol.at_least) for at in protocol.precision_at},
         "expressions": len(iou_N),
@@ -134,12 +135,12 @@ def precision_at(iou_N: NDArray[np.float64], threshold: float, at_least: bool = 
 
 
 def share(true_N: NDArray[np.bool_]) -> float:
-    """How many are true, over how many there are; 0 of none."""
+    """The share of values that are true; 0 if there are none."""
     return int(np.count_nonzero(true_N)) / len(true_N) if len(true_N) else 0.0
 
 
 def count_masks(predicted_NHW: NDArray[np.bool_], truth_NHW: NDArray[np.bool_], least_pixels: int = 1) -> MaskCounts:
-    """The counts of N predicted masks against their truths, all of one size."""
+    """The counts of N predicted masks and their true masks, all of the same size."""
     counts = MaskCounts()
     areas = (np.count_nonzero(masks, axis=(1, 2)) for masks in (predicted_NHW & truth_NHW, predicted_NHW, truth_NHW))
     for intersection, predicted, truth in zip(*(area_N.tolist() for area_N in areas), strict=True):

@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 SMALLEST, LARGEST = 480, 2048
-"""An image whose longer side is below or above these is shown larger, by a whole number, or smaller."""
+"""Limits of the longer side in pixels: a smaller image is enlarged by a whole number, a larger one is shrunk."""
 NARROWEST = 280
 """Least width of a picture with a caption, so that the caption can be read."""
 
 BACKGROUND, TEXT, FAINT = (20, 22, 28), (240, 241, 244), (150, 155, 166)
 ACCENTS = ((255, 64, 129), (0, 214, 255), (190, 242, 30), (255, 152, 0))
-"""Colours of a mask; the one that stands out most from what it covers is taken."""
+"""Colours of a mask. The one that differs most from the covered pixels is used."""
 TINT, DIM, GREY_SHARE = 0.26, 0.62, 0.5
-FINEST = 2  # outlines are drawn at twice the size and shrunk, which is what makes them smooth
+FINEST = 2  # outlines are drawn at twice the size and shrunk, so that they are smooth
 
 
 def draw_overlay(image: NDArray[np.uint8], mask: NDArray[np.bool_], caption: str = "", note: str = "") -> Image.Image:
-    """Draw a mask on its image: tinted inside, outlined, the rest dimmed, with a caption beneath.
+    """Draw a mask on its image: tint the inside, draw the outline, dim the rest, and put a caption beneath.
 
-    An ordinary image keeps its size; tiny ones are enlarged and huge ones shrunk to what a screen can show.
+    Tiny images are enlarged and huge ones shrunk to what a screen can show; all others keep their size.
 
     Args:
         image: RGB uint8 (H, W, 3).
         mask: bool (H, W).
-        caption: wrapped beneath the image; the strip is left out where caption and note are empty.
+        caption: text beneath the image. If caption and note are empty, there is no strip for them.
         note: a fainter line under the caption.
 
     Returns:
         An RGB picture.
 
     Raises:
-        ValueError: where image and mask differ in size.
+        ValueError: if image and mask differ in size.
     """
     if image.shape[:2] != mask.shape:
         raise ValueError(f"an image of {image.shape[:2]} and a mask of {mask.shape}")
@@ -65,25 +65,25 @@ def resize_picture(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray
 def mask_field(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
     """Signed distance to the mask's outline in shown pixels, positive inside, at ``FINEST`` times the shown size.
 
-    The steps of the pixels are smoothed away, and with them specks of a pixel or two beside a larger mask; a mask that
-    is but a speck is kept as it is.
+    The outline is smoothed. This also removes specks of a pixel or two beside a larger mask. A mask that consists only
+    of such specks is kept unchanged.
 
     Args:
         mask: (H, W), at the image's own size.
         size: (height, width) at which it is shown.
 
     Returns:
-        (FINEST * height, FINEST * width); infinite everywhere where the mask has no outline.
+        (FINEST * height, FINEST * width). If the mask has no outline, every value is infinite.
     """
     fine = (size[0] * FINEST, size[1] * FINEST)
     growth = max(fine[0] / mask.shape[0], fine[1] / mask.shape[1])
     coverage_HW = mask.astype(np.uint8) * np.uint8(255)
     shrinks = growth < 1
     enlarged_HW = cv2.resize(coverage_HW, fine[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    blur = 0.7 * min(max(growth, 1.0), 16.0)  # the pixels of a really tiny image may be seen
+    blur = 0.7 * min(max(growth, 1.0), 16.0)  # limited, so that the pixels of a tiny image stay visible
     smooth_HW = cv2.GaussianBlur(enlarged_HW, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
     if smooth_HW.max() < 128:
-        # A speck: show it as it is, at least a pixel of it.
+        # Only specks: show them unchanged, or at least one pixel.
         smooth_HW = np.where(enlarged_HW >= max(1, int(enlarged_HW.max())), 255, 0)
     inside_HW = (smooth_HW >= 128).astype(np.uint8)
     if inside_HW.all() or not inside_HW.any():
@@ -96,10 +96,10 @@ def mask_field(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.flo
 
 
 def paint(shown_HWC: NDArray[np.uint8], field_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Dim what is outside, tint what is inside, and draw the outline over a dark casing.
+    """Dim the outside, tint the inside, and draw the outline with a dark border.
 
     Args:
-        shown_HWC: RGB as it is shown.
+        shown_HWC: RGB at the shown size.
         field_HW: of `mask_field`.
 
     Returns:
@@ -113,7 +113,7 @@ def paint(shown_HWC: NDArray[np.uint8], field_HW: NDArray[np.float32]) -> NDArra
     picture_HWC = shown_HWC.astype(np.float32)
     accent_C = np.asarray(pick_accent(picture_HWC, inside_HW1), dtype=np.float32)
     grey_HW1 = cv2.cvtColor(shown_HWC, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    # Where nothing was found there is nothing to set off, and the picture stays as it is.
+    # If the mask is empty, the picture is not dimmed.
     outside_HWC = DIM * (picture_HWC + GREY_SHARE * (grey_HW1 - picture_HWC)) if inside_HW1.any() else picture_HWC
     tinted_HWC = picture_HWC + TINT * (accent_C - picture_HWC)
     painted_HWC = outside_HWC + inside_HW1 * (tinted_HWC - outside_HWC)
@@ -123,13 +123,13 @@ def paint(shown_HWC: NDArray[np.uint8], field_HW: NDArray[np.float32]) -> NDArra
 
 
 def soft(distance_HW: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Coverage (H, W, 1) in [0, 1] of what lies at positive distance, anti-aliased."""
+    """Anti-aliased share of each pixel, (H, W, 1) in [0, 1], where the distance is positive."""
     coverage_HW = np.clip(distance_HW * FINEST + 0.5, 0, 1).astype(np.float32)
     return np.asarray(cv2.resize(coverage_HW, size[1::-1], interpolation=cv2.INTER_AREA), dtype=np.float32)[..., None]
 
 
 def pick_accent(picture_HWC: NDArray[np.float32], inside_HW1: NDArray[np.float32]) -> tuple[int, int, int]:
-    """The accent farthest from the mean colour of what the mask covers."""
+    """The accent that differs most from the mean colour of the covered pixels."""
     weight = float(inside_HW1.sum(dtype=np.float64))
     if weight == 0:
         return ACCENTS[0]
@@ -161,7 +161,7 @@ def write_lines(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     colour: tuple[int, int, int],
 ) -> int:
-    """Write lines from a corner (x, y) down; returns where the next would start."""
+    """Write lines downwards from a corner (x, y), and return the y of the next line."""
     x, y = corner
     for line in lines:
         pen.text((x, y), line, fill=colour, font=font)
@@ -175,12 +175,12 @@ def line_height(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, most: int) -> list[str]:
-    """At most ``most`` lines of a text that fit into a width in pixels; what is left out shows as an ellipsis.
+    """A text in at most ``most`` lines of a width in pixels; an ellipsis shows that something was left out.
 
-    Words that are too long for a line are broken; runs of white space, line ends among them, become one space.
+    Words that are too long for a line are broken. Runs of white space, line ends included, become one space.
     """
     lines: list[str] = []
-    rest = " ".join(text[:4000].split())  # no caption shows more, and measuring a book takes long
+    rest = " ".join(text[:4000].split())  # no caption shows more, and measuring long texts takes time
     while rest and len(lines) < most:
         taken = fitting(rest, font, width)
         if taken < len(rest) and rest[taken] != " ":
@@ -196,7 +196,7 @@ def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
 
 def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> int:
     """How many of a text's first characters fit into a width; at least one."""
-    low, high = 1, min(len(text), 1 + width)  # a character is at least a pixel wide, near enough
+    low, high = 1, min(len(text), 1 + width)  # almost every character is at least a pixel wide
     while low < high:
         middle = (low + high + 1) // 2
         if font.getlength(text[:middle]) <= width:

@@ -1,7 +1,7 @@
-"""How the field turns maps into masks and masks into figures: one named set of rules for each public evaluator.
+"""How public evaluators turn maps into masks and masks into figures: a named set of rules for each.
 
-docs/evaluation.md tells which line of whose code each rule was read in. The geometry, where a map's pixels lie on the
-image, is always that of the network's own resize: a protocol decides what is done with the map, not where it lies.
+docs/evaluation.md says in which code each rule was found. The resize of the network decides where the pixels of a map
+lie on the image. A protocol decides only what is done with the map.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 TENTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
-# NumPy's arange(0.5, 1, 0.05), of which papers report every second value; its steps are added up with their rounding.
+# NumPy's arange(0.5, 1, 0.05), of which papers report every second value. Each step adds a rounding error.
 STEPPED_TENTHS = (0.5, 0.6000000000000001, 0.7000000000000002, 0.8000000000000003, 0.9000000000000004)
-# PyTorch's arange(0.5, 1, 0.1), which is float32: 0.7 and 0.9 are a little less than that, 0.6 and 0.8 a little more.
+# PyTorch's arange(0.5, 1, 0.1) in float32. Its 0.7 and 0.9 are slightly too small, its 0.6 and 0.8 too large.
 SINGLE_TENTHS = (0.5, 0.6000000238418579, 0.699999988079071, 0.800000011920929, 0.8999999761581421)
 
 
@@ -21,23 +21,24 @@ class Protocol:
     """The rules of one evaluator.
 
     Args:
-        name: what users call it.
-        frame: where masks are compared: on the ``image``'s own pixels, or on the network's square ``input``, which the
-            image fills without proportions.
-        maps: what is interpolated on the way there: mask ``logits``, their ``probabilities``, or ``masks`` that are
-            decided at the input size and that cover each pixel they touch.
-        kernel: of the interpolation: ``antialiased`` bilinear, plain ``bilinear``, or ``cubic``.
+        name: its name on the command line.
+        frame: where masks are compared: on the pixels of the ``image``, or on the network's square ``input``, to which
+            the image is stretched.
+        maps: what is interpolated to the frame: the mask ``logits``, their ``probabilities``, or ``masks`` that are
+            decided at the input size and then cover every pixel that they touch.
+        kernel: kernel of the interpolation: ``antialiased`` bilinear, plain ``bilinear``, or ``cubic``.
         threshold: probability over which a pixel belongs to the mask.
-        arg_max: the mask is the likelier of two classes: exact at 0.5, where a probability is rounded.
-        truth: how the true mask gets to the input frame: ``nearest`` pixel, or ``coverage`` of half a pixel or more.
-        least_pixels: a mask of fewer is emptied: the answer that nothing is meant.
-        added: what is added to intersection and union before they are divided.
-        empty_iou: IoU of an empty mask where nothing is meant.
-        at_least: Precision@X counts an IoU of X itself too.
-        precision_at: the X of Precision@X, to the bit.
-        precision_of: ``all`` expressions, or those that mean something, the ``targets``.
-        sentences: ``all`` of a referent, or the ``first``.
-        headline: the figure that its papers lead with.
+        arg_max: the mask is the more likely of two classes. This is exact at 0.5, while a probability is rounded.
+        truth: how the true mask is brought to the input frame: by the ``nearest`` pixel, or by ``coverage`` of at least
+            half a pixel.
+        least_pixels: a mask with fewer pixels counts as empty, which answers that there is no target.
+        added: numbers that are added to intersection and union before the division.
+        empty_iou: IoU of an empty mask for an expression without a target.
+        at_least: Precision@X also counts an IoU of exactly X.
+        precision_at: the values X of Precision@X, exact to the last bit.
+        precision_of: ``all`` expressions, or only those with a target (``targets``).
+        sentences: ``all`` sentences of a referent, or only the ``first``.
+        headline: the figure that its papers report first.
     """
 
     name: str
@@ -58,11 +59,11 @@ class Protocol:
 
     @property
     def counting(self) -> tuple[object, ...]:
-        """What decides the pixel counts: protocols that agree in it share them."""
+        """The rules that decide the pixel counts. Protocols with equal rules share the counts."""
         return self.frame, self.maps, self.kernel, self.threshold, self.arg_max, self.truth, self.least_pixels
 
 
-# Ours: what `Segmenter` hands out, on the image's own pixels. An empty mask is right where nothing is meant.
+# Ours: the masks of `Segmenter`, on the image's own pixels. An empty mask is right if there is no target.
 ORIGINAL = Protocol("original", kernel="antialiased", threshold=0.35, empty_iou=1.0)
 MCN = Protocol(
     "mcn",
@@ -108,5 +109,5 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def chosen_protocols(name: str) -> tuple[Protocol, ...]:
-    """The protocols that a setting names, the one whose figures lead first; `all` is led by `original`."""
+    """The protocols that a setting names. `all` names all of them, `original` first."""
     return tuple(PROTOCOLS.values()) if name == "all" else (PROTOCOLS[name],)

@@ -23,9 +23,9 @@ from m3att.overlay import draw_overlay
 from m3att.pretrained import Pretrained, load_model
 
 EXPRESSIONS_AT_ONCE = 64
-"""Expressions that the network reads together; more are read in turns."""
+"""Most expressions that the network reads at once."""
 PIXELS_AT_ONCE = 2**25
-"""Mask pixels at the image's own size that are held as floats together (134 MB); one mask always may be."""
+"""Most mask pixels at the image's own size that are held as floats at once (134 MB), unless one mask has more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +33,18 @@ class Prediction:
     """The mask of one expression's referent.
 
     Args:
-        expression: as it was given.
+        expression: the expression as given.
         mask: bool (H, W) at the image's own size, True = the referent.
-        score: mean probability inside the mask, in [0, 1]; 0 where the mask is empty.
+        score: mean probability inside the mask, in [0, 1]; 0 if the mask is empty.
         threshold: probability over which a pixel belongs to the mask.
-        image: RGB uint8 (H, W, 3) that the expression speaks of; shared by all predictions of a scene.
-        mask_logits: float32 (h, w), the network's own output over its square input.
-        resize: where the image lies in that square.
-        unknown_words: words that the model has never seen; it read each as "some word".
-        words_cut: words beyond the model's word limit, which it did not read.
+        image: the image, RGB uint8 (H, W, 3); all predictions of a scene share it.
+        mask_logits: float32 (h, w), the output of the network over its square input.
+        resize: how the image lies in that square.
+        unknown_words: words that the model does not know; it read each as the unknown word.
+        words_cut: number of words beyond the model's word limit, which it did not read.
 
     Raises:
-        ValueError: where the fields do not agree.
+        ValueError: if the fields do not fit together.
     """
 
     expression: str
@@ -87,13 +87,13 @@ class Prediction:
 
     @property
     def probability(self) -> NDArray[np.float32]:
-        """Probability of each pixel, float32 (H, W); computed at each access, since it is large."""
+        """Probability of each pixel, float32 (H, W). It is large, so it is computed at each access and not kept."""
         logits_NHW = torch.from_numpy(self.mask_logits[None])
         probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW)[0].numpy()
         return probability_HW
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON can hold of it: expression, segmentation (COCO RLE), box (XYXY), score, area and notes."""
+        """The prediction for JSON: expression, segmentation (COCO RLE), box (XYXY), score, area and notes."""
         return {
             "expression": self.expression,
             "segmentation": self.rle,
@@ -120,13 +120,13 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One image, encoded once, to be asked for any number of expressions.
+    """One encoded image, which can be segmented by any number of expressions.
 
     Args:
-        segmenter: what encoded it.
+        segmenter: the segmenter that encoded it.
         image: RGB uint8 (H, W, 3).
-        resize: where the image lies in the network's square input.
-        encoded: F_enc.
+        resize: how the image lies in the network's square input.
+        encoded: F_enc, or the maps of the backbone if the network fuses early.
     """
 
     segmenter: Segmenter
@@ -135,23 +135,23 @@ class Scene:
     encoded: EncodedImages | BackboneMaps = field(repr=False)
 
     def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> list[Prediction]:
-        """Find the referent of each expression; none has an influence on another.
+        """Find the referent of each expression. The expressions do not influence each other.
 
         Args:
-            expressions: any number of them, or a single one.
-            threshold: probability over which a pixel belongs to the mask; None: the model's own.
+            expressions: a list of expressions, or a single one.
+            threshold: probability over which a pixel belongs to the mask. None: the model's own threshold.
 
         Returns:
-            One prediction an expression, in their order.
+            One prediction for each expression, in the same order.
 
         Raises:
-            ExpressionError: where an expression holds no word, or none that the model knows.
-            ConfigError: where the threshold is not in [0, 1).
+            ExpressionError: if an expression holds no word, or none that the model knows.
+            ConfigError: if the threshold is not in [0, 1).
         """
         return list(self.stream(expressions, threshold))
 
     def stream(self, expressions: str | Sequence[str], threshold: float | None = None) -> Iterator[Prediction]:
-        """As `segment`, but one after the other: for many expressions of a large image, whose masks would fill memory.
+        """Like `segment`, but one by one. Use it if the masks of many expressions would fill the memory.
 
         All expressions are checked before the first prediction.
 
@@ -166,13 +166,13 @@ class Scene:
         return self._predict(texts, checks, limit)
 
     def _predict(self, texts: list[str], checks: list[ExpressionCheck], threshold: float) -> Iterator[Prediction]:
-        """Predictions in turns that bound both the network's batch and the pixels held as floats."""
+        """Predictions, in turns that limit both the batch of the network and the pixels held as floats."""
         rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
         for start in range(0, len(texts), EXPRESSIONS_AT_ONCE):
             turn = texts[start : start + EXPRESSIONS_AT_ONCE]
             logits_NHW = self.segmenter.mask_logits(self.encoded, turn)
             for first in range(0, len(turn), rows):
-                # The very step of engine.evaluate, so that what is scored is what one gets.
+                # engine.evaluate does the same, so the masks that are scored are the masks that users get.
                 probability_NHW = self.resize.probability(logits_NHW[first : first + rows]).numpy()
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW: NDArray[np.bool_] = probability_HW > threshold
@@ -183,7 +183,7 @@ class Scene:
                         float(inside.mean(dtype=np.float64)) if inside.size else 0.0,
                         threshold,
                         self.image,
-                        logits_NHW[number].numpy().copy(),  # a view would keep its whole turn alive
+                        logits_NHW[number].numpy().copy(),  # a view would keep the logits of the whole turn in memory
                         self.resize,
                         checks[start + number].unknown_words,
                         checks[start + number].words_cut,
@@ -195,8 +195,8 @@ class ExpressionCheck:
     """How well a model can read an expression.
 
     Args:
-        unknown_words: words, of those that are read, that it does not know.
-        words_cut: words beyond its limit.
+        unknown_words: those of the words it reads that it does not know.
+        words_cut: number of words beyond its limit.
     """
 
     unknown_words: tuple[str, ...]
@@ -204,13 +204,13 @@ class ExpressionCheck:
 
 
 class Segmenter:
-    """A trained network with its tokenizer and settings, ready for use; safe to share between threads.
+    """A trained network with its tokenizer and settings. Several threads may share it.
 
-    Nothing is remembered between calls: what an image's encoding is needed for lives in its Scene.
+    It remembers nothing between calls. The encoding of an image is kept in its Scene.
 
     Args:
         pretrained: a loaded model folder; its network is moved to ``device``.
-        device: where it runs.
+        device: the device on which it runs.
     """
 
     def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu") -> None:
@@ -224,36 +224,36 @@ class Segmenter:
 
         Args:
             model: `bundled`, the name of a bundled model, a folder, or a Hub id (`owner/name`).
-            device: `auto` (CUDA where there is one), `cpu`, `cuda`, or any other that PyTorch knows.
+            device: `auto` (CUDA if it is available), `cpu`, `cuda`, or any other device of PyTorch.
 
         Raises:
-            ModelError: where there is no such model, or its folder is incomplete or foreign.
-            ConfigError: where there is no such device.
+            ModelError: if there is no such model, or its folder is incomplete or not one of m3att.
+            ConfigError: if there is no such device.
         """
         chosen = choose_device(device)
         return cls(load_model(model, chosen), chosen)
 
     @property
     def threshold(self) -> float:
-        """Probability over which a pixel belongs to a mask where a call gives none; the model was scored at it."""
+        """Probability over which a pixel belongs to a mask if a call gives none; the model was scored with it."""
         return self.pretrained.config.evaluate.threshold
 
     @property
     def world(self) -> str:
-        """One line on what kind of pictures the model knows; empty where it is meant for photos."""
+        """One line that says what kind of pictures the model knows. Empty if it is meant for photos."""
         return self.pretrained.world
 
     def encode(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> Scene:
-        """Run the vision half, once for all expressions that will be asked.
+        """Run the vision half of the network, once for all expressions of this image.
 
         Args:
             image: a file, a Pillow image, or RGB uint8 (H, W, 3), of any size.
 
         Returns:
-            The scene, to be asked.
+            The scene. Its `segment` finds the masks.
 
         Raises:
-            ImageError: where it cannot be read as a picture.
+            ImageError: if it cannot be read as a picture.
         """
         image_HWC = load_pixels(image)
         inputs = self.pretrained.config.input
@@ -263,10 +263,10 @@ class Segmenter:
             return Scene(self, image_HWC, resize, self.network.encode(pixels_BCHW))
 
     def check(self, expression: str) -> ExpressionCheck:
-        """Say what the model cannot read of an expression.
+        """Say which words of an expression the model cannot read.
 
         Raises:
-            ExpressionError: where it holds no word, or none that the model knows.
+            ExpressionError: if it holds no word, or none that the model knows.
         """
         if not is_text(expression):
             raise ExpressionError(f"expression {shorten(repr(expression))}: not a valid text; give it in UTF-8")
@@ -277,7 +277,7 @@ class Segmenter:
             named = shorten(", ".join(shorten(word, 24) for word in words))
             raise ExpressionError(
                 f"expression {shorten(repr(expression))}: the model knows none of its words ({named}); "
-                "put it in other words, or use a model trained on such"
+                "use other words, or a model that was trained on these"
             )
         return ExpressionCheck(words, max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit))
 
@@ -297,10 +297,10 @@ class Segmenter:
 
 
 def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Upright RGB, (H, W, 3), of whatever `Segmenter.encode` takes, never shared with the caller.
+    """Upright RGB, (H, W, 3), from anything that `Segmenter.encode` accepts. The result is always a new array.
 
     Raises:
-        ImageError: where it cannot be read as a picture.
+        ImageError: if it cannot be read as a picture.
     """
     if isinstance(image, str | Path):
         return read_image(image)
@@ -309,7 +309,7 @@ def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[
             raise ImageError(f"the image is empty: {image.width} x {image.height}")
         try:
             return to_rgb(image)
-        except (OSError, ValueError, SyntaxError) as error:  # Pillow reads pixels late, and so finds damage late
+        except (OSError, ValueError, SyntaxError) as error:  # Pillow reads pixels only when they are needed
             raise ImageError(f"the image is damaged or cut short ({error})") from error
     if not isinstance(image, np.ndarray):
         raise ImageError(f"cannot read a {type(image).__name__}: give a file, a Pillow image or a NumPy array")
@@ -319,7 +319,7 @@ def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[
 
 
 def is_text(expression: object) -> bool:
-    """Whether this is a string that can be written as UTF-8; what a shell hands over may not be."""
+    """Whether this is a string that can be written as UTF-8. Arguments from a shell may not be."""
     if not isinstance(expression, str):
         return False
     try:
@@ -330,5 +330,5 @@ def is_text(expression: object) -> bool:
 
 
 def shorten(text: str, longest: int = 60) -> str:
-    """A text's beginning, for a message of one line."""
+    """The beginning of a text, for a message of one line."""
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,6 +1,6 @@
 """Named experiments as values; `m3att train --preset NAME` runs one, `m3att presets` lists them.
 
-Each preset's description says its command, its time and the score to expect.
+The description of a preset gives its command, its training time and its expected score.
 """
 
 from __future__ import annotations

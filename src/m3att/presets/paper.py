@@ -1,21 +1,21 @@
-"""Presets of the paper's own networks, each row of Table IV twice.
+"""Presets of the paper's own networks. Each row of Table IV has two.
 
-A row is composed of a data set and one of two networks:
+A row is composed of a data set and one of two networks. The two presets of a row are:
 
-- as the paper has it. What Sec. IV-A states stands here as stated: C 256, mask decoder 512, two encoder layers, eight
-  heads, 15 or 20 words, 50 epochs of batches of 48, Adam at 0.005 with a step decay, w_rec 0.1. What it leaves open
-  follows MCN and VLT for the CNN (letterbox, backbone and word vectors frozen, protocol `vlt`) and LAVT for Swin
-  (stretched images, pretrained encoders trained at 5e-5, protocol `lavt`). One sentence a referent an epoch, as both
-  do; expressions of one image share a batch, for which `--data.grouped false` is the paper's way.
+- the paper's. The numbers of Sec. IV-A are used as stated: C 256, mask decoder 512, two encoder layers, eight
+  heads, 15 or 20 words, 50 epochs of batches of 48, Adam at 0.005 with a step decay, w_rec 0.1. What the paper
+  leaves open follows MCN and VLT for the CNN (letterbox, backbone and word vectors frozen, protocol `vlt`) and LAVT for
+  Swin (stretched images, pretrained encoders trained at 5e-5, protocol `lavt`). An epoch has one sentence a referent,
+  as in all three. Expressions of one image share a batch; `--data.grouped false` samples them as the paper does.
 - `recommended`: what this project found better or needed on drawn scenes and layouts (docs/lab-notes.md,
   docs/training.md). On photos it is unproven: AdamW at 3e-4 with weight decay 0.01, the Dice loss, LFR's target
   out of the gradient, w_ci from zero, four maps a word and narrowing 3x3 convolutions in the mask decoder, all
   sentences of an image in one batch, the trapezoid schedule, the attention loss, LAV beside F_mul, padding as words.
-  Muon, found later, is not among them. LAVT's practice, not measured here, is that pretrained encoders learn at 5e-5
-  with AdamW.
+  Muon was tried later and is not used. Pretrained encoders learn at 5e-5 with AdamW, as in LAVT; this was not measured
+  here.
 
-Nobody has trained these here; the score to expect is the paper's. Its "IoU" is read as the lineage of each network
-reports it: mean IoU for the CNN, overall IoU for Swin.
+Nobody has trained these networks here. The expected score is the paper's. Its "IoU" is read as mean IoU for the CNN and
+as overall IoU for Swin, because the networks that they are compared with report these.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ class Row:
     Args:
         dataset: as `data.splits` names it.
         split_by: who made the splits.
-        words: of an expression that are read; Sec. IV-A gives 15 and 20, and none for ReferIt.
-        sentences: training expressions a referent, rounded: what an epoch of all of them counts more than one of one.
-        iou: the paper's IoU on ``split`` by backbone.
-        split: that the figures are of.
+        words: how many words of an expression are read. Sec. IV-A says 15 and 20, and nothing for ReferIt.
+        sentences: training expressions a referent, rounded. An epoch of all expressions is this many times as long as
+            an epoch of one expression a referent.
+        iou: the paper's IoU on ``split``, by backbone.
+        split: the split of these figures.
     """
 
     dataset: str
@@ -75,7 +76,7 @@ PRETRAINED_RATE = 5e-5  # of LAVT
 
 
 def paper_run(row: Row, backbone: str) -> RunConfig:
-    """A row of Table IV as the paper has it; see the module's docstring for what it leaves open."""
+    """A row of Table IV with the paper's settings; the docstring of the module says what the paper leaves open."""
     if backbone == "darknet53":
         vision = VisionConfig(encoder="darknet53", freeze=True)
         language = LanguageConfig(encoder="birnn", word_channels=300, freeze=True)
@@ -98,7 +99,7 @@ def paper_run(row: Row, backbone: str) -> RunConfig:
 
 
 def recommended_run(row: Row, backbone: str) -> RunConfig:
-    """The same row with what was found better; see the module's docstring for what that rests on."""
+    """The same row with settings that measured better; the docstring of the module lists them."""
     paper, rate = paper_run(row, backbone), 3e-4
     model = attending_to_the_image(paper.model)
     pretrained_rate = PRETRAINED_RATE / rate if backbone == "swin-b" else 1.0
@@ -109,7 +110,7 @@ def recommended_run(row: Row, backbone: str) -> RunConfig:
             decoder=replace(model.decoder, injection=0.0, reconstruction_stop_gradient=True),
             mask=replace(model.mask, kernel=3, narrowing=2, maps_per_word=4),
         ),
-        # All sentences share one encoding of their image; as many of them in all as the paper's 50 epochs of one.
+        # All sentences of an image share its encoding. The run sees as many sentences as the paper's 50 epochs.
         data=replace(paper.data, sentences="all", per_image=8),
         train=replace(
             paper.train,
@@ -126,7 +127,7 @@ def recommended_run(row: Row, backbone: str) -> RunConfig:
 
 
 def paper_presets() -> dict[str, Preset]:
-    """Every row of Table IV with both backbones, each as the paper has it and as recommended."""
+    """Every row of Table IV with both backbones, each with the paper's settings and with the recommended ones."""
     presets = {}
     for (name, row), (backbone, weights) in product(PAPER_ROWS.items(), WEIGHTS.items()):
         for suffix, make in (("", paper_run), ("-recommended", recommended_run)):

@@ -12,7 +12,7 @@ class Preset:
     """A named experiment.
 
     Args:
-        config: its settings; the command line changes single ones.
+        config: its settings. The command line can change any of them.
         description: command, time and expected score.
     """
 

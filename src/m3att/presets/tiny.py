@@ -19,15 +19,15 @@ from m3att.config import (
 from m3att.presets.preset import Preset
 
 ABLATION_STEPS = 1200
-ATTENTION_WEIGHT = 0.1  # where M3Att is made to look at the image
+ATTENTION_WEIGHT = 0.1  # of the presets that use the attention loss
 
 
 def tiny_network() -> ModelConfig:
-    """The smallest network that has every part of the paper's: 2.4 M parameters at stride 8.
+    """A small network with every part of the paper's network: 2.4 M parameters at stride 8.
 
-    It departs from the paper's sizes, and in three points that measurements here decided: LFR's target is kept out of
-    the gradient (it collapsed to a constant within 1,000 steps otherwise), a word makes four maps, and the mask
-    decoder's convolutions are narrow 3x3 ones.
+    Its sizes are smaller than the paper's. Measurements decided three more differences: the gradient of LFR's loss
+    stops at its target (otherwise the target collapsed to a constant within 1,000 steps), a word makes four maps, and
+    the mask decoder has narrow 3x3 convolutions.
     """
     return ModelConfig(
         channels=128,
@@ -40,9 +40,9 @@ def tiny_network() -> ModelConfig:
 
 
 def shaperef_tiny_start() -> RunConfig:
-    """The tiny network on ShapeRef, drawn without end: no scene repeats.
+    """The tiny network on ShapeRef scenes that are drawn on the fly; no scene repeats.
 
-    M3Att learns nothing in it (docs/lab-notes.md). Its backbone is the one that the rows of `ablation-tiny` freeze.
+    Its M3Att does not learn to use the image (docs/lab-notes.md). The rows of `ablation-tiny` freeze its backbone.
     """
     return RunConfig(
         model=tiny_network(),
@@ -67,14 +67,14 @@ def shaperef_tiny_start() -> RunConfig:
 
 
 def attending_to_the_image(model: ModelConfig) -> ModelConfig:
-    """With the projected LAV beside F_mul, and padding as words: both helped (docs/lab-notes.md)."""
+    """The same network with the projected LAV added to F_mul, and with padding as words (docs/lab-notes.md)."""
     return replace(model, mask_padding=False, decoder=replace(model.decoder, fusion_vision=True))
 
 
 def shaperef_tiny_hour() -> RunConfig:
-    """The tiny network on ShapeRef from fresh weights in an hour, with all that measurements here found to help.
+    """The tiny network on ShapeRef, from fresh weights in an hour, with all changes that helped in the lab notes.
 
-    The attention loss holds M3Att to the referent, the optimiser is Muon, and the input grows to 160 pixels.
+    It uses the attention loss and Muon, and the input grows to 160 pixels.
     """
     base = shaperef_tiny_start()
     return replace(
@@ -94,9 +94,9 @@ def shaperef_tiny_hour() -> RunConfig:
 
 
 def shaperef_tiny_middle() -> RunConfig:
-    """What follows `shaperef-tiny-start`: M3Att, fresh and with LAV beside F_mul, is made to look at the referent.
+    """The second training, after `shaperef-tiny-start`: a fresh M3Att with LAV, and the attention loss.
 
-    The input grows to the scenes' own 160 pixels, with positions counted as before.
+    The input grows to the scenes' own 160 pixels. Positions are counted as before.
     """
     base = shaperef_tiny_start()
     decoder = replace(base.model.decoder, fusion_vision=True)
@@ -118,7 +118,7 @@ def shaperef_tiny_middle() -> RunConfig:
 
 
 def shaperef_tiny_late() -> RunConfig:
-    """What follows `shaperef-tiny-middle`: padding becomes words, and Muon steps, gently."""
+    """The third training, after `shaperef-tiny-middle`: padding as words, and Muon with a low learning rate."""
     middle = shaperef_tiny_middle()
     return replace(
         middle,
@@ -140,15 +140,15 @@ def shaperef_tiny_late() -> RunConfig:
 
 
 def shaperef_tiny() -> RunConfig:
-    """What follows `shaperef-tiny-late`: the same for three times as long, on other scenes."""
+    """The fourth training, after `shaperef-tiny-late`: the same for three times as long, on other scenes."""
     late = shaperef_tiny_late()
     return replace(late, train=replace(late.train, init="shaperef-tiny-late", steps=12500, seed=2))
 
 
 def refcoco_layout_tiny() -> RunConfig:
-    """The tiny network on RefCOCO's sentences, over drawn layouts of the annotated boxes in place of the photos.
+    """The tiny network on RefCOCO's sentences, with drawn layouts of the annotated boxes instead of photos.
 
-    Its backbone is narrower: a layout shows little.
+    Its backbone is narrower, because a layout shows few details.
     """
     base = shaperef_tiny_start()
     vision = VisionConfig(encoder="tiny", widths=(24, 48, 96), blocks=(0, 1, 1))
@@ -170,10 +170,10 @@ def refcoco_layout_tiny() -> RunConfig:
 
 
 def ablation_tiny() -> RunConfig:
-    """The tiny network on ShapeRef at 96 pixels, for the rows of `m3att ablate`: much is learnt in little time.
+    """The tiny network on ShapeRef at 96 pixels, for the rows of `m3att ablate`: a run takes a few minutes.
 
-    As the paper's Darknet-53 is, the backbone is pretrained and frozen, so that a run's budget goes into what the rows
-    differ in. It is that of `shaperef-tiny-start`, whose M3Att looks at nothing: the same for every row.
+    The backbone is pretrained and frozen, like the paper's Darknet-53. So the budget of a run goes into the parts in
+    which the rows differ. All rows use the backbone of `shaperef-tiny-start`, whose M3Att does not use the image.
     """
     base = shaperef_tiny_start()
     return replace(
@@ -197,7 +197,7 @@ def ablation_tiny() -> RunConfig:
 
 
 def ablation_layout_tiny() -> RunConfig:
-    """The same on RefCOCO's sentences over drawn layouts, with the backbone of that bundled model."""
+    """The same on RefCOCO's sentences and drawn layouts, with the backbone of the bundled `refcoco-layout-tiny`."""
     base, layouts = ablation_tiny(), refcoco_layout_tiny()
     vision = replace(layouts.model.vision, weights="refcoco-layout-tiny", freeze=True)
     model = replace(base.model, word_limit=15, vision=vision, language=layouts.model.language)
@@ -218,8 +218,8 @@ TINY_PRESETS: dict[str, Preset] = {
     "shaperef-tiny-late": Preset(
         shaperef_tiny_late(),
         "m3att train --preset shaperef-tiny-late --out runs/late; needs no data. 40 minutes on two cores, from the "
-        "bundled shaperef-tiny-middle to mean IoU 0.822 on shaperef val (on the scenes that are now those of "
-        "seed 0).",
+        "bundled shaperef-tiny-middle to mean IoU 0.822 on shaperef val (measured with the scenes of seed "
+        "0; today it draws those of seed 1).",
     ),
     "shaperef-tiny-middle": Preset(
         shaperef_tiny_middle(),
@@ -244,7 +244,7 @@ TINY_PRESETS: dict[str, Preset] = {
     "ablation-layout-tiny": Preset(
         ablation_layout_tiny(),
         "m3att train --preset ablation-layout-tiny --data.root REFER --out runs/ablation-layout-tiny; needs RefCOCO's "
-        "annotations, no photos; --data.dataset refcoco+ takes those of the other. 6 minutes on one core. For the rows "
+        "annotations, no photos; --data.dataset refcoco+ uses those of RefCOCO+. 6 minutes on one core. For the rows "
         "of m3att ablate; docs/lab-notes.md has scores with an earlier backbone.",
     ),
 }
