@@ -96,6 +96,26 @@ def read_orientation(path: Path | str) -> int:
     return _converted(path, lambda image: 1 if image.format == "TIFF" else _orientation(image))
 
 
+def read_size(path: Path | str) -> tuple[int, int]:
+    """How large an image file is when it is upright, told from its header.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ImageError: where the file is missing, empty or no image.
+    """
+
+    def size(image: Image.Image) -> tuple[int, int]:
+        turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+    return _converted(path, size)
+
+
 def read_mask(path: Path | str) -> NDArray[np.bool_]:
     """Reads a mask from an image file, as :func:`to_mask` describes.
 

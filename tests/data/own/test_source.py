@@ -267,7 +267,7 @@ def test_a_broken_coco_json_is_named(tmp_path: Path, changes: dict[str, Any], me
 def test_an_image_of_another_size_than_stated(tmp_path: Path) -> None:
     data = coco()
     data["images"][0]["height"] = HEIGHT + 1
-    with pytest.raises(ImageError, match=r"32 x 24, but .* says 32 x 25"):
+    with pytest.raises(ImageError, match=r"32 x 24, but the annotations say 32 x 25"):
         open_coco(write_coco(tmp_path, data), "val").read(0)
 
 

@@ -119,7 +119,7 @@ def test_photo_of_another_size_than_stated_is_named(write_folder: Any, tiny_cont
     root = write_folder(photos=True)
     tiny_content[1]["images"][0]["height"] = 61
     write_folder(tiny_content)
-    with pytest.raises(DataError, match=r"80 x 60, but instances\.json says 80 x 61"):
+    with pytest.raises(ImageError, match="80 x 60, but the annotations say 80 x 61"):
         open_tiny(root).read(0)
 
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.faults import Fault
-from m3att.data.images import read_image
+from m3att.data.images import read_size
 from m3att.data.masks import Mask, draw, unite
 from m3att.data.own.coco import content_of_coco, read_coco
 from m3att.data.own.content import Content, named_masks, unique_by_id
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
+from m3att.data.raster import are_turned, read_annotated
 from m3att.data.refer.records import sentence_text
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
@@ -43,6 +44,9 @@ class CustomSource(Source):
 
     def __init__(self, content: Content, split: str, name: str) -> None:
         self.name, self.split, self.image_root = name, split, content.image_root
+        self._turned: bool | None = None
+        info = content.instances.get("info")
+        self._is_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
         self._photos, self._mask_roots = content.photos, content.mask_roots
         splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
         self.stated_split = splits != [None]
@@ -196,15 +200,24 @@ class CustomSource(Source):
         return self._photos.file(self._files[index])
 
     def _image(self, index: int) -> NDArray[np.uint8]:
-        path = self.image_path(index)
-        image_HWC = read_image(path)
-        height, width = self._sizes[index]
-        if (height and height != image_HWC.shape[0]) or (width and width != image_HWC.shape[1]):
+        path, (height, width) = self.image_path(index), self._sizes[index]
+        stated = (height, width) if height and width else None
+        image_HWC = read_annotated(
+            path, stated, lambda: [mask for _, mask in self._objects[index]], self._mask_roots, self._others_turned
+        )
+        if self._is_label_studio and stated is not None and read_size(path) != stated:
             raise ImageError(
-                f"{path}: {image_HWC.shape[1]} x {image_HWC.shape[0]}, but {self.name} says {width} x {height}; "
-                "the masks would not fit"
+                f"{path}: its EXIF orientation turns it, and Label Studio's COCO export scales the outlines of such "
+                "photos wrongly; export JSON from Label Studio instead"
             )
         return image_HWC
+
+    def _others_turned(self) -> bool:
+        """Whether some outlines leave the size that is stated for their image; asked for a few photos, if ever."""
+        if self._turned is None:
+            stated = [(at, (size[0], size[1])) for at, size in enumerate(self._sizes) if size[0] and size[1]]
+            self._turned = are_turned((size, [mask for _, mask in self._objects[at]]) for at, size in stated)
+        return self._turned
 
     def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
         """A mask; null is empty on purpose, every other must cover something."""

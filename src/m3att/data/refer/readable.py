@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from m3att.data.annotation import read_segmentation
-from m3att.data.images import read_image
 from m3att.data.photos import PhotoFolder
+from m3att.data.raster import read_annotated
 from m3att.data.refer.tables import Tables
 from m3att.errors import DataError, ImageError
 
@@ -55,19 +56,22 @@ def unreadable_photos(tables: Tables, photos: PhotoFolder, progress: Callable[[i
     for done, number in enumerate(numbers, start=1):
         name = tables.objects.file_names[number]
         if name and not tables.objects.store["name_faults"][number] and photos.has(name):
-            stated = tuple(tables.objects.image_sizes[number].tolist())
+            height, width = tables.objects.image_sizes[number].tolist()
+            stated = (height, width) if min(height, width) > 0 else None
+            rows = tables.objects.rows_of_image(number)
+            masks = [tables.objects.segmentation(row) for row in rows] if progress else []
             path = photos.file(name)
-            if not (_is_sound(path, stated) if progress else path.stat().st_size):
+            if not (_is_sound(path, stated, masks) if progress else path.stat().st_size):
                 found.append(name)
         if progress:
             progress(done, len(numbers))
     return found
 
 
-def _is_sound(path: Path, stated: tuple[int, ...]) -> bool:
+def _is_sound(path: Path, stated: tuple[int, int] | None, masks: Sequence[Any]) -> bool:
     """Whether a photo can be read, and is as large as stated where that is stated."""
     try:
-        size = read_image(path).shape[:2]
+        read_annotated(path, stated, lambda: masks)
     except ImageError:
         return False
-    return min(stated) <= 0 or size == stated
+    return True

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
-from m3att.data.images import MAX_PIXELS, read_image
+from m3att.data.images import MAX_PIXELS
 from m3att.data.layout.paint import paint_layout
 from m3att.data.masks import Mask, RunLengths, draw, unite
 from m3att.data.photos import PhotoFolder
+from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.mask_table import MaskTable, open_masks
 from m3att.data.refer.places import usual_photos
 from m3att.data.refer.referents import split_whole
@@ -85,6 +86,7 @@ class ReferSource(Source):
         self._photos = photos or usual_photos(self.root, dataset)
         self._is_layout = self._choose_layout(pixels, photos)
         self._masks: MaskTable | None = None
+        self._turned: bool | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -215,14 +217,14 @@ class ReferSource(Source):
         return self._objects.rows_of_image(int(self._images[index]))
 
     def _size(self, index: int) -> tuple[int, int]:
-        """Height and width as stated, or of the photo where the file does not say.
+        """Height and width of the photo as its annotations see it, or of the drawing.
 
         Raises:
             DataError: where a drawing would be larger than any photo that is read.
         """
         height, width = self._objects.image_sizes[int(self._images[index])].tolist()
-        if not self._is_layout and min(height, width) <= 0:
-            height, width = read_image(self.image_path(index)).shape[:2]
+        if not self._is_layout:
+            height, width = annotated_size(*self._photo(index))
         if height * width > MAX_PIXELS:
             which = f"image {self.image_ids[index]}"
             raise DataError(f"{self._place}: {which} is stated to be {width} x {height}, more than can be drawn")
@@ -274,14 +276,8 @@ class ReferSource(Source):
             height, width = owner_HW.shape
             first = self._rows(index).start
             return image_HWC, tuple(unite([owner_HW == row - first for row in rows], height, width) for rows in targets)
-        image_HWC = read_image(self.image_path(index))
+        image_HWC = read_annotated(*self._photo(index))
         height, width = image_HWC.shape[:2]
-        stated = tuple(self._objects.image_sizes[int(self._images[index])].tolist())
-        if min(stated) > 0 and stated != (height, width):
-            raise DataError(
-                f"{self.image_path(index)}: {width} x {height}, but instances.json says {stated[1]} x {stated[0]}; "
-                "the masks would not fit, download the image again"
-            )
         masks = tuple(unite([self._mask(index, row, height, width) for row in rows], height, width) for rows in targets)
         for mask, rows in zip(masks, targets, strict=True):
             # Run lengths of nothing are meant so, where own data name nothing; an outline of nothing is a mistake, and
@@ -289,6 +285,30 @@ class ReferSource(Source):
             if not mask.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
                 raise DataError(f"{self._which(index, rows[0])}: its outline covers no pixel of the image")
         return image_HWC, masks
+
+    def _photo(
+        self, index: int
+    ) -> tuple[Path, tuple[int, int] | None, Callable[[], list[Any]], tuple[Path, ...], Callable[[], bool]]:
+        """What `raster.read_annotated` takes."""
+        height, width = self._objects.image_sizes[int(self._images[index])].tolist()
+
+        def masks() -> list[Any]:
+            return [self._objects.segmentation(row) for row in self._rows(index)]
+
+        stated = (height, width) if min(height, width) > 0 else None
+        return self.image_path(index), stated, masks, (self.image_root, self._folder), self._others_turned
+
+    def _others_turned(self) -> bool:
+        """Whether some outlines leave the size that is stated for their image; asked for a few photos, if ever."""
+        if self._turned is None:
+            objects = self._objects
+            sizes = [(number, *objects.image_sizes[number].tolist()) for number in self._images.tolist()]
+            self._turned = are_turned(
+                ((height, width), map(objects.segmentation, objects.rows_of_image(number)))
+                for number, height, width in sizes
+                if min(height, width) > 0
+            )
+        return self._turned
 
     def _paint(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
         """Image ``index`` drawn of its boxes: RGB (H, W, 3), and which of its objects is seen at each pixel, or -1."""
