@@ -54,7 +54,14 @@ class MaskCounts:
     predicted: array[int] = field(default_factory=whole_numbers)
 
     def add(self, intersection: int, predicted: int, truth: int, least_pixels: int = 1) -> None:
-        """Count one expression by the areas of both masks; a prediction under ``least_pixels`` counts as empty."""
+        """Count one expression by the areas of both masks; a prediction under ``least_pixels`` counts as empty.
+
+        Args:
+            intersection: pixels that both masks have.
+            predicted: pixels of the predicted mask.
+            truth: pixels of the true mask.
+            least_pixels: a predicted mask of fewer counts as empty.
+        """
         if predicted < least_pixels:
             intersection = predicted = 0
         self.intersections.append(intersection)
@@ -130,7 +137,13 @@ def figures(protocol: Protocol, counts: MaskCounts, expressions: Sequence[Expres
 
 
 def precision_at(iou_N: NDArray[np.float64], threshold: float, at_least: bool = False) -> float:
-    """Share of expressions whose IoU is higher than the threshold (Sec. IV: "higher than X"), or at least that."""
+    """Share of expressions whose IoU is higher than the threshold (Sec. IV: "higher than X"), or at least that.
+
+    Args:
+        iou_N: IoU of each expression.
+        threshold: X of Precision@X.
+        at_least: an IoU of X itself counts too.
+    """
     return share(iou_N >= threshold if at_least else iou_N > threshold)
 
 
@@ -140,7 +153,13 @@ def share(true_N: NDArray[np.bool_]) -> float:
 
 
 def count_masks(predicted_NHW: NDArray[np.bool_], truth_NHW: NDArray[np.bool_], least_pixels: int = 1) -> MaskCounts:
-    """The counts of N predicted masks and their true masks, all of the same size."""
+    """The counts of N predicted masks and their true masks, all of the same size.
+
+    Args:
+        predicted_NHW: bool.
+        truth_NHW: bool, of the same size.
+        least_pixels: a predicted mask of fewer counts as empty.
+    """
     counts = MaskCounts()
     areas = (np.count_nonzero(masks, axis=(1, 2)) for masks in (predicted_NHW & truth_NHW, predicted_NHW, truth_NHW))
     for intersection, predicted, truth in zip(*(area_N.tolist() for area_N in areas), strict=True):

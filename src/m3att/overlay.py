@@ -138,7 +138,13 @@ def pick_accent(picture_HWC: NDArray[np.float32], inside_HW1: NDArray[np.float32
 
 
 def add_caption(picture: Image.Image, caption: str, note: str) -> Image.Image:
-    """The picture over a strip with wrapped text."""
+    """The picture over a strip with wrapped text.
+
+    Args:
+        picture: of any size.
+        caption: in large letters.
+        note: in small letters beneath.
+    """
     width = max(picture.width, NARROWEST)
     side = min(40, max(15, width // 34))
     font, small = ImageFont.load_default(side), ImageFont.load_default(max(12, side * 3 // 4))
@@ -161,7 +167,15 @@ def write_lines(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     colour: tuple[int, int, int],
 ) -> int:
-    """Write lines downwards from a corner (x, y), and return the y of the next line."""
+    """Write lines downwards from a corner (x, y), and return the y of the next line.
+
+    Args:
+        pen: draws on the picture.
+        lines: of text.
+        corner: (x, y) of the first line, pixels.
+        font: of all lines.
+        colour: RGB.
+    """
     x, y = corner
     for line in lines:
         pen.text((x, y), line, fill=colour, font=font)
@@ -178,6 +192,12 @@ def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
     """A text in at most ``most`` lines of a width in pixels; an ellipsis shows that something was left out.
 
     Words that are too long for a line are broken. Runs of white space, line ends included, become one space.
+
+    Args:
+        text: of any length.
+        font: that it is measured in.
+        width: of a line, pixels.
+        most: lines.
     """
     lines: list[str] = []
     rest = " ".join(text[:4000].split())  # no caption shows more, and measuring long texts takes time
@@ -195,7 +215,13 @@ def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> int:
-    """How many of a text's first characters fit into a width; at least one."""
+    """How many of a text's first characters fit into a width; at least one.
+
+    Args:
+        text: of any length.
+        font: that it is measured in.
+        width: in pixels.
+    """
     low, high = 1, min(len(text), 1 + width)  # almost every character is at least a pixel wide
     while low < high:
         middle = (low + high + 1) // 2

@@ -146,6 +146,11 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
 def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttNet:
     """The network of a model folder, with fresh weights.
 
+    Args:
+        folder: of the model.
+        config: that it was trained by.
+        tokenizer: its words.
+
     Raises:
         ConfigError: where the library transformers is needed and not installed.
         ModelError: where an architecture is missing or broken.

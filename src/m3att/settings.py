@@ -77,7 +77,11 @@ class SettingsParser(ArgumentParser):
         super().__init__(prog=prog, allow_abbrev=False, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Replace argparse's usage text."""
+        """Replace argparse's usage text.
+
+        Raises:
+            ConfigError: always.
+        """
         unknown = re.match(r"unrecognized arguments: (--?[^\s=]+)", message)
         if unknown:
             options = [option for action in self._actions for option in action.option_strings]

@@ -23,7 +23,11 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Replace argparse's usage text."""
+        """Replace argparse's usage text.
+
+        Raises:
+            ConfigError: always.
+        """
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 

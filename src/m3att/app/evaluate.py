@@ -30,7 +30,12 @@ TRAINING_SETTINGS = ("data.sentences", "data.grouped", "data.per_image", "data.f
 
 
 def evaluate(words: Sequence[str], prog: str) -> int:
-    """`m3att evaluate`: exit code 1 where expressions were left out."""
+    """`m3att evaluate`: exit code 1 where expressions were left out.
+
+    Raises:
+        ConfigError: where options contradict each other.
+        DataError: where not one expression could be scored.
+    """
     parser = SettingsParser(
         prog,
         description="Score a model, or a floor, on a split: overall IoU, mean IoU, Pr@0.5 to 0.9, by skill too. "
@@ -118,7 +123,14 @@ def check_gallery(given: Mapping[str, Any]) -> None:
 
 
 def write_gallery(path: Path, size: int, scored: ScoredModel, scores: Scores) -> None:
-    """Draw right and wrong examples to a file, in one step; its folder is made where it is missing."""
+    """Draw right and wrong examples to a file, in one step; its folder is made where it is missing.
+
+    Args:
+        path: of the picture.
+        size: most examples.
+        scored: the model and its data.
+        scores: of all expressions.
+    """
     from m3att.files import replace_file
     from m3att.report.examples import examples_sheet
 

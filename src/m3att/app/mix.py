@@ -10,7 +10,11 @@ from m3att.errors import ConfigError
 
 
 def data_mix(words: Sequence[str], prog: str) -> int:
-    """`m3att data mix`."""
+    """`m3att data mix`.
+
+    Raises:
+        ConfigError: where a data set is named twice.
+    """
     parser = CommandParser(
         prog,
         "Write the union of data sets that share photos, to train on: every photo that any of them has outside train "

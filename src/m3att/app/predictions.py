@@ -221,7 +221,13 @@ def name_files(
 
 
 def file_pair(out: Path, label: str, expression: Expression) -> Files:
-    """Mask and overlay of an expression."""
+    """Mask and overlay of an expression.
+
+    Args:
+        out: folder to write to.
+        label: of the image; empty where there is one image.
+        expression: its number and text.
+    """
     number, text = expression
     plain = unicodedata.normalize("NFKD", text[:1000]).encode("ascii", errors="ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LENGTH].strip("-") or "expression"
@@ -258,7 +264,16 @@ def write_picture(path: Path, picture: Image.Image) -> None:
 
 
 def write(path: Path, action: Callable[[], object], option: str = "--out") -> None:
-    """Do what writes a path, and say which one it was where it fails."""
+    """Do what writes a path, and say which one it was where it fails.
+
+    Args:
+        path: of the file or folder.
+        action: writes it.
+        option: that the message names.
+
+    Raises:
+        WriteError: where it cannot be written.
+    """
     try:
         action()
     except OSError as error:

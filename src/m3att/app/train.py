@@ -111,6 +111,11 @@ def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
 def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
     """The settings of a run that goes on: its own, but for those in FREE_ON_RESUME and, where possible, its length.
 
+    Args:
+        out: folder of the run.
+        given: ``preset`` and ``config``, where they were given.
+        options: nested values of the command line.
+
     Raises:
         ConfigError: where there is no run, or what was given contradicts its settings.
     """
@@ -135,7 +140,13 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
 
 
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:
-    """Train with a progress bar, and say how to use what came of it."""
+    """Train with a progress bar, and say how to use what came of it.
+
+    Args:
+        config: of the run.
+        out: folder of the run.
+        resume: whether it goes on.
+    """
     from m3att.engine.train import train as train_network
 
     folder = RunFolder(out)
@@ -231,7 +242,13 @@ def training_progress() -> Iterator[Callable[[int, int, dict[str, float]], None]
 
 
 def figures_line(step: int, steps: int, figures: Mapping[str, float]) -> str:
-    """The newest figures of a training in one line."""
+    """The newest figures of a training in one line.
+
+    Args:
+        step: done so far.
+        steps: of the whole run.
+        figures: by name, as metrics.jsonl has them.
+    """
     parts = [f"step {step:,} of {steps:,}"]
     parts += [f"{name} {figures[key]:.4f}" for name, key in (("loss", "loss/total"),) if key in figures]
     if "expressions_per_second" in figures:

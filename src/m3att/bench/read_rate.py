@@ -126,7 +126,13 @@ def measure_reading(
 
 
 def images_a_second(stage: Callable[[int], Any], images: int, repeats: int) -> float:
-    """The best of several rounds over all images."""
+    """The best of several rounds over all images.
+
+    Args:
+        stage: takes the number of an image.
+        images: how many there are.
+        repeats: rounds over all of them.
+    """
     best = float("inf")
     for _ in range(repeats):
         begun = time.perf_counter()

@@ -27,6 +27,12 @@ _FEW = 8  # polygons, or numbers of one; with as many rows and columns of 0 and 
 def decode_segmentation(segmentation: Any, height: int, width: int, folders: Sequence[Path] = ()) -> NDArray[np.bool_]:
     """Rasterises one annotation's mask; see `read_segmentation`.
 
+    Args:
+        segmentation: in any form.
+        height: image height in pixels.
+        width: image width in pixels.
+        folders: where the name of a file may start from.
+
     Returns:
         bool, (H, W).
     """

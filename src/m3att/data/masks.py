@@ -70,7 +70,13 @@ def draw(mask: Mask) -> NDArray[np.bool_]:
 
 
 def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
-    """The mask of all that several masks cover; of none, an empty one."""
+    """The mask of all that several masks cover; of none, an empty one.
+
+    Args:
+        masks: of one size.
+        height: image height in pixels.
+        width: image width in pixels.
+    """
     if not masks:
         return pack_lengths(np.array([height * width]), height, width)
     if len(masks) == 1:
@@ -190,6 +196,11 @@ def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLeng
     """Run lengths in the one form that everything behind this relies on.
 
     Runs of no pixel, which pycocotools' own buffers have no room for, are taken out, and what they parted is joined.
+
+    Args:
+        lengths: pixels of each run, column by column, the first run outside the object.
+        height: image height in pixels.
+        width: image width in pixels.
     """
     held = np.flatnonzero(lengths)
     first = np.flatnonzero(np.diff(held % 2, prepend=-1))  # where the object begins or ends

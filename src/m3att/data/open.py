@@ -150,7 +150,14 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
 
 
 def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
-    """One data set of a mixture; raises as `open_source` does (DataError, ConfigError)."""
+    """One data set of a mixture; raises as `open_source` does (DataError, ConfigError).
+
+    Args:
+        data: as for `open_source`.
+        name: of the data set.
+        split: train, val, testA, ...
+        training: as for `open_source`.
+    """
     image_root = None if data.image_root is None else Path(data.image_root)
     if name in OWN:
         if data.root is None:

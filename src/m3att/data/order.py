@@ -107,7 +107,13 @@ class EndlessOrder(Sampler[list[Group]]):
 
 
 def evaluation_batches(source: Source, batch_size: int, images: int | None = None) -> list[list[Group]]:
-    """All expressions of the first ``images`` images in order, whole images together as far as they fit."""
+    """All expressions of the first ``images`` images in order, whole images together as far as they fit.
+
+    Args:
+        source: images with expressions.
+        batch_size: expressions in a batch.
+        images: the first so many; None: all.
+    """
     batches: list[list[Group]] = [[]]
     room = batch_size
     for image in range(len(source) if images is None else min(images, len(source))):
@@ -125,7 +131,13 @@ def evaluation_batches(source: Source, batch_size: int, images: int | None = Non
 def choose_positions(
     groups: tuple[tuple[int, ...], ...], sentences: Literal["one", "all"], chance: np.random.Generator
 ) -> list[int]:
-    """All expressions of an image, or one a referent, in random order."""
+    """All expressions of an image, or one a referent, in random order.
+
+    Args:
+        groups: positions of the expressions, one tuple a referent.
+        sentences: `all` of them, or `one` a referent.
+        chance: draws them.
+    """
     if sentences == "one":
         chosen = [group[int(chance.integers(len(group)))] for group in groups]
     else:

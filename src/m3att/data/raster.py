@@ -66,7 +66,7 @@ def annotated_size(
     folders: Sequence[Path] = (),
     others_turned: Callable[[], bool] = lambda: False,
 ) -> Size:
-    """The size of the pixels that `read_annotated` gives, told from the header of the file; raises as it does."""
+    """The size of the pixels that `read_annotated` gives, told from the header of the file. See there for the rest."""
     height, width = read_size(path)
     upright = is_upright(path, (height, width), stated, masks, folders, others_turned)
     return (height, width) if upright else (width, height)

@@ -147,7 +147,13 @@ class Resize:
 
 
 def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
-    """A picture (H, W) or (H, W, 3) at a size (height, width), by an interpolation of OpenCV."""
+    """A picture (H, W) or (H, W, 3) at a size (height, width), by an interpolation of OpenCV.
+
+    Args:
+        picture: uint8.
+        size: (height, width) wanted.
+        interpolation: of OpenCV, such as ``cv2.INTER_AREA``.
+    """
     if picture.shape[:2] == size:
         return picture
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=interpolation), dtype=np.uint8)

@@ -31,6 +31,14 @@ def batches(
 
     A batch of which nothing can be read is no step: it is passed over, and would be again when the run goes on.
 
+    Args:
+        config: of the run.
+        source: of the training.
+        tokenizer: of the run.
+        position: where the run stands.
+        steps: of the whole run.
+        faults: of the run; gets what cannot be read.
+
     Raises:
         DataError: where nothing of an epoch can be read, or faults are more than the run allows.
     """

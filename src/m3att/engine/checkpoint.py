@@ -63,6 +63,11 @@ def save_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim
 def load_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim.Optimizer) -> Position:
     """Fill network and optimiser from a run folder's checkpoint.
 
+    Args:
+        folder: of the run.
+        network: is filled in place.
+        optimizer: of that network; is filled in place.
+
     Raises:
         ModelError: where it is missing, broken or of another network.
     """

@@ -187,7 +187,13 @@ class OperationMeter:
 
 
 def recurrent_operations(inputs: Sequence[int], first: Sequence[int], second: Sequence[int], *_: Any, **__: Any) -> int:
-    """Operations of one direction of an LSTM on a CPU, of its shapes: input (T, N, I), weights (4H, I) and (4H, H)."""
+    """Operations of one direction of an LSTM on a CPU, of its shapes: input (T, N, I), weights (4H, I) and (4H, H).
+
+    Args:
+        inputs: (T, N, I).
+        first: (4H, I).
+        second: (4H, H).
+    """
     return 2 * inputs[0] * inputs[1] * (math.prod(first) + math.prod(second))
 
 

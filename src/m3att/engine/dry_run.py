@@ -177,7 +177,13 @@ def loosened(model: ModelConfig, notes: list[str]) -> ModelConfig:
 
 
 def first_groups(source: Source, config: RunConfig, expressions: int) -> list[Group]:
-    """What a run's first batch holds."""
+    """What a run's first batch holds.
+
+    Args:
+        source: of the training.
+        config: batch size and sampling.
+        expressions: of the batch.
+    """
     data, seed = config.data, config.train.seed
     if len(source) >= ENDLESS:
         return next(iter(EndlessOrder(expressions, data.per_image if data.grouped else 1, 0, 1, seed)))
@@ -220,6 +226,14 @@ def take_step(
     device: torch.device,
 ) -> Step:
     """A run's first optimiser step, on one batch, at the full size of its input.
+
+    Args:
+        network: with its first weights.
+        config: of the run.
+        source: of the training.
+        tokenizer: of the run.
+        groups: images and expressions of the batch.
+        device: where the step is taken.
 
     Raises:
         DivergedError: where loss or gradient is no number.

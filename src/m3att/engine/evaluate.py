@@ -91,7 +91,13 @@ def evaluate(
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:
-    """Scores to add to: under the protocols that are asked for, and under `original` at every reported threshold."""
+    """Scores to add to: under the protocols that are asked for, and under `original` at every reported threshold.
+
+    Args:
+        source: that is to be scored.
+        data: what it was opened by.
+        config: threshold and protocol.
+    """
     original = replace(ORIGINAL, threshold=config.threshold)
     asked = tuple(original if protocol == ORIGINAL else protocol for protocol in chosen_protocols(config.protocol))
     beside = tuple(dict.fromkeys((original, *asked)))
@@ -101,7 +107,14 @@ def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Score
 
 
 def score_batch(mask_logits_NHW: torch.Tensor, batch: Batch, source: Source, scores: Scores) -> None:
-    """Add one batch's masks to the scores, image by image."""
+    """Add one batch's masks to the scores, image by image.
+
+    Args:
+        mask_logits_NHW: of the network, float32 on the CPU.
+        batch: what the network read.
+        source: that the batch is of.
+        scores: are added to in place.
+    """
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
         logits_nHW = mask_logits_NHW[batch.image_index_N == number]
         compare(logits_nHW, sample.masks_MHW, np.array(sample.mask_index_N), resize, scores.counts)
@@ -109,7 +122,14 @@ def score_batch(mask_logits_NHW: torch.Tensor, batch: Batch, source: Source, sco
 
 
 def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequence[Protocol]) -> Iterator[Expression]:
-    """What is known of an image's expressions, in their order."""
+    """What is known of an image's expressions, in their order.
+
+    Args:
+        sample: the image with its expressions.
+        group: the image and the positions of its expressions.
+        source: that it is of.
+        protocols: that are counted.
+    """
     targets = [bool(mask.any()) for mask in sample.masks]
     positions = group.positions or ()
     # A drawn source draws the scene again to tell its referents, so it is asked only where that counts.
@@ -127,6 +147,13 @@ def evaluate_largest(
     progress: Progress | None = None,
 ) -> Scores:
     """The floor of a guess without language: every expression of an image gets the mask of its largest object.
+
+    Args:
+        source: images, expressions and true masks.
+        inputs: the size at which some protocols compare.
+        config: threshold and protocol.
+        data: what the source was opened by; ``images`` bounds it.
+        progress: called after each image with its number and how many there are.
 
     Raises:
         ConfigError: where the source does not know the objects that no expression names.

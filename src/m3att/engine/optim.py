@@ -75,6 +75,11 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     """The learning rate of step ``step`` (from 0) out of ``steps``: a linear rise, then the schedule.
 
     With restarts, each leg between two of them has the whole schedule to itself.
+
+    Args:
+        step: from 0.
+        steps: of the whole run.
+        config: rate, schedule, warm-up and restarts.
     """
     ends = [*(at for at in config.restarts if at < steps), steps]
     begun = max((at for at in ends[:-1] if at <= step), default=0)

@@ -84,6 +84,11 @@ def start_words(config: RunConfig, source: Source, resumed: RunFolder | None) ->
     """The tokenizer, and the architectures of encoders that come from transformers.
 
     They are the run's own where it goes on, those of the model that it starts from, or fresh.
+
+    Args:
+        config: of the run.
+        source: whose expressions make a fresh vocabulary.
+        resumed: the folder of a run that goes on; None: a new run.
     """
     limit = config.model.word_limit
     if resumed is not None:
@@ -96,7 +101,13 @@ def start_words(config: RunConfig, source: Source, resumed: RunFolder | None) ->
 
 
 def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
-    """Move a network to its device, lay its weights out as convolutions like them, and make its optimiser."""
+    """Move a network to its device, lay its weights out as convolutions like them, and make its optimiser.
+
+    Args:
+        network: with its first weights.
+        config: of the run.
+        device: where it trains.
+    """
     network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return build_optimizer(network, config.train, pretrained_parts(network, config.model))

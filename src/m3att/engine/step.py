@@ -41,7 +41,16 @@ def train_step(
     config: RunConfig,
     rate: float,
 ) -> tuple[Losses, Tensor]:
-    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping (a scalar)."""
+    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping (a scalar).
+
+    Args:
+        forward: the network, or its compiled form.
+        network: holds the weights.
+        optimizer: of that network.
+        batch: on the device of the network.
+        config: of the run.
+        rate: learning rate of the step.
+    """
     settings = config.train
     with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         output = forward(
@@ -83,6 +92,11 @@ def train_step(
 def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
     """Stop a training that has run away.
 
+    Args:
+        losses: of a step.
+        norm: of its gradient, a scalar.
+        step: its number.
+
     Raises:
         DivergedError: where the loss or the gradient is infinite or no number.
     """
@@ -92,7 +106,14 @@ def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
 
 
 def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:
-    """What a step says of itself."""
+    """What a step says of itself.
+
+    Args:
+        losses: of a step.
+        norm: of its gradient, a scalar.
+        rate: learning rate of the step.
+        position: where the run stands.
+    """
     parts = {f"loss/{name}": float(value.detach()) for name, value in vars(losses).items()}
     pace = position.expressions / max(position.seconds, 1e-9)
     return {**parts, "gradient_norm": float(norm), "learning_rate": rate, "expressions_per_second": pace}

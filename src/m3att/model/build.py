@@ -42,13 +42,25 @@ def build_vision_transformers(config: VisionConfig) -> VisionBackbone:
 
 
 def build_text_transformers(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
-    """A text encoder of the library transformers, known by name, over a vocabulary of this project's own."""
+    """A text encoder of the library transformers, known by name, over a vocabulary of this project's own.
+
+    Args:
+        config: says which encoder.
+        channels: C of its word features.
+        words: of the vocabulary.
+    """
     architecture = {**text_architecture(config.architecture), **FRESH_IDS, "vocab_size": words}
     return HuggingFaceEncoder(architecture, channels, config.word_dropout, config.freeze)
 
 
 def build_birnn(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
-    """The bidirectional recurrent net over ``words`` word vectors."""
+    """The bidirectional recurrent net over ``words`` word vectors.
+
+    Args:
+        config: sizes and cell.
+        channels: C of its word features.
+        words: of the vocabulary.
+    """
     return BiRNN(words, config.word_channels, channels, config.rnn, config.word_dropout, freeze=config.freeze)
 
 
@@ -65,6 +77,11 @@ def build_vision(config: VisionConfig, architecture: Architecture | None) -> Vis
 
 def build_language(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
     """The language encoder, of its architecture where it has one and one is given.
+
+    Args:
+        config: of the network.
+        words: of the vocabulary.
+        architecture: of an encoder of transformers; None: as the settings say.
 
     Raises:
         ConfigError: where the encoder cannot read as many words, or does not know as many.

@@ -27,7 +27,13 @@ class LFR(nn.Module):
         self.reconstruct = nn.ModuleList(Projection(channels, channels) for _ in range(3))
 
     def target(self, words_NLC: Tensor, sentence_NC: Tensor, word_mask_NL: Tensor) -> Tensor:
-        """F_proj of Eq. 4: words with their cosine code, and the sentence, projected and averaged. Returns (N, C)."""
+        """F_proj of Eq. 4: words with their cosine code, and the sentence, projected and averaged. Returns (N, C).
+
+        Args:
+            words_NLC: word features F_t.
+            sentence_NC: sentence feature F'_t.
+            word_mask_NL: True = a real word.
+        """
         code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
         sequence_NLC = torch.cat([words_NLC + code_LC, sentence_NC.unsqueeze(1)], dim=1)  # (N, L + 1, C)
         real_NL = torch.cat([word_mask_NL, torch.ones_like(word_mask_NL[:, :1])], dim=1)

@@ -82,7 +82,13 @@ class M3Att(nn.Module):
         return grouping.unpack(attention_BKQP.transpose(1, 2), words).transpose(1, 2)
 
     def attend_vision(self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping) -> Tensor:
-        """LAV of Eq. 2a: for each word the vision features, weighted by softmax over positions. Returns (N, L, C)."""
+        """LAV of Eq. 2a: for each word the vision features, weighted by softmax over positions. Returns (N, L, C).
+
+        Args:
+            attention_NKLP: A_mut of Eq. 1.
+            value_BPC: values of the images.
+            grouping: which image each expression speaks of.
+        """
         weight_NLKP = attention_NKLP.softmax(dim=3).transpose(1, 2)
         packed_BKQP = grouping.pack(weight_NLKP).transpose(1, 2)
         lav_BKQC = packed_BKQP @ split_heads(value_BPC, self.heads)
@@ -101,6 +107,11 @@ class M3Att(nn.Module):
 
         VAL is itself a product, weights^T by values, so F_mul = (LAV values^T) weights: the same result without the
         (N, P, C) tensor in between, which would cost most of the layer's time.
+
+        Args:
+            lav_NLC: of Eq. 2a.
+            weight_NKLP: softmax of A_mut over the words.
+            value_NLC: values of the words.
 
         Returns:
             (N, L, P).

@@ -49,7 +49,7 @@ class M3DecLayer(nn.Module):
         grid: tuple[int, int],
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
-        """One layer; arguments as for M3Att. Returns (N, L, C)."""
+        """One layer. See M3Att for the arguments. Returns (N, L, C)."""
         padding_NL = ~word_mask_NL
         attended_NLC, _ = self.self_attention(
             words_NLC, words_NLC, words_NLC, key_padding_mask=padding_NL, need_weights=False

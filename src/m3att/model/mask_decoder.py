@@ -92,6 +92,13 @@ class MaskDecoder(nn.Module):
     ) -> Tensor:
         """The maps that the convolutions read.
 
+        Args:
+            decoded_NLC: F_dec.
+            word_mask_NL: True = a real word.
+            vis_BPC: F_enc.
+            grouping: which image each expression speaks of.
+            grid: (H, W) of ``vis_BPC``.
+
         Returns:
             (N, maps, H, W): for `dynamic` the products of each word's kernels and F_enc, zero at padding; for
             `decoder_only` maps of the words alone; for `concatenate` F_enc beside the sum of the words' vectors.

@@ -166,12 +166,18 @@ class M3AttNet(nn.Module):
         word_mask_NL: Tensor,
         reconstruct: bool = False,
     ) -> ModelOutput:
-        """Both halves; see `encode` and `segment`."""
+        """Both halves. See `encode` and `segment`."""
         return self.segment(self.encode(pixels_BCHW), image_index_N, word_ids_NL, word_mask_NL, reconstruct)
 
 
 def mean_of_each_image(vis_NPC: Tensor, image_index_N: Tensor, images: int) -> Tensor:
-    """The mean F_enc of each image's expressions, where early fusion gives each its own. Returns (B, P, C)."""
+    """The mean F_enc of each image's expressions, where early fusion gives each its own. Returns (B, P, C).
+
+    Args:
+        vis_NPC: F_enc of each expression.
+        image_index_N: number of the image of each expression.
+        images: B.
+    """
     total_BPC = vis_NPC.new_zeros((images, *vis_NPC.shape[1:])).index_add(0, image_index_N, vis_NPC)
     counts_B = torch.bincount(image_index_N, minlength=images).clamp(min=1)
     return total_BPC / counts_B[:, None, None]

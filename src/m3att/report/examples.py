@@ -157,7 +157,15 @@ def predict_places(
     places: Sequence[Place],
     device: torch.device | None = None,
 ) -> Iterator[tuple[Place, Sample, NDArray[np.bool_]]]:
-    """Each place with its sample of one expression, and the mask predicted for it as scoring makes it (H, W)."""
+    """Each place with its sample of one expression, and the mask predicted for it as scoring makes it (H, W).
+
+    Args:
+        pretrained: the model.
+        source: that the places are of.
+        config: input and threshold.
+        places: an image and one of its expressions each.
+        device: where the network is; None: the CPU.
+    """
     device = device or torch.device("cpu")
     reader = BatchReader(source, pretrained.tokenizer, config.input, config.data, training=False)
     network = pretrained.network
@@ -185,7 +193,13 @@ def draw_example(sample: Sample, mask_HW: NDArray[np.bool_]) -> Image.Image:
 
 
 def legend(scores: Scores, name: str, width: int) -> Image.Image:
-    """A strip that says what the sheet shows."""
+    """A strip that says what the sheet shows.
+
+    Args:
+        scores: of the sheet.
+        name: of the model.
+        width: in pixels.
+    """
     gap = PANEL // 20
     font, small = ImageFont.load_default(PANEL // 18), ImageFont.load_default(PANEL // 24)
     text = "Coloured: the predicted mask.  White outline: the true one.  Examples drawn at random."

@@ -136,6 +136,12 @@ def count_channels(line: bytes, path: Path) -> int:
 def search(path: Path, opener: Opener, vocabulary: Mapping[str, int], channels: int) -> tuple[Tensor, Tensor]:
     """The ids (R,) of the words that a file has and their vectors (R, D); of a word that comes twice, the first.
 
+    Args:
+        path: of the file of word vectors.
+        opener: opens it, compressed or not.
+        vocabulary: word -> id.
+        channels: of a vector.
+
     Raises:
         ModelError: where too many lines are broken, or no word of the vocabulary is there.
     """
@@ -186,7 +192,13 @@ def cache_folder() -> Path | None:
 
 
 def cache_name(path: Path, vocabulary: Mapping[str, int], channels: int) -> str:
-    """A name that changes with the file, the vocabulary, and the channels."""
+    """A name that changes with the file, the vocabulary, and the channels.
+
+    Args:
+        path: of the file of word vectors.
+        vocabulary: word -> id.
+        channels: of a vector.
+    """
     state = path.stat()
     key = repr((path.name, state.st_size, state.st_mtime_ns, channels, sorted(vocabulary.items())))
     return f"words-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.safetensors"

@@ -99,6 +99,13 @@ def require_agreement(
 ) -> None:
     """Refuse weights of another architecture than the named one.
 
+    Args:
+        half: vision or language.
+        name: of the architecture in the settings; None agrees with all.
+        known: architectures by name.
+        found: architecture of the weights.
+        weights: their name, for the message.
+
     Raises:
         ConfigError: names the first value in which they differ.
     """

@@ -98,13 +98,25 @@ def fill_vision_transformers(backbone: VisionBackbone, config: VisionConfig) -> 
 
 
 def fill_text_transformers(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
-    """The trunk of a text encoder of transformers; its projections stay fresh."""
+    """The trunk of a text encoder of transformers; its projections stay fresh.
+
+    Args:
+        language: is filled in place.
+        tokenizer: its words.
+        config: names the weights.
+    """
     assert isinstance(language, HuggingFaceEncoder) and config.weights is not None
     huggingface.fill_trunk(language.trunk, config.weights)
 
 
 def fill_birnn(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
-    """The word vectors of words that the file has; the others start at random, as large as those."""
+    """The word vectors of words that the file has; the others start at random, as large as those.
+
+    Args:
+        language: is filled in place.
+        tokenizer: its words.
+        config: names the file of word vectors.
+    """
     assert isinstance(language, BiRNN) and config.weights is not None
     vocabulary: dict[str, int] = tokenizer.tokenizer.get_vocab()
     vectors_VD, found_V = read_vectors(Path(config.weights).expanduser(), vocabulary, config.word_channels)

@@ -58,7 +58,16 @@ def ablate(words: Sequence[str], prog: str) -> int:
 
 
 def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
-    """`--report`: write the table of what is there."""
+    """`--report`: write the table of what is there.
+
+    Args:
+        table: of the paper.
+        out: folder of the runs.
+        given: options of the command line; any other than table and folder is refused.
+
+    Raises:
+        ConfigError: where other options are given.
+    """
     allowed = {"table", "out", "report"}
     idle = [name for name, value in given.items() if name not in allowed and value is not None]
     if idle:
@@ -89,7 +98,17 @@ def base_config(given: Mapping[str, Any], out: Path) -> RunConfig:
 def run_table(
     base: RunConfig, table: Table, rows: Sequence[Row], seeds: Sequence[int], out: Path, images: int | None, jobs: int
 ) -> int:
-    """Train and score what is missing, and write the table after each run; returns the exit code."""
+    """Train and score what is missing, and write the table after each run; returns the exit code.
+
+    Args:
+        base: settings that every row starts from.
+        table: of the paper.
+        rows: to train.
+        seeds: of each row.
+        out: folder of the runs.
+        images: validation images that are scored at most.
+        jobs: processes at a time.
+    """
     from m3att.files import replace_file
 
     check_folder(base, plan(base, table, rows, seeds, out), out)
@@ -123,14 +142,28 @@ def run_table(
 
 
 def seeds_of(table: Table, seeds: Sequence[int], out: Path) -> list[int]:
-    """The seeds asked for, and those of earlier commands in the folder."""
+    """The seeds asked for, and those of earlier commands in the folder.
+
+    Args:
+        table: of the paper.
+        seeds: asked for.
+        out: folder of the runs.
+    """
     return sorted({*seeds, *seeds_found(table, out)})
 
 
 def found(
     base: RunConfig, table: Table, seeds: Sequence[int], out: Path, images: int | None
 ) -> list[tuple[Run, Mapping[str, Any]]]:
-    """The finished and failed runs of all rows of a table, of earlier commands too."""
+    """The finished and failed runs of all rows of a table, of earlier commands too.
+
+    Args:
+        base: settings that every row starts from.
+        table: of the paper.
+        seeds: asked for.
+        out: folder of the runs.
+        images: validation images that are scored at most.
+    """
     runs = plan(base, table, fitting_rows(base, table), seeds_of(table, seeds, out), out)
     return [(run, result) for run in runs if (result := run.result(images)) is not None]
 
@@ -138,7 +171,14 @@ def found(
 def write_tables(
     table: Table, results: Iterable[tuple[Run, Mapping[str, Any]]], seeds: Sequence[int], out: Path
 ) -> str:
-    """Write a table as JSON, Markdown and LaTeX; returns the Markdown."""
+    """Write a table as JSON, Markdown and LaTeX; returns the Markdown.
+
+    Args:
+        table: of the paper.
+        results: each run with its figures.
+        seeds: of each row.
+        out: folder to write to.
+    """
     from m3att.files import replace_file
 
     by_row: dict[str, dict[int, Mapping[str, Any]]] = {}

@@ -79,7 +79,15 @@ def plan(base: RunConfig, table: Table, rows: Iterable[Row], seeds: Sequence[int
 
 
 def run_folder(base: RunConfig, table: Table, row: Row, seed: int, out: Path) -> Path:
-    """Where a run lies: under its own table and row, or where another row or table has the very same run already."""
+    """Where a run lies: under its own table and row, or where another row or table has the very same run already.
+
+    Args:
+        base: settings that every row starts from.
+        table: of the paper.
+        row: of the table.
+        seed: of the run.
+        out: folder of the runs.
+    """
     own = folder_name(table, row, seed, out)
     if RunFolder(own).is_run:
         return own
@@ -105,7 +113,14 @@ def fitting_rows(base: RunConfig, table: Table) -> list[Row]:
 
 
 def folder_name(table: Table, row: Row, seed: int, out: Path) -> Path:
-    """`OUT/table-2/ours/seed-0`."""
+    """`OUT/table-2/ours/seed-0`.
+
+    Args:
+        table: of the paper.
+        row: of the table.
+        seed: of the run.
+        out: folder of the runs.
+    """
     return out / f"table-{table.name}" / row.name / f"seed-{seed}"
 
 
@@ -120,6 +135,11 @@ def seeds_found(table: Table, out: Path) -> list[int]:
 
 def check_folder(base: RunConfig, runs: Iterable[Run], out: Path) -> None:
     """Refuse a folder, or a run in it, that was made with other settings.
+
+    Args:
+        base: settings that every row starts from.
+        runs: that are to be made there.
+        out: folder of the runs.
 
     Raises:
         ConfigError: names the first setting that differs.
@@ -183,7 +203,14 @@ def run_all(runs: Sequence[Run], images: int | None, jobs: int, lock: int, done:
 
 
 def start(run: Run, images: int | None, jobs: int, lock: int) -> subprocess.Popen[str]:
-    """Start a run's process."""
+    """Start a run's process.
+
+    Args:
+        run: to train and score.
+        images: validation images that are scored at most.
+        jobs: processes at a time; several get one thread each.
+        lock: descriptor of the lock of the folder, which the process inherits.
+    """
     config = run.config
     if jobs > 1 and config.train.threads is None:
         config = replace(config, train=replace(config.train, threads=1))

@@ -74,6 +74,12 @@ def paint_layout(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Draws as :func:`draw_layout` does, and keeps all masks in one map; cheaper where few masks are wanted.
 
+    Args:
+        height: image height in pixels.
+        width: image width in pixels.
+        annotations: the annotated objects.
+        categories: name of each category id.
+
     Returns:
         The image, RGB uint8 (H, W, 3), and for each pixel the number of the annotation seen there, or -1,
         int16 (H, W).

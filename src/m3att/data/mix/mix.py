@@ -274,6 +274,11 @@ def find_faults(refs: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping
 def prove(root: Path, reports: tuple[PartReport, ...], holders: Holders) -> MixReport:
     """Reads what was written, and counts every photo in it that is scored on.
 
+    Args:
+        root: that was written.
+        reports: what was taken of each part.
+        holders: which photos each part has, and in which split.
+
     Raises:
         DataError: where there is one, or an annotation is missing.
     """

@@ -178,6 +178,11 @@ def index_images(
 def refs_carried(entry: Mapping[str, Any], texts: Sequence[str], path: Path) -> list[tuple[int, dict[str, Any]]]:
     """The referents of an annotation as a conversion wrote them, each with its place among all.
 
+    Args:
+        entry: an annotation.
+        texts: its expressions.
+        path: of the file, for messages.
+
     Raises:
         DataError: where they do not fit the annotation's expressions.
     """
@@ -261,7 +266,13 @@ def coco_of_content(content: Content, image_root: str) -> dict[str, Any]:
 
 
 def as_it_came(annotation: Mapping[str, Any], ref: Mapping[str, Any] | None, texts: list[str]) -> dict[str, Any]:
-    """An annotation of someone's own COCO json, as it stood there."""
+    """An annotation of someone's own COCO json, as it stood there.
+
+    Args:
+        annotation: of the records.
+        ref: the referent that it came with; None where it had none.
+        texts: its expressions.
+    """
     entry: dict[str, Any] = {**annotation, "id": annotation.get("given_id", annotation["id"])}
     entry.pop("given_id", None)  # of one that stood twice
     if annotation["category_id"] == NO_CATEGORY["id"]:

@@ -107,6 +107,11 @@ def read_jsonl_content(place: Path, image_root: Path | None = None) -> Content:
 def read_refer_content(folder: Path, split_by: str | None, image_root: Path | None = None) -> Content:
     """Reads a data set's folder of the REFER layout as it stands there, entry by entry.
 
+    Args:
+        folder: of the data set.
+        split_by: which refs file; None where there is one.
+        image_root: folder of the photos; None: looked for.
+
     Raises:
         DataError: where the folder has no such referents, several of which none was named, or a broken file.
     """
@@ -177,7 +182,16 @@ def convert(
 def write_content(
     content: Content, form: Form, folder: Path, out: Path, copy_images: bool, progress: Progress | None = None
 ) -> Converted:
-    """Writes records into a folder that will be called ``out``."""
+    """Writes records into a folder that will be called ``out``.
+
+    Args:
+        content: the records.
+        form: to write.
+        folder: to write into.
+        out: its name once all is written.
+        copy_images: copy the photos too.
+        progress: called with photos copied and their number.
+    """
     # What has only got another id comes along; what lost expressions does not.
     faults = [reason for reason, cost in content.faults.items() if cost]
     if not content.every_object:
@@ -295,6 +309,12 @@ def link_photos(content: Content, photos: Path) -> None:
 
 def copy_photos(content: Content, folder: Path, faults: list[str], progress: Progress | None) -> Content:
     """Copies every image that is there into one folder; ``faults`` gets a line for each that is not.
+
+    Args:
+        content: the records.
+        folder: to copy into.
+        faults: gets a line for each photo that is missing.
+        progress: called with photos copied and their number.
 
     Returns:
         The records, with new names for images that lie outside their folder.

@@ -27,7 +27,13 @@ class MaskTable:
         self.store = store
 
     def find(self, row: int, height: int, width: int) -> RunLengths | None:
-        """The mask of a row; None where it is not here, or of another size than the image has."""
+        """The mask of a row; None where it is not here, or of another size than the image has.
+
+        Args:
+            row: of the table of objects.
+            height: image height in pixels.
+            width: image width in pixels.
+        """
         rows = self.store["rows"]
         place = int(np.searchsorted(rows, row))
         if place == len(rows) or rows[place] != row or self.store["sizes"][place].tolist() != [height, width]:

@@ -30,9 +30,7 @@ def unreadable_masks(tables: Tables, folders: Sequence[Path]) -> list[str]:
             continue  # whole polygons can be drawn at any size
         height, width = objects.image_sizes[image].tolist()
         try:
-            if segmentation is None:
-                raise DataError("neither polygons nor run lengths")
-            if min(height, width) > 0:  # else the photo says how large the mask should be
+            if segmentation is None or min(height, width) > 0:  # else the photo says how large the mask should be
                 read_segmentation(segmentation, height, width, folders)
         except (DataError, ImageError):
             found.append(f"annotation {int(objects.ids[row])}")

@@ -162,7 +162,13 @@ class ReferentWriter:
         self._target_counts.append(len(self._target_rows) - before)
 
     def add_sentence(self, sentence_id: int, text: str, skills: Sequence[str] | None = None) -> None:
-        """Takes an expression of the referent that was begun last."""
+        """Takes an expression of the referent that was begun last.
+
+        Args:
+            sentence_id: of the data set.
+            text: of the expression.
+            skills: its tags; None where the data set has none.
+        """
         self._sentence_counts[-1] += 1
         self._sentence_ids.append(sentence_id)
         self._texts.append(text)

@@ -102,6 +102,11 @@ def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:
 def require_legal(dataset: str, split_by: str, split: str) -> None:
     """Refuses a combination that the field does not know.
 
+    Args:
+        dataset: its name.
+        split_by: who made the split.
+        split: its name.
+
     Raises:
         DataError: where data set, way of splitting or split is unknown; the message lists the legal ones.
     """
@@ -112,6 +117,11 @@ def require_legal(dataset: str, split_by: str, split: str) -> None:
 
 def published_counts(dataset: str, split_by: str, split: str) -> Counts:
     """Published numbers of referents and sentences of a legal split; fields are None where none is known.
+
+    Args:
+        dataset: its name.
+        split_by: who made the split.
+        split: its name.
 
     Raises:
         DataError: where the combination is not legal.

@@ -175,7 +175,14 @@ def joined_key(name: str, stores: Sequence[Store]) -> Key | None:
 
 
 def write_store(path: Path, key: Key, arrays: Arrays, notes: Mapping[str, Any]) -> bool:
-    """Writes a store in one step; False where the folder or the disk will not have it."""
+    """Writes a store in one step; False where the folder or the disk will not have it.
+
+    Args:
+        path: of the store.
+        key: which files it was made of.
+        arrays: by name.
+        notes: plain values kept beside them.
+    """
     places: dict[str, tuple[str, list[int], int]] = {}
     at = 0
     for name, array in arrays.items():

@@ -59,7 +59,13 @@ class Tables:
 
 
 def annotation_folder(root: Path, dataset: str, split_by: str) -> Path:
-    """The folder of a data set's annotations below a root, or where the REFER layout would have it."""
+    """The folder of a data set's annotations below a root, or where the REFER layout would have it.
+
+    Args:
+        root: that the user gave.
+        dataset: its name.
+        split_by: who made the split.
+    """
     return find_annotations(root, dataset, _markers(dataset, split_by))
 
 

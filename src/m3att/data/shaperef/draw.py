@@ -91,7 +91,13 @@ def jitter(rng: np.random.Generator, name: str) -> Rgb:
 
 
 def mix(colour: Rgb, other: Rgb, share: float) -> Rgb:
-    """``colour`` with a share of ``other``."""
+    """``colour`` with a share of ``other``.
+
+    Args:
+        colour: RGB.
+        other: RGB.
+        share: of the other, in [0, 1].
+    """
     return (
         colour[0] + (other[0] - colour[0]) * share,
         colour[1] + (other[1] - colour[1]) * share,
@@ -110,7 +116,13 @@ def tinted(ink_HW: NDArray[np.uint8], *levels: float) -> NDArray[np.uint8]:
 
 
 def veil(image_HWC: NDArray[np.uint8], ink_HW: NDArray[np.uint8], colour: tuple[float, ...]) -> None:
-    """Blends a colour into a picture by a strength for each pixel (0 to 255), in place."""
+    """Blends a colour into a picture by a strength for each pixel (0 to 255), in place.
+
+    Args:
+        image_HWC: uint8, changed in place.
+        ink_HW: uint8, 0 leaves a pixel as it is, 255 gives it the colour.
+        colour: RGB in [0, 255].
+    """
     keep = cv2.merge([cv2.bitwise_not(ink_HW)] * image_HWC.shape[2])
     cv2.add(cv2.multiply(image_HWC, keep, scale=1 / 255), tinted(ink_HW, *colour), dst=image_HWC)
 

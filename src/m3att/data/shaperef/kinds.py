@@ -19,6 +19,13 @@ DESIGNS = 3
 
 
 def face(x: float, y: float, scale: float) -> list[Shape]:
+    """Two eyes and a smile around (x, y).
+
+    Args:
+        x: of its middle.
+        y: of its middle.
+        scale: its width.
+    """
     return [
         (ellipse(x - 0.10 * scale, y, 0.035 * scale, 0.05 * scale, corners=12), "ink"),
         (ellipse(x + 0.10 * scale, y, 0.035 * scale, 0.05 * scale, corners=12), "ink"),
@@ -27,10 +34,25 @@ def face(x: float, y: float, scale: float) -> list[Shape]:
 
 
 def wheel(x: float, y: float, r: float) -> list[Shape]:
+    """A wheel of radius r around (x, y).
+
+    Args:
+        x: of its middle.
+        y: of its middle.
+        r: radius.
+    """
     return [(ellipse(x, y, r), "ink"), (ellipse(x, y, 0.5 * r, corners=14), "steel")]
 
 
 def window(x0: float, y0: float, x1: float, y1: float) -> list[Shape]:
+    """A window of two panes.
+
+    Args:
+        x0: left edge.
+        y0: upper edge.
+        x1: right edge.
+        y1: lower edge.
+    """
     middle = (x0 + x1) / 2
     return [
         (rect(x0, y0, x1, y1), "snow"),
@@ -40,6 +62,7 @@ def window(x0: float, y0: float, x1: float, y1: float) -> list[Shape]:
 
 
 def person(design: int) -> list[Shape]:
+    """The shapes of one design of a person, from the back to the front."""
     shapes: list[Shape] = []
     if design == 1:  # long hair behind the shoulders
         shapes.append((rect(-0.15, -0.42, 0.15, -0.14, 0.09), "hair"))
@@ -64,6 +87,7 @@ def person(design: int) -> list[Shape]:
 
 
 def car(design: int) -> list[Shape]:
+    """The shapes of one design of a car, from the back to the front."""
     if design == 0:
         cabin: Points = [(-0.27, 0), (-0.18, -0.22), (0.14, -0.22), (0.28, 0)]
         panes: list[Points] = [[(-0.20, -0.01), (-0.14, -0.15), (-0.03, -0.15), (-0.03, -0.01)],
@@ -88,6 +112,7 @@ def car(design: int) -> list[Shape]:
 
 
 def house(design: int) -> list[Shape]:
+    """The shapes of one design of a house, from the back to the front."""
     if design == 0:
         walls, roof = rect(-0.38, -0.08, 0.38, 0.45), [(-0.5, -0.06), (0.0, -0.48), (0.5, -0.06)]
         shapes: list[Shape] = [(rect(0.18, -0.44, 0.29, -0.15), "brick"), (walls, "main"), (roof, "part")]
@@ -106,6 +131,7 @@ def house(design: int) -> list[Shape]:
 
 
 def boat(design: int) -> list[Shape]:
+    """The shapes of one design of a boat, from the back to the front."""
     hull: Points = [(-0.5, 0.18), (0.5, 0.18), (0.36, 0.42), (-0.34, 0.42)]
     shapes: list[Shape] = [(rect(-0.035, -0.5, 0.015, 0.2), "wood")]
     if design == 0:
@@ -123,6 +149,7 @@ def boat(design: int) -> list[Shape]:
 
 
 def fish(design: int) -> list[Shape]:
+    """The shapes of one design of a fish, from the back to the front."""
     ry = (0.25, 0.31, 0.21)[design]
     tail: Points = [(-0.20, 0.0), (-0.5, -0.26), (-0.43, 0.0), (-0.5, 0.26)]
     if design == 1:
@@ -139,6 +166,7 @@ def fish(design: int) -> list[Shape]:
 
 
 def bird(design: int) -> list[Shape]:
+    """The shapes of one design of a bird, from the back to the front."""
     shapes: list[Shape] = []
     if design == 0:  # sitting
         shapes += [(stroke(x, 0.3, x, 0.46, 0.035), "amber") for x in (-0.03, 0.1)]
@@ -162,6 +190,7 @@ def bird(design: int) -> list[Shape]:
 
 
 def cup(design: int) -> list[Shape]:
+    """The shapes of one design of a cup, from the back to the front."""
     if design == 0:  # a mug
         top, bottom, y0, y1 = 0.3, 0.27, -0.36, 0.4
     elif design == 1:  # a wide tea cup
@@ -190,6 +219,7 @@ def cup(design: int) -> list[Shape]:
 
 
 def flower(design: int) -> list[Shape]:
+    """The shapes of one design of a flower, from the back to the front."""
     y = (-0.17, -0.15, 0.0)[design]
     petals, reach, rx, ry = ((6, 0.2, 0.135, 0.125), (9, 0.2, 0.145, 0.075), (5, 0.25, 0.2, 0.19))[design]
     shapes: list[Shape] = []
@@ -205,6 +235,7 @@ def flower(design: int) -> list[Shape]:
 
 
 def mushroom(design: int) -> list[Shape]:
+    """The shapes of one design of a mushroom, from the back to the front."""
     if design == 0:
         cap = arc(0, 0.06, 0.47, 0.48, 180, 360, 22) + arc(0, 0.06, 0.47, 0.08, 0, 180, 12)
         spots = [(-0.24, -0.1, 0.07), (0.03, -0.24, 0.085), (0.27, -0.07, 0.06)]
@@ -221,6 +252,7 @@ def mushroom(design: int) -> list[Shape]:
 
 
 def lamp(design: int) -> list[Shape]:
+    """The shapes of one design of a lamp, from the back to the front."""
     if design == 0:  # a table lamp with a round base
         return [(rect(-0.035, -0.1, 0.035, 0.3), "steel"), (ellipse(0, 0.26, 0.2, 0.19), "part"),
                 (rect(-0.19, 0.4, 0.19, 0.48, 0.03), "part"),
@@ -237,6 +269,7 @@ def lamp(design: int) -> list[Shape]:
 
 
 def tree(design: int) -> list[Shape]:
+    """The shapes of one design of a tree, from the back to the front."""
     trunk: Points = [(-0.07, 0.0), (0.07, 0.0), (0.1, 0.5), (-0.1, 0.5)]
     if design == 0:  # leafy
         crown = [(-0.2, 0.0, 0.21), (0.2, 0.0, 0.21), (-0.14, -0.22, 0.2), (0.14, -0.22, 0.2), (0.0, -0.08, 0.26)]
@@ -257,6 +290,7 @@ def tree(design: int) -> list[Shape]:
 
 
 def ball(design: int) -> list[Shape]:
+    """The shapes of one design of a ball, from the back to the front."""
     shapes: list[Shape] = [(ellipse(0, 0, 0.47, corners=36), "main")]
     if design == 0:
         shapes.append((ellipse(-0.17, -0.19, 0.1, 0.075, -40), "main_light"))
@@ -270,6 +304,7 @@ def ball(design: int) -> list[Shape]:
 
 
 def star(design: int) -> list[Shape]:
+    """The shapes of one design of a star, from the back to the front."""
     inner = (0.22, 0.26, 0.28)[design]
     points = [((0.5, inner)[k % 2] * math.sin(math.pi * k / 5), -(0.5, inner)[k % 2] * math.cos(math.pi * k / 5))
               for k in range(10)]  # fmt: skip
@@ -282,6 +317,7 @@ def star(design: int) -> list[Shape]:
 
 
 def box(design: int) -> list[Shape]:
+    """The shapes of one design of a box, from the back to the front."""
     shapes: list[Shape] = [
         (rect(-0.45, -0.2, 0.25, 0.45), "main"),
         ([(-0.45, -0.2), (-0.25, -0.42), (0.45, -0.42), (0.25, -0.2)], "main_light"),
@@ -296,6 +332,7 @@ def box(design: int) -> list[Shape]:
 
 
 def heart(design: int) -> list[Shape]:
+    """The shapes of one design of a heart, from the back to the front."""
     points: Points = []
     for k in range(40):
         t = 2 * math.pi * k / 40
@@ -312,6 +349,7 @@ def heart(design: int) -> list[Shape]:
 
 
 def ring(design: int) -> list[Shape]:
+    """The shapes of one design of a ring, from the back to the front."""
     hole = (0.24, 0.28, 0.2)[design]
     shapes: list[Shape] = [(ellipse(0, 0, 0.48, corners=40), "main")]
     if design == 1:

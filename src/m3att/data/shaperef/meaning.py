@@ -107,7 +107,14 @@ class View:
         return Extension(certain & self.seen, possible)
 
     def is_size_extreme(self, size: str, base: Extension, target: int, mixed: bool) -> bool:
-        """Whether the target is plainly the largest (or smallest) of a set, by its whole and by what is seen of it."""
+        """Whether the target is plainly the largest (or smallest) of a set, by its whole and by what is seen of it.
+
+        Args:
+            size: of SIZES.
+            base: the set.
+            target: number of the object.
+            mixed: whether the set holds several kinds, of which one must lead by more.
+        """
         thing = self.objects[target]
         rank, factor = SIZES.index(thing.size), AREA_LEAD + (0.3 if mixed else 0)
         if self.places.share[target] < 0.6 or not base.is_crisp():
@@ -169,7 +176,13 @@ class View:
         return ranked
 
     def is_extreme(self, direction: str, base: Extension, target: int) -> bool:
-        """Whether the target is clearly the leftmost (rightmost, ...) of a set, by middle and by edge."""
+        """Whether the target is clearly the leftmost (rightmost, ...) of a set, by middle and by edge.
+
+        Args:
+            direction: left, right, top or bottom.
+            base: the set.
+            target: number of the object.
+        """
         axis = 0 if direction in ("left", "right") else 1
         low_side = direction in ("left", "top")
         for index in members(base.possible & ~(1 << target)):

@@ -85,10 +85,12 @@ class Draft:
 
     @property
     def extension(self) -> Extension:
+        """The objects that the words so far may name."""
         return self.named & self.rest
 
     @property
     def mixed(self) -> bool:
+        """Whether the words name more than one kind of thing."""
         return self.level != "kind"
 
     def is_clear(self) -> bool:

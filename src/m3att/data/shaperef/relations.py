@@ -79,7 +79,13 @@ class Relations:
         self.places = places
 
     def is_closest(self, base: Extension, target: int, anchor: int) -> bool:
-        """Whether the target is clearly nearer to the anchor than all others of a set."""
+        """Whether the target is clearly nearer to the anchor than all others of a set.
+
+        Args:
+            base: the set.
+            target: number of the object.
+            anchor: number of the object that it is near to.
+        """
         reach, far = self.places.gaps[target][anchor], self.places.spread(target, anchor)
         for index in members(base.possible & ~(1 << target) & ~(1 << anchor)):
             if self.places.gaps[index][anchor] - reach < 0.1 or self.places.spread(index, anchor) - far < 0.1:
@@ -91,7 +97,13 @@ class Relations:
         return self._table[relation][anchor]
 
     def holds(self, relation: str, index: int, anchor: int) -> bool:
-        """Whether one object that can be seen surely stands in a relation to another."""
+        """Whether one object that can be seen surely stands in a relation to another.
+
+        Args:
+            relation: its name.
+            index: number of the object.
+            anchor: number of the object that it stands in relation to.
+        """
         return bool(self._table[relation][anchor].certain >> index & 1)
 
     @functools.cached_property

@@ -11,7 +11,13 @@ from m3att.model.vision.contract import VisionBackbone
 
 
 def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution with BN and ReLU."""
+    """3x3 convolution with BN and ReLU.
+
+    Args:
+        channels_in: C of what comes in.
+        channels_out: C of what goes out.
+        stride: of the convolution.
+    """
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
         nn.BatchNorm2d(channels_out),
