@@ -57,6 +57,25 @@ def test_what_is_not_given_comes_from_the_base() -> None:
     assert config.model.vision.widths == (4, 8)
 
 
+@pytest.mark.parametrize(
+    ("train", "epochs", "steps"),
+    [
+        ({"epochs": 3}, 3.0, None),  # takes the place of the steps that stood there
+        ({"epochs": 3, "steps": 9}, 3.0, 9),
+        ({"epochs": 3, "steps": None}, 3.0, None),
+        ({"steps": 9}, 50.0, 9),
+        ({"learning_rate": 0.1}, 50.0, 7),
+        ({}, 50.0, 7),
+    ],
+    ids=str,
+)
+def test_a_number_of_epochs_counts_where_steps_stood_before(
+    train: dict[str, Any], epochs: float, steps: int | None
+) -> None:
+    for config in (config_from_dict({"train": train}, OTHER), changed(OTHER, {"train": train})):
+        assert (config.train.epochs, config.train.steps) == (epochs, steps)
+
+
 def test_null_unsets() -> None:
     assert config_from_dict({"train": {"steps": None}}, OTHER).train.steps is None
 

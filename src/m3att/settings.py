@@ -20,7 +20,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from m3att.bounds import check_fit, check_range
-from m3att.config import RunConfig
+from m3att.config import RunConfig, TrainConfig
 from m3att.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -141,6 +141,19 @@ def config_from_file(path: Path, base: RunConfig | None = None) -> RunConfig:
     Raises:
         ConfigError: where the file cannot be read as such, or `config_from_dict` refuses what it says.
     """
+    values = read_values(path)
+    try:
+        return config_from_dict(values, base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_values(path: Path) -> Mapping[str, Any]:
+    """The nested plain values of a YAML or JSON file.
+
+    Raises:
+        ConfigError: where the file cannot be read as such.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -150,10 +163,7 @@ def config_from_file(path: Path, base: RunConfig | None = None) -> RunConfig:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, Mapping | None):
         raise ConfigError(f"{path}: holds no sections; m3att train --print-config shows what it may hold")
-    try:
-        return config_from_dict(values or {}, base)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return values or {}
 
 
 def config_from_dict(values: Mapping[str, Any], base: RunConfig | None = None) -> RunConfig:
@@ -192,6 +202,8 @@ def run_parser() -> SettingsParser:
 def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Config:
     """A config with some of its fields, or of its sections' fields, replaced.
 
+    A number of epochs takes the place of a number of steps that stands already, which would decide otherwise.
+
     Args:
         config: a dataclass.
         values: nested, of the right types.
@@ -211,6 +223,8 @@ def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Con
         if isinstance(value, str) and not value.strip():
             raise ConfigError(f"{key}: is an empty text; leave it out, or say what it is to be")
         fields[name] = value
+    if isinstance(config, TrainConfig) and fields.get("epochs") is not None:
+        fields.setdefault("steps", None)
     return dataclasses.replace(config, **fields)  # type: ignore[type-var]
 
 

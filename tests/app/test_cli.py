@@ -104,6 +104,8 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         (f"{TRAIN} stray", "unrecognized arguments: stray"),
         ("train --config nowhere.yaml --out run", "nowhere.yaml: cannot be read"),
         ("train --out nowhere --resume", "nowhere: no run to resume (it has no config.yaml)"),
+        ("train --preset ablation-tiny --train.steps 3 --train.epochs 2 --out x", "both say how long to train"),
+        ("ablate --table 1 --preset ablation-tiny --train.steps 3 --train.epochs 2 --out x", "both say how long to"),
         ("evaluate", "give either --model (`bundled` is the default one) or --floor largest"),
         ("evaluate --model bundled --floor largest", "give either --model"),
         ("evaluate --floor smallest", "no floor 'smallest'; there is largest"),
@@ -189,6 +191,51 @@ def test_preset_then_file_then_command_line(tmp_path: Path, capsys: pytest.Captu
     assert (all_three.train.steps, all_three.train.batch_size) == (13, 12)
     assert printed_config(capsys, "--config", str(path)).model == RunConfig().model
     assert printed_config(capsys) == RunConfig()
+
+
+def test_epochs_that_are_given_win_over_the_steps_of_a_preset(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    preset = ("--preset", "shaperef-tiny-hour")
+    steps = printed_config(capsys, *preset).train.steps
+    path = tmp_path / "run.yaml"
+    path.write_text("train: {epochs: 3}", encoding="utf-8")
+
+    def length(*words: str) -> tuple[float, int | None]:
+        train = printed_config(capsys, *preset, *words).train
+        return train.epochs, train.steps
+
+    assert steps is not None and length() == (50.0, steps)
+    assert length("--train.epochs", "1") == (1.0, None)
+    assert length("--config", str(path)) == (3.0, None)
+    assert length("--config", str(path), "--train.steps", "7") == (3.0, 7)
+    assert length("--config", str(path), "--train.epochs", "2") == (2.0, None)
+
+
+def test_what_has_no_effect_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("train: {epochs: 3, steps: 5, schedule: step}", encoding="utf-8")
+    words = ("--config", str(path), "--train.fall", "0.2", "--print-config")
+    assert main(["train", *words]) == 0
+    out, err = capsys.readouterr()
+    assert yaml.safe_load(out)["train"]["steps"] == 5
+    assert err.splitlines() == [
+        "note: train.epochs 3 has no effect: train.steps 5 decides the length",
+        "note: train.fall 0.2 has no effect: train.schedule is step",
+    ]
+    assert main(["train", "--preset", "refcoco-darknet53", "--print-config"]) == 0
+    assert capsys.readouterr().err == ""  # a preset's own are nobody's surprise
+
+
+def test_a_run_resumes_by_a_file_of_what_it_may_change(
+    small_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "more.yaml"
+    saved = (small_run / "config.yaml").read_text("utf-8")
+    path.write_text(saved.replace("log_every: 1", "log_every: 3"), encoding="utf-8")
+    resume = ("--out", str(small_run), "--resume")
+    assert printed_config(capsys, *resume, "--config", str(path)).train.log_every == 3
+    assert printed_config(capsys, *resume).train.log_every == 1
 
 
 def test_a_run_resumes_by_its_own_settings(small_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from m3att.app.console import progress_bar, show, write_json
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
+from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
@@ -28,6 +29,7 @@ from m3att.settings import (
     differences,
     flatten,
     nest,
+    read_values,
 )
 
 # What a run may change when it goes on: where it computes and reads, and how often it reports.
@@ -79,6 +81,7 @@ def train(words: Sequence[str], prog: str) -> int:
     if out is None and not given.get("print_config") and not given.get("dry_run"):
         parser.error("--out is missing: name the run's folder")
     config = resumed_config(out, given, options) if given.get("resume") else started_config(given, options)
+    note_idle(config, given_settings(given, options))
     if given.get("print_config"):
         print(config_to_yaml(config), end="")
         return 0
@@ -103,9 +106,33 @@ def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     config = find_preset(given["preset"]).config if given.get("preset") else RunConfig()
     if given.get("config"):
         config = config_from_file(Path(given["config"]), config)
+    return with_options(config, options)
+
+
+def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
+    """Settings with those of the command line laid over them.
+
+    Raises:
+        ConfigError: where one of them is wrong, or two of them say the same thing.
+    """
+    train = options.get("train", {})
+    if train.get("epochs") is not None and train.get("steps") is not None:
+        raise ConfigError("--train.epochs and --train.steps both say how long to train: give one of them")
     config = changed(config, options)
     check_fit(config)
     return config
+
+
+def given_settings(given: Mapping[str, Any], options: Mapping[str, Any]) -> set[str]:
+    """The dotted names of settings that somebody chose: on the command line, or in a file and not as the default is."""
+    values = read_values(Path(given["config"])) if given.get("config") else {}
+    return changed_from_default(values) | set(flatten(options))
+
+
+def note_idle(config: RunConfig, given: Collection[str]) -> None:
+    """Say which of the given settings change nothing."""
+    for line in without_effect(config, given):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
@@ -123,7 +150,7 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
         raise ConfigError(f"{out}: no run to resume (it has no config.yaml); start it without --resume")
     saved = RunFolder(out).read_config()
     base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
-    wanted = changed(base, options)
+    wanted = with_options(base, options)
     free = FREE_ON_RESUME | ({"train.steps"} if saved.train.schedule in LENGTHENED else set())
     if (
         saved.train.steps is not None
@@ -134,7 +161,8 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
     for key, (own, other) in differences(saved, wanted).items():
         if key not in free:
             raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
-    resumed = changed(saved, nest({key: value for key, value in flatten(options).items() if key in free}))
+    chosen = free & given_settings(given, options)
+    resumed = changed(saved, nest({key: value_of(wanted, key) for key in chosen}))
     check_fit(resumed)
     return resumed
 

@@ -19,6 +19,7 @@ from m3att.app.ablation import run as ablation_run
 from m3att.app.ablation import schedule as ablation_runs
 from m3att.app.ablation.schedule import Run, check_folder, plan, read_result
 from m3att.app.cli import main
+from m3att.config import RunConfig
 from m3att.errors import ConfigError, DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
@@ -218,6 +219,27 @@ def test_a_folder_is_held_by_one_command(tmp_path: Path, monkeypatch: pytest.Mon
         pass
     with ablation_runs.hold(tmp_path):
         pass
+
+
+def test_epochs_win_over_a_preset_s_steps_and_what_rows_set_themselves_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bases: list[RunConfig] = []
+    monkeypatch.setattr("m3att.app.ablation.command.run_table", lambda base, *_: bases.append(base) or 0)
+    line = ["ablate", "--table", "1", "--preset", "ablation-tiny", "--out", str(tmp_path)]
+    assert main([*line, "--train.epochs", "2", "--model.decoder.layers", "2", "--train.fall", "0.5"]) == 0
+    assert (bases[0].train.epochs, bases[0].train.steps) == (2.0, None)
+    assert "note: --model.decoder.layers has no effect on rows that set it themselves" in capsys.readouterr().err
+    assert main(line) == 0
+    assert bases[1].train.steps is not None and capsys.readouterr().err == ""
+
+
+def test_tables_are_trained_by_one_process(
+    small_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "the launcher started 2 (WORLD_SIZE)" in refused(*words(small_config, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_torn_result_is_answered_in_one_line(tmp_path: Path) -> None:

@@ -8,16 +8,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from m3att.ablations import TABLES, Row, Table, find_table
+from m3att.ablations import OURS, TABLES, Row, Table, find_table
 from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
 from m3att.app.console import write_json
-from m3att.app.train import started_config
-from m3att.bounds import check_fit
+from m3att.app.train import given_settings, note_idle, started_config, with_options
 from m3att.config import RunConfig
-from m3att.engine.run_folder import RunFolder
+from m3att.engine.run_folder import RunFolder, require_one_process
 from m3att.errors import ConfigError
 from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
-from m3att.settings import SettingsParser, add_settings, changed, config_to_yaml
+from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
 
 
 def ablate(words: Sequence[str], prog: str) -> int:
@@ -53,6 +52,10 @@ def ablate(words: Sequence[str], prog: str) -> int:
         return report_again(table, out, given)
     rows = table.find([name.strip() for name in given["rows"].split(",")]) if given.get("rows") else table.rows
     base = base_config(given, out)
+    options = settings_options(given)
+    note_idle(base, given_settings(given, options))
+    for key in sorted(set(flatten(options)) & set(OURS).union(*(row.changes for row in rows))):
+        print(f"note: --{key} has no effect on rows that set it themselves, as the table wants", file=sys.stderr)
     seeds = range(base.train.seed, base.train.seed + given.get("seeds", 1))
     return run_table(base, table, rows, seeds, out, given.get("images"), given.get("jobs", 1))
 
@@ -87,12 +90,15 @@ def base_config(given: Mapping[str, Any], out: Path) -> RunConfig:
     Raises:
         ConfigError: where none of these says what to train.
     """
-    options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
+    options = settings_options(given)
     if given.get("preset") or given.get("config") or not RunFolder(out).is_run:
         return started_config(given, options)
-    config = changed(RunFolder(out).read_config(), options)
-    check_fit(config)
-    return config
+    return with_options(RunFolder(out).read_config(), options)
+
+
+def settings_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given options that are settings of a run, nested."""
+    return {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
 
 
 def run_table(
@@ -111,6 +117,7 @@ def run_table(
     """
     from m3att.files import replace_file
 
+    require_one_process()
     check_folder(base, plan(base, table, rows, seeds, out), out)
     with hold(out) as lock:
         runs = plan(base, table, rows, seeds, out)

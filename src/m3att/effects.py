@@ -1,0 +1,127 @@
+"""Settings that were given and change nothing, because another setting decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import reduce
+from typing import Any, NamedTuple
+
+from m3att.config import RunConfig
+from m3att.settings import flatten, settings_of
+
+
+class Rule(NamedTuple):
+    """When some settings change nothing.
+
+    Args:
+        keys: dotted names of the settings.
+        idle: whether they change nothing in a run.
+        reason: what decides instead; may name values of the run as format fields.
+    """
+
+    keys: tuple[str, ...]
+    idle: Callable[[RunConfig], bool]
+    reason: str
+
+
+RULES = (
+    Rule(("train.epochs",), lambda run: run.train.steps is not None, "train.steps {train.steps} decides the length"),
+    Rule(("train.fall",), lambda run: run.train.schedule != "trapezoid", "train.schedule is {train.schedule}"),
+    Rule(
+        ("train.pretrained_rate",),
+        lambda run: run.model.vision.weights is None and run.model.language.weights is None,
+        "no encoder has weights of its own",
+    ),
+    Rule(
+        ("model.vision.weights", "model.language.weights"),
+        lambda run: run.train.init is not None and run.train.pretrained_rate == 1,
+        "train.init {train.init} fills the network",
+    ),
+    Rule(("data.per_image",), lambda run: not run.data.grouped, "data.grouped is false"),
+    Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
+    Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),
+    Rule(
+        ("model.decoder.injection",),
+        lambda run: run.model.decoder.interaction == "none",
+        "model.decoder.interaction is none",
+    ),
+    Rule(
+        ("model.decoder.reconstruction_stop_gradient", "train.reconstruction_weight"),
+        lambda run: not run.model.decoder.reconstruction,
+        "model.decoder.reconstruction is false",
+    ),
+    Rule(
+        ("model.decoder.fusion_norm", "model.decoder.fusion_vision"),
+        lambda run: run.model.decoder.attention in ("lav", "val"),
+        "model.decoder.attention {model.decoder.attention} has no F_mul",
+    ),
+    Rule(
+        ("model.mask.maps_per_word",),
+        lambda run: run.model.mask.kind != "dynamic",
+        "model.mask.kind {model.mask.kind} has no kernels of words",
+    ),
+    Rule(
+        ("model.mask.narrowing",), lambda run: run.model.mask.upsamplings == 0, "model.mask.upsamplings is 0"
+    ),
+    Rule(
+        ("model.vision.widths", "model.vision.blocks"),
+        lambda run: run.model.vision.encoder != "tiny",
+        "model.vision.encoder {model.vision.encoder} has its own",
+    ),
+    Rule(
+        ("model.language.rnn", "model.language.word_channels"),
+        lambda run: run.model.language.encoder != "birnn",
+        "model.language.encoder {model.language.encoder} has its own",
+    ),
+    Rule(
+        ("model.language.word_minimum",),
+        lambda run: run.model.language.encoder == "huggingface" and run.model.language.weights is not None,
+        "the words are those of {model.language.weights}",
+    ),
+)  # fmt: skip
+
+
+def without_effect(config: RunConfig, given: Collection[str]) -> list[str]:
+    """One line for each setting that was given and changes nothing.
+
+    Args:
+        config: of the run.
+        given: dotted names of the settings that were given.
+    """
+    values = {key: value_of(config, key) for key in settings_of(RunConfig)}
+    return [
+        f"{key} {shown(values[key])} has no effect: {filled_in(rule.reason, values)}"
+        for rule in RULES
+        for key in rule.keys
+        if key in given and rule.idle(config)
+    ]
+
+
+def changed_from_default(values: Mapping[str, Any]) -> set[str]:
+    """The dotted names of nested plain values that are not the default, as a complete file holds many that are."""
+    defaults = settings_of(RunConfig)
+
+    def is_default(key: str, value: Any) -> bool:
+        default = defaults[key].default
+        return bool(value == (list(default) if isinstance(default, tuple) else default))
+
+    return {key for key, value in flatten(values).items() if key in defaults and not is_default(key, value)}
+
+
+def value_of(config: RunConfig, key: str) -> Any:
+    """The value of a dotted name."""
+    return reduce(getattr, key.split("."), config)
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a config file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def filled_in(reason: str, values: Mapping[str, Any]) -> str:
+    """A reason with the values that it names."""
+    for key, value in values.items():
+        reason = reason.replace(f"{{{key}}}", shown(value))
+    return reason
