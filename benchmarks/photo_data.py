@@ -5,7 +5,8 @@
 PHOTOS holds `polygons.json` (COCO photos with outlines), `refer.jsonl` (among its rows the splits val and judge, the
 photos that models are judged by) and, unpacked, the label maps of VOC, CCP and `people`. REFER holds RefCOCO and
 RefCOCO+.
-OUT receives `cutouts/*.json` and `refer/`, from which the photos of val and judge are gone in every split.
+OUT receives `cutouts/*.json`, `refer/`, from which the photos of val and judge are gone in every split, and
+`refer_photos.jsonl`, the training rows that have outlines.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def main() -> None:
     for name, objects in (("voc", voc_objects), ("ccp", person_objects), ("people", person_objects)):
         content = content_of_maps(maps / name, objects)
         write_cutouts(arguments.out / "cutouts" / f"{name}.json", content)
+    write_lines(arguments.out / "refer_photos.jsonl", rows, arguments.photos)
     for dataset in ("refcoco", "refcoco+"):
         write_refer(arguments.refer / dataset, arguments.out / "refer" / dataset, held_out)
 
@@ -135,6 +137,21 @@ def write_cutouts(path: Path, content: dict[str, Any]) -> None:
     """Writes a COCO file and says what it holds."""
     path.write_text(json.dumps(content), encoding="utf-8")
     print(f"{path}: {len(content['annotations'])} objects on {len(content['images'])} photos")
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]], photos: Path) -> None:
+    """Writes the training rows that have outlines as JSON Lines; words of place are wrong where a photo was cut."""
+    lines = [
+        {
+            "image": str((photos / row["image"]).resolve()),
+            "expressions": row["expressions"],
+            "mask": row["segmentation"],
+        }
+        for row in rows
+        if row["split"] == "train" and row.get("segmentation") and row["visible"] == 1
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    print(f"{path}: {len(lines)} referents")
 
 
 def write_refer(folder: Path, out: Path, held_out: set[int]) -> None:

@@ -77,6 +77,8 @@ RANGES: dict[str, Range] = {
     ),
     "train.epochs": Range(0, ANY, above=True),  # of no pass at all one step would come
     **dict.fromkeys(("model.language.word_dropout", "model.decoder.dropout"), Range(0, 1)),
+    "data.beside_share": Range(0, 1, above=True, below=True),
+    "data.collage_side": Range(16, 2048),
     "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1: every mask would be empty
     "train.fall": Range(1e-6, 1),
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),

@@ -176,6 +176,10 @@ class DataConfig:
     in the folder of its name and in `images`."""
     collage_side: int = 320
     """Longer side of a collage in pixels."""
+    beside: tuple[str, ...] = ()
+    """Training: files or folders of your own (JSON Lines, or a COCO json with expressions) that are trained on too."""
+    beside_share: float = 0.2
+    """Share of an epoch's images that are of `beside`; its images are repeated until they are about so many."""
     images: int | None = None
     """Use only this many images, the first of the split. None: all."""
     sentences: Literal["one", "all"] = "all"

@@ -93,8 +93,8 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
     [
         ("trian", "no command 'trian', did you mean train?"),
         ("xyz", "no command 'xyz'; see m3att --help"),
-        ("data", "data what? give data shaperef or data check or data convert or data mix"),
-        ("data chek", "data what? give data shaperef or data check or data convert or data mix"),
+        ("data", "data what? give data shaperef or data check or data convert or data describe or data mix"),
+        ("data chek", "data what? give data shaperef or data check or data convert or data describe or data mix"),
         ("train", "--out is missing"),
         ("train --out run", "what to train? give --preset NAME (`m3att presets` lists them) or --config FILE"),
         (f"{TRAIN} --train.stepps 3", "unknown option --train.stepps, did you mean --train.steps?"),

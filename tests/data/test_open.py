@@ -21,6 +21,8 @@ from m3att.data.shaperef.writer import write_refer
 from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
 
+from .own_files import square, write_lines, write_picture
+
 
 class NumberedSource(Source):
     """A source of a given length whose images say which they are."""
@@ -161,3 +163,30 @@ def test_what_cannot_be_opened_is_named(data: DataConfig, split: str, error: typ
     with pytest.raises(error, match=message) as refusal:
         open_source(data, split)
     assert "\n" not in str(refusal.value)
+
+
+def write_beside(folder: Path, images: int) -> str:
+    """Own data of a few images in JSON Lines."""
+    for number in range(images):
+        write_picture(folder / f"{number}.png")
+    lines = [{"image": f"{number}.png", "expression": "the square", "mask": [square(4)]} for number in range(images)]
+    return str(write_lines(folder / "own.jsonl", lines))
+
+
+def test_own_data_stand_beside_a_data_set_at_the_wanted_share(tmp_path: Path) -> None:
+    write_refer(tmp_path / "refer", "shaperef", {"train": 24, "val": 2}, size=64)
+    own = write_beside(tmp_path / "own", 2)
+    data = DataConfig(root=str(tmp_path / "refer"), dataset="shaperef", beside=(own,), beside_share=0.5)
+    source, validation = open_training(data, 4)
+    main = len(open_source(data, "train"))
+    assert len(source) == pytest.approx(2 * main, abs=2)
+    read = [source.read(index) for index in range(len(source))]
+    assert sum(sample.expressions == ("the square",) for sample in read) == pytest.approx(main, abs=1)
+    assert (source.pixels, validation.pixels) == ("drawn+photos", "drawn")
+    few, _ = open_training(replace(data, beside_share=0.01), 4)
+    assert len(few) == main + 2  # each image once at least
+
+
+def test_a_share_of_what_has_no_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.beside"):
+        open_training(DataConfig(beside=(write_beside(tmp_path, 1),)), 4)

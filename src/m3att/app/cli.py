@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import bench, check, convert, evaluate, mix, models, predict, presets, shaperef, train
+from m3att.app import bench, check, convert, describe, evaluate, mix, models, predict, presets, shaperef, train
 from m3att.app.ablation import command as ablation
 from m3att.app.console import printable
 from m3att.errors import ConfigError, M3AttError, clipped
@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "data shaperef": Command(shaperef.data_shaperef, "draw the ShapeRef data set to disk"),
     "data check": Command(check.data_check, "compare a data set on disk with what was published"),
     "data convert": Command(convert.data_convert, "between the REFER layout, COCO json and JSON Lines"),
+    "data describe": Command(describe.data_describe, "expressions for the outlined objects of a COCO json"),
     "data mix": Command(mix.data_mix, "the union of data sets, without any photo that one is scored on"),
     "train": Command(train.train, "train a network, or go on with a run"),
     "presets": Command(presets.presets, "list the presets of train"),

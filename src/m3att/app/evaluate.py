@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from m3att.pretrained import Pretrained
 
 GALLERY_SIZE = 12
-TRAINING_SETTINGS = ("data.sentences", "data.grouped", "data.per_image", "data.flip")
+TRAINING_SETTINGS = (
+    "data.sentences",
+    "data.grouped",
+    "data.per_image",
+    "data.flip",
+    "data.beside",
+    "data.beside_share",
+)
 
 
 def evaluate(words: Sequence[str], prog: str) -> int:

@@ -184,7 +184,7 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
     Raises:
         DataError: where one would be read from photos and the other drawn, since only some photos are at hand; and
             as open_source does.
-        ConfigError: as open_source does.
+        ConfigError: as open_source and open_beside do.
     """
     source = open_source(data, "train", training=True)
     validation = open_source(replace(data, images=validation_images), data.split)
@@ -194,4 +194,28 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
             f"{data.root}: the pixels of split train would be {kinds[0]} and those of {data.split} {kinds[1]}; "
             "put the missing photos there, or give --data.pixels layout for both"
         )
+    if data.beside:
+        source = MixedSource([source, *open_beside(data, len(source))])
     return source, validation
+
+
+def open_beside(data: DataConfig, images: int) -> list[Source]:
+    """The sources of `data.beside`, all of them so often that they are the share of an epoch that the settings want.
+
+    Args:
+        data: names them.
+        images: number of images of the data set that they stand beside.
+
+    Raises:
+        ConfigError: where that data set has no end, so that no share of it can be told.
+        DataError: where one cannot be opened.
+    """
+    if images >= ENDLESS:
+        raise ConfigError("data.beside: data that are drawn on the fly have no end, and nothing is a share of them")
+    own: list[Source] = []
+    for place in data.beside:
+        path = Path(place)
+        lines = path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl")))
+        own.append((open_jsonl if lines else open_coco)(path, "train"))
+    wanted = images * data.beside_share / (1 - data.beside_share)
+    return own * max(1, round(wanted / sum(map(len, own))))

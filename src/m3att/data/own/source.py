@@ -100,6 +100,7 @@ class CustomSource(Source):
         self._sizes = [(images[image_id].get("height"), images[image_id].get("width")) for image_id in order]
         self._texts = Packed(sentence_text(sentence) for sentence in sentences)
         self._sentence_ids = np.array([sentence["sent_id"] for sentence in sentences], dtype=np.int64)
+        self._skills = Packed(skills_of(sentence) for sentence in sentences)
         self._referent_N = np.repeat(np.arange(len(lengths)), lengths)
         counts = [sum(map(len, of_image[image_id].values())) for image_id in order]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
@@ -155,7 +156,7 @@ class CustomSource(Source):
             expressions=tuple(self._texts[at] for at in flat),
             expression_ids=tuple(int(self._sentence_ids[at]) for at in flat),
             image_id=self.image_ids[index],
-            skills=((),) * len(flat),
+            skills=tuple(tuple(self._skills[at]) for at in flat),
         )
 
     def read_categories(self, index: int) -> NDArray[np.uint8]:
@@ -227,6 +228,12 @@ class CustomSource(Source):
         if not found.any():
             raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
         return found
+
+
+def skills_of(sentence: Mapping[str, Any]) -> list[str]:
+    """The tags that a conversion or description carries at an expression; none where there are no such texts."""
+    skills = sentence.get("skills") or ()
+    return [skill for skill in skills if isinstance(skill, str)] if isinstance(skills, list | tuple) else []
 
 
 def mask_in(annotation: Mapping[str, Any]) -> Any:

@@ -1,0 +1,60 @@
+"""`m3att data describe`: expressions for the objects of a data set that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from m3att.app.console import CommandParser, progress_bar
+
+_NAMED = 5  # faults that are printed; the rest are counted
+_STYLES = ("refcoco", "refcoco+", "refcocog")
+
+
+def data_describe(words: Sequence[str], prog: str) -> int:
+    """`m3att data describe`: exit code 1 where an image could not be described."""
+    parser = CommandParser(
+        prog,
+        "Write expressions for the outlined objects of a COCO json, each true of one object of its image: by kind, "
+        "place, order, size, measured colour, relation and negation. What comes out is a referring data set.",
+    )
+    parser.add_argument("place", type=Path, metavar="FILE", help="a COCO json of images with outlined objects")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; whole or not there at all")
+    parser.add_argument(
+        "--to",
+        choices=("refer", "coco", "jsonl"),
+        default="coco",
+        help="a root of the REFER layout, one COCO json with `expressions` on its annotations, or a line a referent "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--style",
+        nargs="+",
+        choices=_STYLES,
+        default=_STYLES,
+        help="refcoco: short; refcoco+: short, without words of place; refcocog: whole phrases (default: all)",
+    )
+    parser.add_argument(
+        "--per-object", type=int, default=4, metavar="N", help="most expressions of one object (default: %(default)s)"
+    )
+    parser.add_argument("--split", default="train", help="the split that they get (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other expressions (default: %(default)s)")
+    parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
+    given = parser.parse_args(words)
+    if given.per_object < 1:
+        parser.error("--per-object must be at least 1")
+    if given.seed < 0:
+        parser.error("--seed must be at least 0")
+
+    from m3att.data.describe.describe import Wish, describe
+
+    wish = Wish(given.per_object, tuple(given.style), given.split, given.seed)
+    with progress_bar("describing") as progress:
+        written = describe(given.place, given.to, given.out, wish, given.copy_images, progress)
+    for fault in written.faults[:_NAMED]:
+        print(f"fault: {fault}")
+    if len(written.faults) > _NAMED:
+        print(f"... and {len(written.faults) - _NAMED:,} more")
+    counts = f"{written.refs:,} objects with {written.expressions:,} expressions on {written.images:,} images"
+    print(f"{counts}: {written.path}")
+    return 1 if written.faults else 0
