@@ -1,4 +1,4 @@
-"""Builds the network that a ModelConfig describes: the only reader of settings in ``model``."""
+"""Builds the network that a ModelConfig describes. No other file in ``model`` reads settings."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def build_network(
 
     Args:
         config: what to build.
-        input_size: side of the square input in pixels; fixes the trained grid, where the config does not.
+        input_size: side of the square input in pixels. It decides the trained grid if the config does not.
         words: size of the tokenizer's vocabulary.
-        categories: classes of the category head, where the training has a category loss.
-        architectures: of the encoders that come from transformers, where the settings' names are not all.
+        categories: classes of the category head, if the training has a category loss; otherwise 0.
+        architectures: architectures of transformers encoders that have no name in the settings.
 
     Returns:
         The network, in training mode, on the CPU.
@@ -132,7 +132,7 @@ def build_network(
         freeze=config.vision.freeze,
         early_fusion=config.vision.early_fusion,
     )
-    # What the rows of an ablation table share is made before what they differ in: with one seed it starts alike.
+    # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
     language = build_language(config, words, architectures.language)
     category_head = nn.Linear(channels, categories) if categories else None
     mask = config.mask

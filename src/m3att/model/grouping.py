@@ -1,4 +1,4 @@
-"""Lets the expressions of an image meet its features in one matrix product, with no copy of them an expression."""
+"""Multiplies all expressions of an image with its features at once, without a copy of the features for each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Grouping:
-    """Which image each of N expressions speaks of, and its place among that image's expressions.
+    """The image of each of N expressions, and the place of the expression among those of its image.
 
     Args:
-        image_index_N: number of the image.
-        slot_N: number of the expression among those of its image.
+        image_index_N: number of the image of each expression.
+        slot_N: number of each expression among those of its image.
         images: B.
-        slots: most expressions of one image.
+        slots: largest number of expressions of one image.
     """
 
     image_index_N: Tensor
@@ -37,7 +37,7 @@ class Grouping:
         return cls(image_index_N, slot_N, images, int(counts_B.max()))
 
     def pack(self, rows_NLC: Tensor) -> Tensor:
-        """(N, L, C) to (B, slots * L, C); zero where an image has fewer expressions than another."""
+        """(N, L, C) to (B, slots * L, C); zero if an image has fewer expressions than another."""
         if self.images == 1:
             return rows_NLC.flatten(0, 1).unsqueeze(0)
         shape = (self.images, self.slots, *rows_NLC.shape[1:])

@@ -1,4 +1,4 @@
-"""What both halves need of the library transformers: it is imported on first use, since it is an optional extra."""
+"""What both encoders need from the library transformers, an optional extra that is imported on first use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from m3att.errors import ConfigError
 
 Architecture = Mapping[str, Any]
-"""Plain values of a transformers config, ``model_type`` among them: all that is needed to build its module anew."""
+"""Plain values of a transformers config with its ``model_type``: enough to build the module again."""
 
-# What a config holds beside the module's shape: labels of a head that is not used here, and where it came from.
+# Values of a config that do not describe the module: labels of a head that is not used here, and its origin.
 FOREIGN = (
     "architectures", "auto_map", "dtype", "id2label", "label2id", "problem_type", "torch_dtype", "transformers_version",
     "_name_or_path",
@@ -21,11 +21,11 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Architectures:
-    """What a network's settings alone do not say of its transformers parts.
+    """The architectures of the transformers parts of a network, which its settings do not describe completely.
 
     Args:
-        vision: of the backbone, where it is one of transformers.
-        language: of the text encoder, where it is one of transformers.
+        vision: architecture of the backbone, if it is one of transformers.
+        language: architecture of the text encoder, if it is one of transformers.
     """
 
     vision: Architecture | None = None
@@ -49,9 +49,9 @@ def known_architecture(half: str, known: Mapping[str, Architecture], name: str |
     """An architecture by its name.
 
     Args:
-        half: `vision` or `language`, for what is said where there is none.
-        known: the half's architectures.
-        name: one of them.
+        half: `vision` or `language`, for the error message.
+        known: the architectures of this half.
+        name: name of one of them.
 
     Raises:
         ConfigError: where there is none of that name.
@@ -64,7 +64,7 @@ def known_architecture(half: str, known: Mapping[str, Architecture], name: str |
 
 
 def make_config(architecture: Architecture) -> Any:
-    """The transformers config of plain values.
+    """The transformers config that plain values describe.
 
     Raises:
         ConfigError: where transformers knows no such kind of model, or refuses the values.
@@ -76,13 +76,13 @@ def make_config(architecture: Architecture) -> Any:
         raise ConfigError("the architecture has no model_type, so it is no config of transformers")
     try:
         return library.AutoConfig.for_model(kind, **values)
-    except Exception as error:  # an unknown kind is a ValueError, wrong values raise what each kind's checks raise
+    except Exception as error:  # ValueError for an unknown kind; other errors depend on the kind
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"architecture {kind!r}: transformers {library.__version__} refuses it ({reason})") from error
 
 
 def plain_architecture(config: Any) -> dict[str, Any]:
-    """The plain values of a transformers config, every default spelled out, so that another release builds the same."""
+    """The plain values of a transformers config, every default written out, so that another release builds the same."""
     return {key: plain(value) for key, value in config.to_dict().items() if key not in FOREIGN}
 
 

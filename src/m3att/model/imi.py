@@ -9,15 +9,15 @@ from m3att.model.norm import MaskedBatchNorm
 
 
 class IMI(nn.Module):
-    """Carries the language past a decoder layer, lets the layer ask it, and injects the answer.
+    """Attends from the output of a decoder layer to the language features, and adds the result to that output.
 
     Paper: Eq. 3, Fig. 4; F'_dec = BN(F_dec + w_ci F_i) with a learnable scalar w_ci.
-    Departs: attention and BN statistics leave padding out; w_ci starts at 0.1.
+    Departs: padding is left out of the attention and of the BN statistics; w_ci starts at 0.1.
 
     Args:
         channels: C.
-        constant: IMI* of Table II: F_i is the word feature F_t itself, the same for every layer.
-        injection: where w_ci starts.
+        constant: IMI* of Table II, where F_i is the word feature F_t, the same for every layer.
+        injection: start value of w_ci.
     """
 
     def __init__(self, channels: int, constant: bool = False, injection: float = 0.1) -> None:
@@ -34,12 +34,12 @@ class IMI(nn.Module):
         """One interaction.
 
         Args:
-            decoded_NLC: F_dec^n, what decoder layer n gave.
-            language_NLC: F_l^(n-1), the language pathway so far; F_t for the first block.
+            decoded_NLC: F_dec^n, the output of decoder layer n.
+            language_NLC: F_l^(n-1), the language features of the block before; F_t for the first block.
             word_mask_NL: True = a real word.
 
         Returns:
-            F'_dec^n (N, L, C), the next layer's query, and F_l^n (N, L, C), the language pathway.
+            F'_dec^n (N, L, C), the input of the next layer, and F_l^n (N, L, C), which goes to the next block.
         """
         if self.constant:
             return self.norm(decoded_NLC + self.injection * language_NLC, word_mask_NL), language_NLC

@@ -10,14 +10,14 @@ from m3att.model.position import encode_positions
 
 
 class LFR(nn.Module):
-    """Rebuilds the language from the decoder's output, so that it cannot get lost on the way.
+    """Reconstructs the language features from the output of the decoder, so that the decoder keeps them.
 
     Paper: Eq. 4 (F_proj) and Fig. 5 (three stacked linear layers and average pooling, F_rec).
-    Departs: means run over real words only; `stop_gradient` is ours and off by default.
+    Departs: means are over real words only; `stop_gradient` is ours and off by default.
 
     Args:
         channels: C.
-        stop_gradient: keep the loss's gradient out of F_proj, which otherwise may collapse to a constant.
+        stop_gradient: stop the gradient of the loss at F_proj, which may otherwise collapse to a constant.
     """
 
     def __init__(self, channels: int, stop_gradient: bool = False) -> None:
@@ -27,7 +27,7 @@ class LFR(nn.Module):
         self.reconstruct = nn.ModuleList(Projection(channels, channels) for _ in range(3))
 
     def target(self, words_NLC: Tensor, sentence_NC: Tensor, word_mask_NL: Tensor) -> Tensor:
-        """F_proj of Eq. 4: words with their cosine code, and the sentence, projected and averaged. Returns (N, C).
+        """F_proj of Eq. 4: words with positional code, and the sentence, projected and averaged. Returns (N, C).
 
         Args:
             words_NLC: word features F_t.
@@ -48,7 +48,7 @@ class LFR(nn.Module):
         Args:
             words_NLC: F_t.
             sentence_NC: F'_t.
-            decoded_NLC: F_dec, output of the last M3Dec layer.
+            decoded_NLC: F_dec, the output of the last M3Dec layer.
             word_mask_NL: True = a real word.
 
         Returns:

@@ -17,24 +17,25 @@ Attention = Literal["shared", "independent", "lav", "val"]
 class M3Att(nn.Module):
     """Fuses words and vision so that both are attended to and both reach the output.
 
-    Each modality is key and value. One attention matrix A_mut relates all words to all positions; softmaxed over
-    positions it gathers vision for each word (LAV), softmaxed over words it gathers language for each position (VAL);
-    each word's LAV is then a dynamic kernel over the VAL of all positions.
+    Each modality is key and value. One attention matrix A_mut relates all words to all positions. Its softmax over
+    positions gathers vision for each word (LAV). Its softmax over words gathers language for each position (VAL). The
+    LAV of each word is then a dynamic kernel over the VAL of all positions.
 
     Paper: Eq. 1 (A_mut), Eq. 2a (LAV, F_V^a), Eq. 2b (VAL, F_L^a), F_mul = F_V^a (F_L^a)^T and its projection to C.
-    Departs: F_mul is scaled by 1/sqrt(C), as A_mut is; padding words take no part; at a grid other than the trained
-        one F_mul is resized to the trained one before the projection, whose input size is fixed; `fusion_norm` and
-        `fusion_vision` are ours and off in the paper's presets.
+    Departs: F_mul is scaled by 1/sqrt(C), as A_mut is. Padding is masked. The projection has a fixed input size, so
+        F_mul of another grid is first resized to the trained one. `fusion_norm` and `fusion_vision` are ours and off
+        in the paper's presets.
 
     Args:
         channels: C.
         grid: (H, W) of the vision features at the trained input size.
-        attention: `shared` or `independent` A_mut; `lav` or `val` alone are the generic attention of Table I.
-        heads: heads of the mutual attention; the paper's equations have one.
-        projection_norm: BN and ReLU after the projections of vision, as Sec. IV-A says; off: linear layers alone.
-        fusion_norm: layer norm of each word's F_mul over the positions. They attend to much the same words, so that
-            F_mul is nearly the same at all of them, and the projection sees little more than one number a word.
-        fusion_vision: add a projection of LAV to that of F_mul, so that what a word sees reaches the output itself.
+        attention: `shared` or `independent` A_mut. `lav` and `val` are the generic attention of Table I.
+        heads: heads of the mutual attention. The paper's equations have one.
+        projection_norm: BN and ReLU after the vision projections, as in Sec. IV-A. Off: only linear layers.
+        fusion_norm: layer norm of each word's F_mul over the positions. Without it, all positions attend to much the
+            same words, so F_mul is nearly the same at all of them: little more than one number for each word.
+        fusion_vision: add a projection of LAV to that of F_mul, so that the image features of a word reach the output
+            directly.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class M3Att(nn.Module):
         Args:
             word_key_NLC: F_L^k.
             vision_key_BPC: F_V^k.
-            grouping: which image each expression speaks of.
+            grouping: the image of each expression.
 
         Returns:
-            (N, K, L, P), one matrix a head.
+            (N, K, L, P), one matrix for each head.
         """
         words = word_key_NLC.shape[1]
         word_NKLC = split_heads(word_key_NLC, self.heads) / math.sqrt(self.channels / self.heads)
@@ -82,12 +83,12 @@ class M3Att(nn.Module):
         return grouping.unpack(attention_BKQP.transpose(1, 2), words).transpose(1, 2)
 
     def attend_vision(self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping) -> Tensor:
-        """LAV of Eq. 2a: for each word the vision features, weighted by softmax over positions. Returns (N, L, C).
+        """LAV of Eq. 2a: vision features for each word, weighted by the softmax over positions. Returns (N, L, C).
 
         Args:
             attention_NKLP: A_mut of Eq. 1.
             value_BPC: values of the images.
-            grouping: which image each expression speaks of.
+            grouping: the image of each expression.
         """
         weight_NLKP = attention_NKLP.softmax(dim=3).transpose(1, 2)
         packed_BKQP = grouping.pack(weight_NLKP).transpose(1, 2)
@@ -95,21 +96,21 @@ class M3Att(nn.Module):
         return grouping.unpack(lav_BKQC.transpose(1, 2), weight_NLKP.shape[1]).flatten(2)
 
     def language_weights(self, attention_NKLP: Tensor, word_mask_NL: Tensor) -> Tensor:
-        """softmax(A_mut^T) of Eq. 2b, over real words, transposed: (N, K, L, P), each position's weights sum to 1."""
+        """softmax(A_mut^T) of Eq. 2b over real words, transposed: (N, K, L, P); the weights of a position sum to 1."""
         return attention_NKLP.masked_fill(~word_mask_NL[:, None, :, None], float("-inf")).softmax(dim=2)
 
     def attend_language(self, weight_NKLP: Tensor, value_NLC: Tensor) -> Tensor:
-        """VAL of Eq. 2b: for each position the word features, weighted over words. Returns (N, P, C)."""
+        """VAL of Eq. 2b: word features for each position, weighted over words. Returns (N, P, C)."""
         return (weight_NKLP.transpose(2, 3) @ split_heads(value_NLC, self.heads)).transpose(1, 2).flatten(2)
 
     def fuse(self, lav_NLC: Tensor, weight_NKLP: Tensor, value_NLC: Tensor) -> Tensor:
-        """F_mul = F_V^a (F_L^a)^T, scaled: each word's LAV as a kernel over the VAL of all positions.
+        """F_mul = F_V^a (F_L^a)^T, scaled: the LAV of each word is a kernel over the VAL of all positions.
 
-        VAL is itself a product, weights^T by values, so F_mul = (LAV values^T) weights: the same result without the
-        (N, P, C) tensor in between, which would cost most of the layer's time.
+        VAL is itself a product, weights^T values. So F_mul = (LAV values^T) weights. The result is the same, without a
+        tensor (N, P, C), which would take most of the time of the layer.
 
         Args:
-            lav_NLC: of Eq. 2a.
+            lav_NLC: LAV of Eq. 2a.
             weight_NKLP: softmax of A_mut over the words.
             value_NLC: values of the words.
 
@@ -133,13 +134,13 @@ class M3Att(nn.Module):
         Args:
             words_NLC: query features F_q.
             word_mask_NL: True = a real word.
-            vis_BPC: F_enc of each image; projected once an image, not once an expression.
-            grouping: which image each expression speaks of.
+            vis_BPC: F_enc of each image. It is projected once an image, not once an expression.
+            grouping: the image of each expression.
             grid: (H, W) of ``vis_BPC``, H * W = P.
-            attention_maps: gets the A_mut (N, K, L, P) that LAV is made with, for the attention loss.
+            attention_maps: a list; the A_mut (N, K, L, P) of LAV is appended to it, for the attention loss.
 
         Returns:
-            The multi-modal feature: (N, L, C); for `val` alone (N, P, C).
+            The multi-modal feature: (N, L, C), or (N, P, C) for `val`.
         """
         attention_NKLP = self.mutual_attention(self.word_key(words_NLC), self.vision_key(vis_BPC), grouping)
         if self.attention == "val":

@@ -1,4 +1,4 @@
-"""M3Dec: Multi-Modal Mutual Decoder (Fig. 3c), one layer and the stack with IMI between its layers."""
+"""M3Dec: Multi-Modal Mutual Decoder (Fig. 3c): one layer, and the stack with IMI between the layers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from m3att.model.m3att import M3Att
 
 
 class M3DecLayer(nn.Module):
-    """Self-attention over the query, M3Att with the vision features, cross-attention back from the query.
+    """Self-attention of the words, M3Att with the vision features, and cross-attention from the words to its output.
 
-    Paper: Fig. 3(c). Departs: the figure shows no residuals, norms or feed-forward part; ours are post-norm, as in the
-    paper's lineage, with residuals around self-attention, cross-attention and feed-forward, and M3Att's output normed.
-    Every residual branch starts at zero, so that a fresh stack hands the words through undiluted: the network then
-    connected them with vision sooner (docs/lab-notes.md).
+    Paper: Fig. 3(c). Departs: the figure shows no residuals, norms or feed-forward part. Ours is post-norm, as in VLT,
+    with residuals around self-attention, cross-attention and feed-forward, and a norm after M3Att. Every residual
+    branch starts at zero, so a fresh stack returns the words unchanged; the network then learned faster
+    (docs/lab-notes.md).
 
     Args:
         mutual: the M3Att of this layer.
         channels: C.
         heads: heads of self- and cross-attention.
-        feedforward: width of the feed-forward part as a multiple of C.
+        feedforward: width of the feed-forward part, as a multiple of C.
         dropout: dropout on each residual branch.
     """
 
@@ -56,7 +56,7 @@ class M3DecLayer(nn.Module):
         )
         query_NLC = self.norm_query(words_NLC + self.dropout(attended_NLC))  # F_q
         fused = self.norm_mutual(self.mutual(query_NLC, word_mask_NL, vis_BPC, grouping, grid, attention_maps))
-        # M3Att gives one vector a word, but VAL alone one a position, of which none is padding.
+        # M3Att gives one vector a word. `val` gives one vector a position, and no position is padding.
         key_padding = None if self.mutual.attention == "val" else padding_NL
         answer_NLC, _ = self.cross_attention(query_NLC, fused, fused, key_padding_mask=key_padding, need_weights=False)
         decoded_NLC = self.norm_cross(query_NLC + self.dropout(answer_NLC))
@@ -64,11 +64,11 @@ class M3DecLayer(nn.Module):
 
 
 class M3Dec(nn.Module):
-    """The stack of M3Dec layers, with an IMI block between every two successive ones (Fig. 2).
+    """The stack of M3Dec layers, with an IMI block between every two neighbouring layers (Fig. 2).
 
     Args:
         layers: the M3Dec layers, first to last.
-        interactions: one IMI fewer than there are layers, or none at all (Table II, baseline).
+        interactions: one IMI block fewer than layers, or none (Table II, baseline).
     """
 
     def __init__(self, layers: Sequence[M3DecLayer], interactions: Sequence[IMI] = ()) -> None:
@@ -87,15 +87,15 @@ class M3Dec(nn.Module):
         grid: tuple[int, int],
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
-        """Decode the words of N expressions over the images that they speak of.
+        """Decode the words of N expressions with the features of their images.
 
         Args:
             words_NLC: word features F_t with their positional code.
             word_mask_NL: True = a real word.
             vis_BPC: F_enc.
-            grouping: which image each expression speaks of.
+            grouping: the image of each expression.
             grid: (H, W) of ``vis_BPC``.
-            attention_maps: gets each layer's A_mut; see M3Att.
+            attention_maps: a list; the A_mut of each layer is appended to it. See M3Att.
 
         Returns:
             F_dec (N, L, C) of the last layer.

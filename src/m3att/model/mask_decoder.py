@@ -1,4 +1,4 @@
-"""The mask decoder (Fig. 6) and the two variants that Table III compares it with."""
+"""The mask decoder (Fig. 6) and its two variants of Table III."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
 
 
 class UpsamplingStack(nn.Sequential):
-    """Convolutions with BN and ReLU, a 2x upsampling after each but the last, which gives the logits (Fig. 6).
+    """Convolutions with BN, ReLU and 2x upsampling, and a last convolution that gives the logits (Fig. 6).
 
     Args:
-        channels_in: maps that come in.
-        channels: width of the first convolution; each 2x upsampling may narrow the next one.
+        channels_in: number of input maps.
+        channels: width of the first convolution.
         upsamplings: number of 2x upsamplings; there is one convolution more.
-        kernel: 1 as Fig. 6 labels them, or 3.
-        narrowing: factor by which the width falls after each upsampling; 1 keeps it, as in the paper.
+        kernel: kernel size: 1 as in Fig. 6, or 3.
+        narrowing: factor by which the width falls after each upsampling; in the paper it stays the same (1).
     """
 
     def __init__(self, channels_in: int, channels: int, upsamplings: int, kernel: int, narrowing: int = 1) -> None:
@@ -41,21 +41,21 @@ class UpsamplingStack(nn.Sequential):
 
 
 class MaskDecoder(nn.Module):
-    """Turns each word's multi-modal vector into a kernel over F_enc, and the resulting maps into the mask.
+    """Turns the multi-modal vector of each word into a kernel over F_enc, and the resulting maps into the mask.
 
     Paper: Fig. 6, Sec. III-D; `decoder_only` and `concatenate` are rows 1 and 2 of Table III.
-    Departs: padding words give zero maps; maps are scaled by 1/sqrt(C); `maps_per_word`, `kernel` 3 and `narrowing`
-        are ours, and off in the paper's presets.
+    Departs: padding gives maps of zeros; maps are scaled by 1/sqrt(C); `maps_per_word`, `kernel` 3 and `narrowing` are
+        ours, and off in the paper's presets.
 
     Args:
         channels: C.
-        word_limit: most words of an expression; fixes the channels that the first convolution reads.
-        grid: (H, W) at the trained input size; only `decoder_only` depends on it.
+        word_limit: most words of an expression. It decides how many maps the first convolution reads.
+        grid: (H, W) at the trained input size. Only `decoder_only` depends on it.
         kind: `dynamic`, `decoder_only` or `concatenate`.
         width: channels of the stacked convolutions.
         upsamplings: 2x upsamplings between them.
-        kernel: their kernel, 1 or 3.
-        maps_per_word: maps that one word's vector makes.
+        kernel: their kernel size, 1 or 3.
+        maps_per_word: maps that the vector of one word makes.
         narrowing: see UpsamplingStack.
         heads: heads of the self-attention over F_dec.
     """
@@ -100,8 +100,8 @@ class MaskDecoder(nn.Module):
             grid: (H, W) of ``vis_BPC``.
 
         Returns:
-            (N, maps, H, W): for `dynamic` the products of each word's kernels and F_enc, zero at padding; for
-            `decoder_only` maps of the words alone; for `concatenate` F_enc beside the sum of the words' vectors.
+            (N, maps, H, W). For `dynamic`: the products of the kernels of each word and F_enc, zero for padding. For
+            `decoder_only`: maps made from the words only. For `concatenate`: F_enc and the sum of the word vectors.
         """
         if self.kind == "concatenate":
             summed_NC = (decoded_NLC * word_mask_NL.unsqueeze(2)).sum(dim=1)
@@ -130,7 +130,7 @@ class MaskDecoder(nn.Module):
             decoded_NLC: F_dec.
             word_mask_NL: True = a real word.
             vis_BPC: F_enc.
-            grouping: which image each expression speaks of.
+            grouping: the image of each expression.
             grid: (H, W) of ``vis_BPC``.
 
         Returns:

@@ -1,4 +1,4 @@
-"""M3AttNet: the whole network of Fig. 2, composed of ready parts."""
+"""M3AttNet: the whole network of Fig. 2, composed of parts that are passed in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from m3att.model.vision.encoder import VisionEncoder
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """F_enc of B images, to be used for any number of expressions.
+    """F_enc of B images, for use with any number of expressions.
 
     Args:
         vis_BPC: F_enc.
@@ -32,10 +32,10 @@ class EncodedImages:
 
 @dataclass(frozen=True)
 class BackboneMaps:
-    """What early fusion keeps of B images in place of F_enc, which then is made anew for each expression.
+    """The maps of B images with early fusion, which computes F_enc separately for each expression.
 
     Args:
-        maps: the backbone's maps before they are merged, each (B, channels, H, W), finest first.
+        maps: the maps of the backbone before the merge, each (B, channels, H, W), finest first.
     """
 
     maps: tuple[Tensor, ...]
@@ -43,14 +43,14 @@ class BackboneMaps:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What the network says of N expressions.
+    """The output of the network for N expressions.
 
     Args:
-        mask_logits_NHW: at the network's own mask stride.
-        reconstructed_NC: F_rec of LFR, where it was asked for.
-        projected_NC: F_proj of LFR, where it was asked for.
-        category_logits_BPK: what the category head reads off F_enc, where it was asked for; class 0 is nothing.
-        attention_NKLP: each decoder layer's A_mut before any softmax, where training asked; none for VAL alone.
+        mask_logits_NHW: mask logits at the stride of the mask decoder.
+        reconstructed_NC: F_rec of LFR, if `reconstruct` was set.
+        projected_NC: F_proj of LFR, if `reconstruct` was set.
+        category_logits_BPK: output of the category head, if `reconstruct` was set; class 0 is background.
+        attention_NKLP: A_mut of each decoder layer before any softmax, if `reconstruct` was set; empty for VAL.
         attending_NL: which of its words count.
     """
 
@@ -63,19 +63,19 @@ class ModelOutput:
 
 
 class M3AttNet(nn.Module):
-    """Referring image segmentation: images once, expressions as many as there are.
+    """Referring image segmentation: encodes each image once, for any number of expressions.
 
     Paper: Fig. 2. Departs: see the parts.
 
     Args:
-        vision: makes F_enc of pixels.
-        language: makes F_t and F'_t of word ids.
+        vision: computes F_enc from pixels.
+        language: computes F_t and F'_t from word ids.
         decoder: M3Dec with its IMI blocks.
-        mask_decoder: makes mask logits of F_dec and F_enc.
-        lfr: LFR, or None for a network without it; its weights are not needed for inference.
-        category_head: reads each cell's category off F_enc, for the category loss; not needed for inference either.
-        filled_words: treat padding as words, as VLT does, with every expression filled up to this number of them;
-            None: padding takes part in nothing.
+        mask_decoder: computes mask logits from F_dec and F_enc.
+        lfr: LFR, or None for a network without it. Inference does not need its weights.
+        category_head: tells the category of each cell from F_enc, for the category loss. Inference does not need it.
+        filled_words: padding counts as words, as in VLT, and every expression is filled up to this number of words.
+            None: padding is masked everywhere.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class M3AttNet(nn.Module):
             pixels_BCHW: RGB in [0, 255], uint8 or float.
 
         Returns:
-            F_enc and its grid; with early fusion, what can be had of an image before its expression is known.
+            F_enc and its grid; with early fusion, the maps of the backbone.
         """
         if self.vision.fusion is not None:
             return BackboneMaps(self.vision.backbone_maps(pixels_BCHW))
@@ -118,21 +118,21 @@ class M3AttNet(nn.Module):
         """The language half, once an expression.
 
         Args:
-            images: what `encode` gave.
-            image_index_N: which image each expression speaks of.
+            images: the result of `encode`.
+            image_index_N: number of the image of each expression.
             word_ids_NL: ids of the words.
             word_mask_NL: True = a real word.
-            reconstruct: run what only training needs too: LFR and the category head; hand out A_mut.
+            reconstruct: also compute what only training needs: LFR, the category head and A_mut.
 
         Returns:
-            Mask logits, and both sides of LFR and the categories where asked for and present.
+            Mask logits; with `reconstruct` also the parts that only training needs.
         """
         words_NLC, sentence_NC = self.language(word_ids_NL, word_mask_NL)
         if self.filled_words is not None:
-            # To one length, not to the batch's longest: a mask would otherwise hang on the company of its expression.
+            # To a fixed length: with that of the longest expression, a mask would depend on the rest of its batch.
             words_NLC = F.pad(words_NLC, (0, 0, 0, self.filled_words - words_NLC.shape[1]))
             word_mask_NL = torch.ones_like(words_NLC[:, :, 0], dtype=torch.bool)
-        owner_N = image_index_N  # row of F_enc that each expression reads
+        owner_N = image_index_N  # row of F_enc for each expression
         if isinstance(images, BackboneMaps):
             encoded = EncodedImages(*self.vision.fuse(images.maps, sentence_NC, image_index_N))
             owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
@@ -171,7 +171,7 @@ class M3AttNet(nn.Module):
 
 
 def mean_of_each_image(vis_NPC: Tensor, image_index_N: Tensor, images: int) -> Tensor:
-    """The mean F_enc of each image's expressions, where early fusion gives each its own. Returns (B, P, C).
+    """With early fusion: the mean of F_enc over the expressions of each image. Returns (B, P, C).
 
     Args:
         vis_NPC: F_enc of each expression.

@@ -1,4 +1,4 @@
-"""BatchNorm over sequences in which only some positions are real."""
+"""BatchNorm over sequences with padding."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch normalisation of channels whose statistics come from real words only.
+    """Batch normalisation of channels, with statistics of real words only.
 
-    Departs: the paper names plain BN; over padding its statistics would depend on how much padding a batch has.
+    Departs: the paper names plain BN. Its statistics would depend on the amount of padding in a batch.
 
     It is not a kind of PyTorch's BatchNorm, although its weights have the same names: tools that replace BatchNorm
     layers, such as `torch.nn.SyncBatchNorm.convert_sync_batchnorm`, would put in layers that know no mask.
 
     Args:
         channels: C.
-        eps: added to the variance before its root is taken.
+        eps: added to the variance before the square root.
         momentum: share of a batch's statistics in the new running statistics.
     """
 
@@ -40,19 +40,19 @@ class MaskedBatchNorm(nn.Module):
             word_mask_NL: True = a real word; None = all are.
 
         Returns:
-            Features (N, L, C); what stands at padding is normalised too, and means nothing.
+            Features (N, L, C). The values at padding have no meaning.
         """
         if not self.training:
             return self.by_running_statistics(words_NLC)
         real_RC = words_NLC.flatten(0, -2) if word_mask_NL is None else words_NLC[word_mask_NL]
-        # A lone word, as an epoch's last batch may hold, has no variance of its own.
+        # A single word has no variance. The last batch of an epoch may hold only one.
         real_RC = self.by_batch_statistics(real_RC) if len(real_RC) > 1 else self.by_running_statistics(real_RC)
         if word_mask_NL is None:
             return real_RC.view(words_NLC.shape)
         return torch.zeros_like(words_NLC, dtype=real_RC.dtype).masked_scatter(word_mask_NL.unsqueeze(-1), real_RC)
 
     def by_batch_statistics(self, words_RC: Tensor) -> Tensor:
-        """Normalise (R, C) by its own statistics, and move the running ones towards them."""
+        """Normalise (R, C) with its own statistics, and update the running statistics with them."""
         self.num_batches_tracked.add_(1)
         return nn.functional.batch_norm(
             words_RC, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
@@ -61,7 +61,7 @@ class MaskedBatchNorm(nn.Module):
     def by_running_statistics(self, words: Tensor) -> Tensor:
         """Normalise (..., C) as in evaluation.
 
-        Folded into one multiply-add: cheaper than a transposed batch_norm, and it exports to any runtime.
+        It is one multiply-add, which is cheaper than a transposed batch_norm and can be exported to any runtime.
         """
         scale_C = self.weight * torch.rsqrt(self.running_var + self.eps)
         return words * scale_C + (self.bias - self.running_mean * scale_C)

@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def encode_positions(count: int, channels: int, device: torch.device, *, span: float = 1.0) -> Tensor:
-    """Sinusoids of positions 0 .. count - 1, sines in the first half of the channels and cosines in the second.
+    """Positional code of positions 0 .. count - 1: sines in the first half of the channels, then cosines.
 
     Args:
         count: number of positions.
         channels: even number of channels C.
-        device: where the result lies.
-        span: distance between neighbours; a grid other than the trained one passes trained / count, so that the same
+        device: device of the result.
+        span: distance between neighbours. A grid other than the trained one passes trained / count, so that the same
             place in the picture keeps the same code.
 
     Returns:
@@ -33,7 +33,7 @@ def encode_grid(height: int, width: int, channels: int, trained: tuple[int, int]
         width: columns W.
         channels: C, a multiple of 4.
         trained: (H, W) of the grid that the network was trained at; coordinates are stretched to it.
-        device: where the result lies.
+        device: device of the result.
 
     Returns:
         (H * W, C) float32.

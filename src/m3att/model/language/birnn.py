@@ -12,19 +12,19 @@ from m3att.model.language.contract import LanguageEncoder
 
 
 class BiRNN(LanguageEncoder):
-    """Hidden states are the words' features, the two final states together the sentence's.
+    """The hidden states are the features of the words. The two final states are the feature of the sentence.
 
     Paper: Sec. III, "F_t ... the hidden states of the LSTM", "the final state output F'_t".
-    Departs: both are layer-normed, since the decoder adds a positional code of amplitude 1 to them.
+    Departs: both have a layer norm, because the decoder adds a positional code of amplitude 1 to them.
 
     Args:
         words: size of the vocabulary.
         word_channels: channels of a word vector.
-        channels: C, half of it for each direction.
+        channels: C; each direction has half of them.
         rnn: `lstm` or `gru`.
         word_dropout: share of words replaced by ``unknown_id`` while training.
         unknown_id: id of the unknown word.
-        freeze: keep the word vectors that are marked in ``fixed_words`` as they are; none is until public ones come.
+        freeze: do not train the word vectors that are marked in ``fixed_words``. Loading public vectors marks them.
     """
 
     fixed_words: Tensor
@@ -42,7 +42,7 @@ class BiRNN(LanguageEncoder):
         super().__init__()
         self.channels, self.word_dropout, self.unknown_id = channels, word_dropout, unknown_id
         self.word_vectors = nn.Embedding(words, word_channels)
-        if freeze:  # part of the weights, so that a run that goes on knows which were public
+        if freeze:  # saved with the weights, so that a resumed run knows which vectors are public
             self.register_buffer("fixed_words", torch.zeros(words, dtype=torch.bool))
         self.freeze = freeze
         cell = nn.LSTM if rnn == "lstm" else nn.GRU
@@ -58,7 +58,7 @@ class BiRNN(LanguageEncoder):
         if self.freeze:
             fixed_NL1 = self.fixed_words[word_ids_NL].unsqueeze(2)
             vectors_NLE = torch.where(fixed_NL1, vectors_NLE.detach(), vectors_NLE)
-        # Recurrence is too short to gain from bfloat16, and packed sequences want one type throughout.
+        # Sequences are too short to gain from bfloat16, and packed sequences need one type throughout.
         with torch.autocast(vectors_NLE.device.type, enabled=False):
             lengths_N = word_mask_NL.sum(dim=1).cpu()
             packed = pack_padded_sequence(vectors_NLE, lengths_N, batch_first=True, enforce_sorted=False)

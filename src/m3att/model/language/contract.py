@@ -1,4 +1,4 @@
-"""What a language encoder gives, whatever it is."""
+"""The interface of every language encoder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class LanguageEncoder(nn.Module, ABC):
-    """Word ids in; one feature a word (F_t) and one a sentence (F'_t) out, both of C channels.
+    """Computes a feature for each word (F_t) and one for the sentence (F'_t), both of C channels.
 
     Attributes:
         channels: C.
-        architecture: plain values that rebuild it where the settings do not say enough; a model folder keeps them.
+        architecture: plain values to build it again, if the settings do not suffice. A model folder keeps them.
     """
 
     channels: int
@@ -25,9 +25,9 @@ class LanguageEncoder(nn.Module, ABC):
         """Encode N expressions.
 
         Args:
-            word_ids_NL: ids of the tokenizer that belongs to the encoder.
-            word_mask_NL: True = a real word; real words stand first and there is at least one in each row.
+            word_ids_NL: word ids of the encoder's own tokenizer.
+            word_mask_NL: True = a real word. Real words come first, and each row has at least one.
 
         Returns:
-            F_t (N, L, C), zero at padding, and F'_t (N, C). Padding changes neither.
+            F_t (N, L, C), zero at padding, and F'_t (N, C). The amount of padding changes neither.
         """

@@ -36,9 +36,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         "model_type": "distilbert", "dim": 768, "n_layers": 6, "n_heads": 12, "hidden_dim": 3072, "vocab_size": 30522,
     },
 }  # fmt: skip
-# Of a vocabulary that this project makes itself; see m3att.data.text.
+# Ids of a vocabulary that this project builds itself; see m3att.data.text.
 FRESH_IDS = {"pad_token_id": 0, "unk_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
-# Ids that the encoder must know beside those of the words, with what they stand for.
+# Ids that the encoder must know besides those of the words, and their meaning.
 IDS = {
     "pad_token_id": "padding",
     "unk_token_id": "the unknown word",
@@ -48,23 +48,23 @@ IDS = {
 
 
 class HuggingFaceEncoder(LanguageEncoder):
-    """Last hidden states are the words' features, that of [CLS] the sentence's; both projected to C.
+    """The last hidden states are the features of the words, and that of [CLS] is the sentence's; both projected to C.
 
-    The encoder reads [CLS], the words and [SEP], as it was pretrained; of these only the words leave it, so that
-    ``word_mask`` means words here as everywhere.
+    The encoder reads [CLS], the words and [SEP], as in its pretraining. Only the features of the words are returned, so
+    ``word_mask`` refers to words, as everywhere.
 
-    Paper: Table IV names BERT; Sec. III speaks of the recurrent net's final state where BERT has [CLS].
-    Departs: both are layer-normed, since the decoder adds a positional code of amplitude 1 to them; BERT's pooler,
-    which was trained to tell whether two sentences follow each other, is left out.
+    Paper: Table IV names BERT. Where Sec. III uses the final state of the recurrent network, this encoder has [CLS].
+    Departs: both have a layer norm, because the decoder adds a positional code of amplitude 1 to them. BERT's pooler is
+    left out, because it was trained to tell whether two sentences follow each other.
 
     Args:
-        architecture: values of the encoder's transformers config, ids of its tokenizer among them.
+        architecture: values of the encoder's transformers config, with the ids of its tokenizer.
         channels: C.
         word_dropout: share of words replaced by the unknown word while training.
-        freeze: keep the encoder fixed, without dropout; the projections are always trained.
+        freeze: keep the encoder fixed and without dropout. The projections are always trained.
 
     Raises:
-        ConfigError: where transformers is missing, or the architecture is none of a text encoder.
+        ConfigError: if transformers is missing, or the architecture is not that of a text encoder.
     """
 
     architecture: Architecture
@@ -79,7 +79,7 @@ class HuggingFaceEncoder(LanguageEncoder):
             if not isinstance(values.get(key), int):
                 raise ConfigError(f"the architecture of the text encoder lacks {key}, the id of {meaning}")
         self.padding_id, self.unknown_id, self.start_id, self.end_id = (values[key] for key in IDS)
-        del values["unk_token_id"]  # the one that transformers' configs do not have
+        del values["unk_token_id"]  # transformers' configs do not have this one
         config = make_config(values)
         self.architecture = {**plain_architecture(config), **{key: values.get(key) for key in IDS}}
         self.architecture = {**self.architecture, "unk_token_id": self.unknown_id}
@@ -109,7 +109,7 @@ class HuggingFaceEncoder(LanguageEncoder):
         return words_NLC, self.norm_sentence(self.project_sentence(states_NSE[:, 0]))
 
     def frame(self, word_ids_NL: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
-        """[CLS], the words, [SEP] right after the last of them, then padding. Returns ids and mask (N, S = L + 2)."""
+        """[CLS], the words, [SEP] after the last word, then padding. Returns ids and mask (N, S = L + 2)."""
         rows_N = torch.arange(len(word_ids_NL), device=word_ids_NL.device)
         ends_N = word_mask_NL.sum(dim=1) + 1
         filled_NL = word_ids_NL.masked_fill(~word_mask_NL, self.padding_id)
@@ -126,10 +126,10 @@ def find_architecture(name: str | None) -> Architecture:
 
 
 def make_trunk(config: Any) -> nn.Module:
-    """The text encoder with fresh weights and without a pooler, which nothing here reads.
+    """The text encoder with fresh weights and without a pooler, which is not used.
 
     Raises:
-        ConfigError: where its kind is no text encoder.
+        ConfigError: if its kind is not a text encoder.
     """
     library = require_transformers()
     try:
@@ -148,6 +148,6 @@ def make_trunk(config: Any) -> nn.Module:
 def position_limit(config: Any) -> int:
     """Words that the encoder has positions for; without a limit, a very large number."""
     positions = getattr(config, "max_position_embeddings", None) or 10**6
-    # RoBERTa and its kin number positions from the padding id on, and so lose the first ones.
+    # RoBERTa and related encoders number positions from the padding id on, so they cannot use the first ones.
     shifted = config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl")
     return int(positions) - 2 - (config.pad_token_id + 1 if shifted else 0)
