@@ -77,7 +77,7 @@ def part(network: M3AttNet, name: str) -> Any:
         ("vision", "widths", (4, 12), "vision.backbone.channels=(12,)"),
         ("vision", "encoder_layers", 3, "vision.layers.2.norm_first=False"),
         ("vision", "freeze", True, "vision.freeze=True"),
-        ("vision", "early_fusion", True, "vision.fusion.norm.num_features=8"),
+        ("vision", "early_fusion", True, "vision.fusion.sentence.linear.out_features=8"),
         ("language", "word_channels", 5, "language.word_vectors.embedding_dim=5"),
         ("language", "word_dropout", 0.25, "language.word_dropout=0.25"),
         ("decoder", "attention", "independent", "decoder.layers.1.mutual.attention=independent"),
