@@ -39,8 +39,7 @@ def bench_data(words: Sequence[str], prog: str) -> int:
     from m3att.bench.read_rate import find_annotated, measure_reading
     from m3att.data.photos import PhotoFolder
     from m3att.data.refer.objects import read_objects
-    from m3att.data.refer.splits import default_split_by
-    from m3att.data.refer.tables import open_tables
+    from m3att.data.refer.tables import find_split_by, open_tables
     from m3att.report.tables import opening_table, reading_table
 
     values: dict[str, Any] = {}
@@ -49,7 +48,7 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         folder = PhotoFolder(given.image_root or given.root / "images", "coco")
         photos = find_annotated(objects, folder, range(len(objects.image_ids)), given.images)
     else:
-        split_by = given.split_by or default_split_by(given.dataset)
+        split_by = find_split_by(given.root, given.dataset, given.split_by)
         values["opening"] = measure_opening(
             given.root, given.dataset, split_by, given.split, given.workers, given.image_root
         )

@@ -13,7 +13,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
     """`m3att data check`: exit code 1 where the data set has a fault."""
     parser = CommandParser(prog, "Compare a published data set with what was published, and find its faults.")
     parser.add_argument("root", type=Path, help="folder that holds the data set; docs/datasets.md lists the layouts")
-    known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..."
+    known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., or any other name in that layout"
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--image-root", type=Path, help="folder of the photos (default: looked for)")
@@ -22,13 +22,13 @@ def data_check(words: Sequence[str], prog: str) -> int:
     given = parser.parse_args(words)
 
     from m3att.data.refer.check import check_dataset
-    from m3att.data.refer.splits import default_split_by
+    from m3att.data.refer.tables import find_split_by
     from m3att.report.datasets import remarks_of, words_table
     from m3att.report.tables import faults_of, splits_table
 
     if given.json is not None:
         probe_file(given.json, "--json")
-    split_by = given.split_by or default_split_by(given.dataset)
+    split_by = find_split_by(given.root, given.dataset, given.split_by)
     with progress_bar("reading") if given.read else nullcontext() as progress:
         report = check_dataset(given.root, given.dataset, split_by, given.image_root, progress)
     values = report.to_dict()
@@ -38,8 +38,11 @@ def data_check(words: Sequence[str], prog: str) -> int:
         f"{report.dataset} ({report.split_by}): {report.annotations:,} annotations, {report.crowds:,} of them crowds; "
         f"pixels: {report.pixels}; expressions are cut at {report.word_limit} words"
     )
-    found = report.image_root if report.pixels == "photos" else "none found"
-    print(f"annotations: {report.annotation_root}; photos: {found}")
+    wanted = sum(split.images for split in report.splits.values())
+    missing = sum(split.missing_images.count for split in report.splits.values())
+    place = report.image_root if report.pixels == "photos" else "none found"
+    print(f"annotations: {report.annotation_root}; photos: {place}")
+    print(f"photos of all splits: {wanted - missing:,} found, {missing:,} missing")
     show(splits_table(values))
     show(words_table(values))
     for remark in remarks_of(values):

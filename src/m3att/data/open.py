@@ -16,7 +16,7 @@ from m3att.data.faults import Fault
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_coco, open_jsonl
 from m3att.data.refer.source import ReferSource
-from m3att.data.refer.splits import default_split_by
+from m3att.data.refer.tables import find_split_by
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import VARIANTS
@@ -164,7 +164,7 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
         return OWN[name](Path(data.root), split, image_root)
     if data.root is not None:
-        split_by = data.split_by or default_split_by(name)
+        split_by = find_split_by(Path(data.root), name, data.split_by)
         if data.pixels == "collage":
             collages = open_collages(data.cutouts, data.collage_side, data.seed)
             return CollageSource(data.root, name, split_by, split, collages)

@@ -205,7 +205,11 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
     if not any(split["refs"] for split in report["splits"].values()):
         found.append("the file holds no referent of any split")
     if report["pixels"] == "none":
-        found.append(f"neither photos in {report['image_root']} nor boxes to draw: nothing to look at")
+        wanted = sum(split["images"] for split in report["splits"].values())
+        found.append(
+            f"none of the {wanted:,} photos is there, looked for in {report['image_root']} and beside it, and nothing "
+            "is drawn in their place: give their folder as --image-root"
+        )
     return found
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from m3att.data.refer.places import family_of, find_annotations
 from m3att.data.refer.records import read_refs
 from m3att.data.refer.referents import belongs
-from m3att.data.refer.splits import default_split_by, legal_splits
+from m3att.data.refer.splits import is_published, legal_splits
+from m3att.data.refer.tables import find_split_by
 from m3att.errors import DataError
 
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.\w+")
@@ -42,8 +43,9 @@ class Part:
         words = text.rsplit(":", 2)
         if len(words) < 2 or not all(words):
             raise DataError(f"{text!r} names no data set: write ROOT:DATASET:SPLIT_BY, as in data:refcoco:unc")
-        split_by = words[2] if len(words) == 3 else default_split_by(words[1])
-        legal_splits(words[1], split_by)
+        split_by = find_split_by(Path(words[0]), words[1], words[2] if len(words) == 3 else None)
+        if is_published(words[1]):
+            legal_splits(words[1], split_by)
         if words[1] == "phrasecut":
             raise DataError(
                 "phrasecut cannot be mixed: half of its photos are COCO's under other numbers, and nothing would tell"
@@ -96,7 +98,7 @@ def find_holders(parts: Iterable[Part]) -> Holders:
                 holders.scored.setdefault(photo, set()).add(f"{part.name} {split}")
             if split not in ("train", "val"):
                 holders.tested.add(photo)
-        legal = legal_splits(part.dataset, part.split_by)
+        legal = legal_splits(part.dataset, part.split_by) if is_published(part.dataset) else ()
         holders.absent[part] = tuple(s for s in legal if not any(belongs(label, s) for label in present))
     return holders
 

@@ -15,8 +15,16 @@ from m3att.data.photos import PhotoFolder
 from m3att.data.refer.phrasecut import phrase_file
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.readable import unreadable_masks, unreadable_photos
-from m3att.data.refer.splits import KNOWN_MISSING, SHARED_BY_DESIGN, Counts, legal_splits, published_counts, word_limit
-from m3att.data.refer.tables import Tables, annotation_folder, open_tables
+from m3att.data.refer.splits import (
+    KNOWN_MISSING,
+    SHARED_BY_DESIGN,
+    Counts,
+    is_published,
+    legal_splits,
+    published_counts,
+    word_limit,
+)
+from m3att.data.refer.tables import Tables, annotation_folder, open_tables, splits_in
 from m3att.data.text import words_in
 
 Agreement = Literal["agrees", "differs", "unpublished", "absent"]
@@ -95,7 +103,8 @@ class DatasetReport:
         dataset: name of the data set.
         split_by: who made the splits.
         word_limit: words of an expression that are kept.
-        pixels: ``photos`` where any photo is at hand, else ``layout`` where every annotation has a box, else ``none``.
+        pixels: ``photos`` where any photo is at hand, else ``layout`` where every annotation of a published data set
+            has a box, else ``none``.
         image_root: where the photos are, or were looked for first.
         splits: a report for each legal split.
         unknown_splits: splits that the file names and the field does not know.
@@ -168,7 +177,7 @@ def check_dataset(
 
     Args:
         root: folder that holds the data set in one of the layouts of `places`.
-        dataset: name of the data set, as in ``splits.SPLITS``.
+        dataset: name of the data set; one that is not in ``splits.SPLITS`` has the splits that its file names.
         split_by: who made the splits.
         image_root: folder of the images, where it is none that `places` knows.
         read_photos: read every photo to the end too, which takes minutes; called with the number done of a split and
@@ -181,7 +190,10 @@ def check_dataset(
         DataError: where data set or way of splitting is unknown, or a file is missing, unsafe or broken.
     """
     root = Path(root)
-    legal = legal_splits(dataset, split_by)
+    if is_published(dataset):
+        legal = legal_splits(dataset, split_by)
+    else:
+        legal = splits_in(open_tables(root, dataset, split_by, "train"))
     folder = annotation_folder(root, dataset, split_by)
     kept = legal
     if dataset == "phrasecut":  # a file a split, and nobody needs all of them
@@ -205,7 +217,7 @@ def check_dataset(
         dataset=dataset,
         split_by=split_by,
         word_limit=word_limit(dataset),
-        pixels=_pixels(reports.values(), opened.values()),
+        pixels=_pixels(dataset, reports.values(), opened.values()),
         image_root=str((photos or usual_photos(root, dataset)).path),
         splits=reports,
         unknown_splits=tuple(label for label in labels if label not in known),
@@ -319,9 +331,13 @@ def _agreement(published: Counts, found: Counts) -> Agreement:
     return "agrees" if all(expected == here for expected, here in known) else "differs"
 
 
-def _pixels(reports: Iterable[SplitReport], opened: Iterable[Tables]) -> Literal["photos", "layout", "none"]:
+def _pixels(
+    dataset: str, reports: Iterable[SplitReport], opened: Iterable[Tables]
+) -> Literal["photos", "layout", "none"]:
     if any(split.images > split.missing_images.count for split in reports):
         return "photos"
+    if not is_published(dataset):  # somebody's own photos are not drawn without a word
+        return "none"
     has_boxes = all(not np.isnan(tables.objects.boxes_A4).any() for tables in opened)
     has_sizes = all((tables.objects.image_sizes > 0).all() for tables in opened)
     return "layout" if has_boxes and has_sizes else "none"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from m3att.data.photos import PhotoFolder, folders_below, fullest_folder
+from m3att.data.refer.splits import is_published
 from m3att.errors import DataError
 
 # Folders of a data set's annotations below the root, the usual one first.
@@ -76,13 +77,23 @@ def find_annotations(root: Path, dataset: str, names: Sequence[str]) -> Path:
     Returns:
         The first of the known folders that holds one of the files, or the usual one where none does.
     """
-    for place in _PHRASECUT if dataset == "phrasecut" else _ANNOTATIONS:
-        folder = root / place.format(dataset=dataset)
-        if place == "" and dataset != "phrasecut" and root.name != dataset:
-            continue  # a folder of another data set must not pass for this one
+    for folder in annotation_folders(root, dataset):
         if any((folder / name).is_file() for name in names):
             return folder
     return root / dataset
+
+
+def annotation_folders(root: Path, dataset: str) -> list[Path]:
+    """Folders that may hold a data set's annotations, the usual one first.
+
+    Args:
+        root: what the user names.
+        dataset: name of the data set.
+    """
+    places = [place.format(dataset=dataset) for place in (_PHRASECUT if dataset == "phrasecut" else _ANNOTATIONS)]
+    if dataset != "phrasecut" and is_published(dataset) and root.name != dataset:
+        places.remove("")  # a folder of another data set must not pass for this one
+    return [root / place for place in places]
 
 
 def find_photos(

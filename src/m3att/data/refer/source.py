@@ -19,7 +19,7 @@ from m3att.data.refer.mask_table import MaskTable, open_masks
 from m3att.data.refer.places import usual_photos
 from m3att.data.refer.referents import split_whole
 from m3att.data.refer.splits import is_published
-from m3att.data.refer.tables import open_tables
+from m3att.data.refer.tables import open_tables, splits_in
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
 from m3att.data.source import UNKNOWN, Source
@@ -70,7 +70,8 @@ class ReferSource(Source):
         self._place, self._folder = str(tables.folder), tables.folder
         refs = tables.refs[tables.referents.sentence_counts()[tables.refs] > 0]
         if len(refs) == 0:
-            raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}")
+            others = "" if is_published(dataset) else f"; it has {', '.join(splits_in(tables))}"
+            raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}{others}")
         refs, self.faults = split_whole(tables.referents, refs, self._place)
         if len(refs) == 0:
             raise DataError(self.faults[0].reason)

@@ -124,14 +124,19 @@ def published_counts(dataset: str, split_by: str, split: str) -> Counts:
         split: its name.
 
     Raises:
-        DataError: where the combination is not legal.
+        DataError: where the data set is a published one and the combination is not legal.
     """
+    if not is_published(dataset):
+        return _UNKNOWN
     require_legal(dataset, split_by, split)
     return SPLITS[dataset, split_by][split]
 
 
 def is_published(dataset: str) -> bool:
-    """Whether photos and boxes are those of a known data set, so that drawn layouts of it mean something to others."""
+    """Whether it is one of the known data sets; all others, and what `data convert` writes, are somebody's own.
+
+    The splits of one's own data are those that its files name, and nothing is drawn in the place of its photos.
+    """
     return dataset != "custom" and any(dataset == name for name, _ in SPLITS)
 
 
