@@ -66,6 +66,18 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
             "train.attention_weight: model.decoder.attention val alone has no attention over positions",
         ),
         ({"model": {"grid_size": 4}}, "model.grid_size: 4 is out of range, give 8 to 4096"),
+        (
+            {"model": {"vision": {"map_strides": [8, 16]}}},
+            "map_strides: tiny has maps of its own strides",
+        ),
+        (
+            {"model": {"vision": {"encoder": "efficientnet-lite0", "map_strides": [8, 32]}}},
+            "model.vision.map_strides: [8, 32]; give some of 2, 4, 8, 16, 32 in a row",
+        ),
+        (
+            {"model": {"vision": {"encoder": "efficientnet-lite0", "map_strides": [32, 64]}}},
+            "model.vision.map_strides: [32, 64]; give some of 2, 4, 8, 16, 32 in a row",
+        ),
         ({"model": {"vision": {"architecture": "swin-b"}}}, "swin-b is of the encoder huggingface, not of tiny"),
         ({"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}}, "x is of the encoder huggingface"),
         ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: bert-base is of the"),

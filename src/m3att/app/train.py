@@ -181,7 +181,7 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     if config.train.init is None and not resume:
         for name, half in (("vision", config.model.vision), ("language", config.model.language)):
             # A frozen one is refused at once, with more to say.
-            if half.encoder in ("darknet53", "huggingface") and half.weights is None and not half.freeze:
+            if half.encoder not in ("tiny", "birnn") and half.weights is None and not half.freeze:
                 print(f"note: the {name} encoder starts fresh: no --model.{name}.weights", file=sys.stderr)
     try:
         with training_progress() as report:

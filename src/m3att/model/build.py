@@ -19,6 +19,7 @@ from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
+from m3att.model.vision.efficientnet_lite import DEFAULT_STRIDES, EfficientNetLite
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model.vision.huggingface import find_architecture as vision_architecture
@@ -34,6 +35,11 @@ def build_tiny(config: VisionConfig) -> VisionBackbone:
 def build_darknet53(config: VisionConfig) -> VisionBackbone:
     """Darknet-53; its public weights come later, from `m3att.weights`."""
     return Darknet53()
+
+
+def build_efficientnet_lite(config: VisionConfig) -> VisionBackbone:
+    """EfficientNet-Lite of the size that the encoder's name ends with; its public weights come later."""
+    return EfficientNetLite(config.encoder.removeprefix("efficientnet-"), config.map_strides or DEFAULT_STRIDES)
 
 
 def build_vision_transformers(config: VisionConfig) -> VisionBackbone:
@@ -64,7 +70,14 @@ def build_birnn(config: LanguageConfig, channels: int, words: int) -> LanguageEn
     return BiRNN(words, config.word_channels, channels, config.rnn, config.word_dropout, freeze=config.freeze)
 
 
-VISION = {"tiny": build_tiny, "darknet53": build_darknet53, "huggingface": build_vision_transformers}
+VISION = {
+    "tiny": build_tiny,
+    "darknet53": build_darknet53,
+    "efficientnet-lite0": build_efficientnet_lite,
+    "efficientnet-lite1": build_efficientnet_lite,
+    "efficientnet-lite2": build_efficientnet_lite,
+    "huggingface": build_vision_transformers,
+}
 LANGUAGE = {"birnn": build_birnn, "huggingface": build_text_transformers}
 
 
@@ -116,9 +129,15 @@ def build_network(
 
     Returns:
         The network, in training mode, on the CPU.
+
+    Raises:
+        ConfigError: where settings do not fit the encoders.
     """
     backbone = build_vision(config.vision, architectures.vision)
-    stride = backbone.strides[choose_grid(backbone.strides)]
+    try:
+        stride = backbone.strides[choose_grid(backbone.strides, config.vision.grid_stride)]
+    except ValueError as error:
+        raise ConfigError(f"model.vision.grid_stride: {error}") from error
     side = -(-(config.grid_size or input_size) // stride)
     grid, channels, decoder = (side, side), config.channels, config.decoder
     vision = VisionEncoder(
@@ -131,6 +150,7 @@ def build_network(
         dropout=decoder.dropout,
         freeze=config.vision.freeze,
         early_fusion=config.vision.early_fusion,
+        stride=stride,
     )
     # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
     language = build_language(config, words, architectures.language)

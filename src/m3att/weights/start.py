@@ -20,9 +20,10 @@ from m3att.model.language.huggingface import HuggingFaceEncoder
 from m3att.model.network import M3AttNet
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
+from m3att.model.vision.efficientnet_lite import EfficientNetLite
 from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model_folder import fill_backbone
-from m3att.weights import huggingface
+from m3att.weights import efficientnet, huggingface
 from m3att.weights.darknet import fill_trunk
 from m3att.weights.glove import read_vectors
 
@@ -91,6 +92,12 @@ def fill_darknet53(backbone: VisionBackbone, config: VisionConfig) -> None:
     fill_trunk(backbone.trunk, config.weights)
 
 
+def fill_efficientnet_lite(backbone: VisionBackbone, config: VisionConfig) -> None:
+    """EfficientNet-Lite, with ImageNet's weights."""
+    assert isinstance(backbone, EfficientNetLite) and config.weights is not None
+    efficientnet.fill_backbone(backbone, config.weights)
+
+
 def fill_vision_transformers(backbone: VisionBackbone, config: VisionConfig) -> None:
     """The trunk of a backbone of transformers; its merge stays fresh."""
     assert isinstance(backbone, HuggingFaceBackbone) and config.weights is not None
@@ -141,6 +148,9 @@ def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
 VISION: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
     "tiny": fill_tiny,
     "darknet53": fill_darknet53,
+    "efficientnet-lite0": fill_efficientnet_lite,
+    "efficientnet-lite1": fill_efficientnet_lite,
+    "efficientnet-lite2": fill_efficientnet_lite,
     "huggingface": fill_vision_transformers,
 }
 LANGUAGE: dict[str, Callable[[LanguageEncoder, Tokenizer, LanguageConfig], None]] = {

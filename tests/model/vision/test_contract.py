@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,16 +13,21 @@ from torch import Tensor
 from m3att.model.build import VISION
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
+from m3att.model.vision.efficientnet_lite import EfficientNetLite
 from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model.vision.tiny import TinyConvNet
 
 from ..architectures import VISION as VISION_SIZES
 
-# Small ones of each kind; what stands before the first dash is the kind's name in VISION.
+# Small ones of each kind; what stands before the colon is the kind's name in VISION.
 BACKBONES: dict[str, Callable[[], VisionBackbone]] = {
     "tiny": lambda: TinyConvNet((4, 8, 12), (0, 1, 1)),
     "darknet53": lambda: Darknet53((4, 4, 8, 8, 12, 16), (1, 0, 2, 1, 1)),
-    **{f"huggingface-{name}": partial(HuggingFaceBackbone, values) for name, values in VISION_SIZES.items()},
+    "efficientnet-lite0": EfficientNetLite,
+    "efficientnet-lite0:four maps": lambda: EfficientNetLite("lite0", (4, 8, 16, 32)),
+    "efficientnet-lite1:fine maps": lambda: EfficientNetLite("lite1", (2, 4, 8)),
+    "efficientnet-lite2": lambda: EfficientNetLite("lite2", (16,)),
+    **{f"huggingface:{name}": partial(HuggingFaceBackbone, values) for name, values in VISION_SIZES.items()},
 }
 SIZES = [(32, 32), (64, 32), (33, 47), (8, 8)]
 
@@ -32,12 +38,12 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
 
 
 def test_every_backbone_is_held_to_the_contract() -> None:
-    assert {name.partition("-")[0] for name in BACKBONES} == set(VISION)
+    assert {name.partition(":")[0] for name in BACKBONES} == set(VISION)
 
 
 def test_it_says_what_it_gives(backbone: VisionBackbone) -> None:
     assert len(backbone.channels) == len(backbone.strides) >= 1
-    assert all(coarse == 2 * fine for fine, coarse in zip(backbone.strides, backbone.strides[1:], strict=False))
+    assert all(coarse == 2 * fine for fine, coarse in pairwise(backbone.strides))
     assert len(backbone.pixel_mean) == len(backbone.pixel_std) == 3
     assert all(0 <= mean <= 255 for mean in backbone.pixel_mean)
     assert all(1 <= deviation <= 255 for deviation in backbone.pixel_std)

@@ -13,7 +13,9 @@ from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.fusion import EarlyFusion
 from m3att.model.vision.merge import ScaleMerge, choose_grid
 
-MERGED_CHANNELS = 512  # most channels of merged maps: as many as Darknet-53's and Swin-B's middle map has
+# Merged maps have as many channels as the one whose grid they take, but no fewer than C, and no more than these, which
+# Darknet-53's and Swin-B's middle maps have.
+MERGED_CHANNELS = 512
 
 
 class VisionEncoder(nn.Module):
@@ -34,6 +36,7 @@ class VisionEncoder(nn.Module):
         dropout: dropout inside the layers.
         freeze: keep the backbone fixed, its BatchNorm in evaluation mode.
         early_fusion: multiply the sentence into the backbone's coarsest map.
+        stride: of the grid that the maps are merged to, as `choose_grid` takes it.
 
     Attributes:
         stride: pixels of the input between two cells of F_enc's grid.
@@ -53,17 +56,18 @@ class VisionEncoder(nn.Module):
         dropout: float = 0.0,
         freeze: bool = False,
         early_fusion: bool = False,
+        stride: int | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.channels, self.grid, self.freeze = backbone, channels, grid, freeze
         # Constants of the backbone, so that a state dict need not hold them.
         self.register_buffer("pixel_mean", torch.tensor(backbone.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(backbone.pixel_std).view(3, 1, 1), persistent=False)
-        number = choose_grid(backbone.strides)
+        number = choose_grid(backbone.strides, stride)
         self.stride, merged_channels = backbone.strides[number], backbone.channels[number]
         self.merge: ScaleMerge | None = None
         if len(backbone.channels) > 1:
-            merged_channels = min(MERGED_CHANNELS, merged_channels)
+            merged_channels = min(MERGED_CHANNELS, max(merged_channels, channels))
             self.merge = ScaleMerge(backbone.channels, merged_channels, number)
         self.projection = Projection(merged_channels, channels)
         self.layers = nn.ModuleList(
