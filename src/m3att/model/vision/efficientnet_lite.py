@@ -81,14 +81,29 @@ class SameConvolution(FoldedConvolution):
     def forward(
         self, features_BCHW: Tensor, padding: tuple[int, int] = (0, 0), lead: tuple[int, int] = (0, 0)
     ) -> Tensor:
-        """(B, channels_out, ceil(H / stride), ceil(W / stride)) of (B, channels_in, H, W); it pads by itself."""
+        """Pad, convolve and normalise.
+
+        Args:
+            features_BCHW: input.
+            padding: not read; the padding is that of SAME.
+            lead: not read either.
+
+        Returns:
+            (B, channels_out, ceil(H / stride), ceil(W / stride)).
+        """
         down, right = (same_padding(side, self.kernel, self.stride) for side in features_BCHW.shape[2:])
         lead = (down % 2, right % 2)
         return super().forward(features_BCHW, ((down + lead[0]) // 2, (right + lead[1]) // 2), lead)
 
 
 def same_padding(side: int, kernel: int, stride: int) -> int:
-    """Zeros that TensorFlow's SAME adds to a side in all."""
+    """Zeros that TensorFlow's SAME adds to a side in all.
+
+    Args:
+        side: of the image in cells.
+        kernel: side of the kernel.
+        stride: of the convolution.
+    """
     return max(0, (-(-side // stride) - 1) * stride + kernel - side)
 
 
