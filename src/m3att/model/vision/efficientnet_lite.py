@@ -78,22 +78,11 @@ class SameConvolution(FoldedConvolution):
         nn.init.normal_(self.conv.weight, std=math.sqrt(2 / fan_out))
         self.kernel, self.stride = kernel, stride
 
-    def forward(
-        self, features_BCHW: Tensor, padding: tuple[int, int] = (0, 0), lead: tuple[int, int] = (0, 0)
-    ) -> Tensor:
-        """Pad, convolve and normalise.
-
-        Args:
-            features_BCHW: input.
-            padding: not read; the padding is that of SAME.
-            lead: not read either.
-
-        Returns:
-            (B, channels_out, ceil(H / stride), ceil(W / stride)).
-        """
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """(B, channels_out, ceil(H / stride), ceil(W / stride)) of (B, channels_in, H, W)."""
         down, right = (same_padding(side, self.kernel, self.stride) for side in features_BCHW.shape[2:])
         lead = (down % 2, right % 2)
-        return super().forward(features_BCHW, ((down + lead[0]) // 2, (right + lead[1]) // 2), lead)
+        return self.convolve(features_BCHW, ((down + lead[0]) // 2, (right + lead[1]) // 2), lead)
 
 
 def same_padding(side: int, kernel: int, stride: int) -> int:

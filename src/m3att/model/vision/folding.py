@@ -58,7 +58,11 @@ class FoldedConvolution(nn.Module):
         self.norm = nn.BatchNorm2d(channels_out, eps, momentum)
         self.folded: Folded | None = None
 
-    def forward(
+    def forward(self, features_BCHW: Tensor) -> Tensor:
+        """(B, channels_out, H', W') of (B, channels_in, H, W), convolved without padding and normalised."""
+        return self.convolve(features_BCHW)
+
+    def convolve(
         self, features_BCHW: Tensor, padding: tuple[int, int] = (0, 0), lead: tuple[int, int] = (0, 0)
     ) -> Tensor:
         """Convolve and normalise.
@@ -116,5 +120,5 @@ class FoldedConvolution(nn.Module):
 
 
 def lengthen(weight: Tensor, lead: tuple[int, int]) -> Tensor:
-    """A kernel with rows and columns of zeros above and on the left."""
+    """A kernel (C_out, C_in, h, w) with rows and columns of zeros above and on the left."""
     return functional.pad(weight, (lead[1], 0, lead[0], 0)) if any(lead) else weight
