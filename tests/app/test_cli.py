@@ -93,8 +93,8 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
     [
         ("trian", "no command 'trian', did you mean train?"),
         ("xyz", "no command 'xyz'; see m3att --help"),
-        ("data", "data what? give data shaperef or data check or data convert or data describe or data mix"),
-        ("data chek", "data what? give data shaperef or data check or data convert or data describe or data mix"),
+        ("data", "data: choose data shaperef or data check or data convert or data describe or data mix"),
+        ("data chek", "data: choose data shaperef or data check or data convert or data describe or data mix"),
         ("train", "--out is missing"),
         ("train --out run", "what to train? give --preset NAME (`m3att presets` lists them) or --config FILE"),
         (f"{TRAIN} --train.stepps 3", "unknown option --train.stepps, did you mean --train.steps?"),
@@ -325,7 +325,7 @@ def test_data_check_finds_a_sound_set_sound_and_a_broken_one_broken(
     capsys.readouterr()
     path = tmp_path / "check.json"
     assert main(["data", "check", str(shaperef), "--dataset", "shaperef", "--json", str(path)]) == 0
-    assert capsys.readouterr().out.endswith("\nnote: no photo was opened; --read reads each to its end\nsound\n")
+    assert capsys.readouterr().out.endswith("\nnote: no photo was opened; --read decodes every photo\nsound\n")
     assert main(["data", "check", str(shaperef), "--dataset", "shaperef", "--read"]) == 0
     assert "--read" not in capsys.readouterr().out
     assert json.loads(path.read_text("utf-8"))["splits"]["val"]["images"] == 3

@@ -19,17 +19,19 @@ def bench_data(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "root", type=Path, help="a folder with instances.json and images/, or with --dataset a data set's root"
     )
-    parser.add_argument("--dataset", help="open this data set under root: refcoco, refcoco+, refcocog, refclef ...")
+    parser.add_argument("--dataset", help="data set under root to open: refcoco, refcoco+, refcocog, refclef ...")
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--split", default="train", help="which split to open (default: %(default)s)")
-    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the photos (default: looked for)")
-    parser.add_argument("--workers", type=int, default=8, help="reading processes to weigh (default: %(default)s)")
+    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the photos (default: it is searched)")
+    parser.add_argument(
+        "--workers", type=int, default=8, help="reading processes whose memory is measured (default: %(default)s)"
+    )
     parser.add_argument("--size", type=int, default=416, help="side of the input in pixels (default: %(default)s)")
     parser.add_argument(
         "--resize", choices=("letterbox", "stretch"), default="letterbox", help="(default: %(default)s)"
     )
     parser.add_argument("--images", type=int, default=200, help="most photos to read (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     given = parser.parse_args(words)
     for option, least in (("size", 8), ("images", 1), ("workers", 0)):
         if getattr(given, option) < least:

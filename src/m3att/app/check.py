@@ -16,9 +16,9 @@ def data_check(words: Sequence[str], prog: str) -> int:
     known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., or any other name in that layout"
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
-    parser.add_argument("--image-root", type=Path, help="folder of the photos (default: looked for)")
-    parser.add_argument("--read", action="store_true", help="read every photo to its end too, which takes minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there too")
+    parser.add_argument("--image-root", type=Path, help="folder of the photos (default: it is searched)")
+    parser.add_argument("--read", action="store_true", help="also decode every photo, which takes minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
     given = parser.parse_args(words)
 
     from m3att.data.refer.check import check_dataset
@@ -50,6 +50,6 @@ def data_check(words: Sequence[str], prog: str) -> int:
     for fault in faults_of(values):
         print(f"fault: {fault}")
     if report.pixels == "photos" and not given.read:
-        print("note: no photo was opened; --read reads each to its end")
+        print("note: no photo was opened; --read decodes every photo")
     print("sound" if report.is_sound else "not sound: see the faults above")
     return 0 if report.is_sound else 1

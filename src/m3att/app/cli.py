@@ -34,28 +34,28 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
-    "predict": Command(predict.predict, "mask what expressions name, in one image or many"),
+    "predict": Command(predict.predict, "find the objects that expressions name, in one image or many"),
     "models": Command(models.models, "list the models that come with the package"),
     "data shaperef": Command(shaperef.data_shaperef, "draw the ShapeRef data set to disk"),
     "data check": Command(check.data_check, "compare a data set on disk with what was published"),
-    "data convert": Command(convert.data_convert, "between the REFER layout, COCO json and JSON Lines"),
-    "data describe": Command(describe.data_describe, "expressions for the outlined objects of a COCO json"),
-    "data mix": Command(mix.data_mix, "the union of data sets, without any photo that one is scored on"),
-    "train": Command(train.train, "train a network, or go on with a run"),
-    "presets": Command(presets.presets, "list the presets of train"),
-    "evaluate": Command(evaluate.evaluate, "score a model, or a floor, on a split"),
+    "data convert": Command(convert.data_convert, "convert between the REFER layout, COCO json and JSON Lines"),
+    "data describe": Command(describe.data_describe, "write expressions for the outlined objects of a COCO json"),
+    "data mix": Command(mix.data_mix, "join data sets, without the photos that any of them is scored on"),
+    "train": Command(train.train, "train a network, or continue a run"),
+    "presets": Command(presets.presets, "list the presets for training"),
+    "evaluate": Command(evaluate.evaluate, "score a model, or a simple baseline, on a split"),
     "ablate": Command(ablation.ablate, "train the rows of the paper's ablation tables and write the tables"),
-    "bench data": Command(bench.bench_data, "measure how fast data are opened and read here"),
+    "bench data": Command(bench.bench_data, "measure how fast data are opened and read on this machine"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]
 
-Referring image segmentation: an image and an expression in, the mask of the referent out.
+Referring image segmentation: finds the object that an expression names in an image.
 
 commands:
 {commands}
 
-  m3att COMMAND --help  says what a command takes
+  m3att COMMAND --help  explains a command and its options
   m3att --version       prints the version
 """
 
@@ -123,7 +123,7 @@ def dispatch(words: Sequence[str]) -> int:
             return COMMANDS[name].run(words[length:], f"m3att {name}")
     group = [name for name in COMMANDS if name.startswith(words[0] + " ")]
     if group:
-        raise ConfigError(f"{words[0]} what? give {' or '.join(group)}")
+        raise ConfigError(f"{words[0]}: choose {' or '.join(group)}")
     raise ConfigError(f"no command {words[0]!r}{did_you_mean(words[0], COMMANDS) or '; see m3att --help'}")
 
 

@@ -27,12 +27,16 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         "--to",
         choices=("refer", "coco", "jsonl"),
         required=True,
-        help="a root of the REFER layout, one COCO json with `expressions` on its annotations, or a line a referent",
+        help="a root in the REFER layout, a COCO json with `expressions` at its annotations, or JSON Lines",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; whole or not there at all")
-    parser.add_argument("--split-by", help="which refs(...) of a REFER data set; needed where it has several")
-    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: looked for)")
-    parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new folder; it appears only when it is complete"
+    )
+    parser.add_argument("--split-by", help="which refs(...) of a REFER data set; needed if it has several")
+    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: it is searched)")
+    parser.add_argument(
+        "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
+    )
     given = parser.parse_args(words)
 
     from m3att.data.own.convert import convert

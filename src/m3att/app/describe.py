@@ -19,12 +19,14 @@ def data_describe(words: Sequence[str], prog: str) -> int:
         "place, order, size, measured colour, relation and negation. What comes out is a referring data set.",
     )
     parser.add_argument("place", type=Path, metavar="FILE", help="a COCO json of images with outlined objects")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; whole or not there at all")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new folder; it appears only when it is complete"
+    )
     parser.add_argument(
         "--to",
         choices=("refer", "coco", "jsonl"),
         default="coco",
-        help="a root of the REFER layout, one COCO json with `expressions` on its annotations, or a line a referent "
+        help="a root in the REFER layout, a COCO json with `expressions` at its annotations, or JSON Lines "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -37,9 +39,11 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--per-object", type=int, default=4, metavar="N", help="most expressions of one object (default: %(default)s)"
     )
-    parser.add_argument("--split", default="train", help="the split that they get (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other expressions (default: %(default)s)")
-    parser.add_argument("--copy-images", action="store_true", help="copy the images too; else they are referred to")
+    parser.add_argument("--split", default="train", help="split of the expressions (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for choosing expressions (default: %(default)s)")
+    parser.add_argument(
+        "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
+    )
     given = parser.parse_args(words)
     if given.per_object < 1:
         parser.error("--per-object must be at least 1")

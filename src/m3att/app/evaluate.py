@@ -45,19 +45,27 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     """
     parser = SettingsParser(
         prog,
-        description="Score a model, or a floor, on a split: overall IoU, mean IoU, Pr@0.5 to 0.9, by skill too. "
-        "Data and protocol are those of the model's training where no option says otherwise.",
+        description="Score a model, or a simple baseline, on a split: overall IoU, mean IoU, Pr@0.5 to 0.9, by skill. "
+        "Data and protocol are those of the model's training unless an option changes them.",
         usage=f"{prog} --model MODEL | --floor largest [--data.root ROOT] [--data.split SPLIT] [OPTION ...]",
     )
     parser.add_argument("--model", type=str, help="a bundled model, a folder or a Hub id")
-    parser.add_argument("--floor", type=str, metavar="largest", help="score the largest object of each image instead")
-    parser.add_argument("--json", type=str, metavar="FILE", help="write the figures there too, as fractions in [0, 1]")
-    parser.add_argument("--gallery", type=str, metavar="FILE", help="draw right and wrong examples there, as PNG")
     parser.add_argument(
-        "--gallery-size", type=int, default=GALLERY_SIZE, metavar="N", help="most examples, half of them right"
+        "--floor", type=str, metavar="largest", help="instead of a model, answer with the largest object of each image"
+    )
+    parser.add_argument(
+        "--json", type=str, metavar="FILE", help="also write the figures to this file, as fractions in [0, 1]"
+    )
+    parser.add_argument(
+        "--gallery", type=str, metavar="FILE", help="draw examples of right and wrong answers into this PNG"
+    )
+    parser.add_argument(
+        "--gallery-size", type=int, default=GALLERY_SIZE, metavar="N", help="most examples; half of them are right"
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read; 0 reads in this one")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that read the data; 0: this process reads them"
+    )
     parser.add_argument("--threads", type=int | None, help="CPU threads")
     add_settings(parser, DataConfig, "data", skip=TRAINING_SETTINGS)
     add_settings(parser, EvaluateConfig, "evaluate")

@@ -22,28 +22,34 @@ def data_mix(words: Sequence[str], prog: str) -> int:
         "counted.",
         usage=f"{prog} ROOT:DATASET[:SPLIT_BY] [ROOT:DATASET[:SPLIT_BY] ...] --out DIR [OPTION ...]",
     )
-    parser.add_argument("parts", nargs="+", metavar="ROOT:DATASET[:SPLIT_BY]", help="as in data:refcoco:unc")
+    parser.add_argument(
+        "parts", nargs="+", metavar="ROOT:DATASET[:SPLIT_BY]", help="a data set, for example data:refcoco:unc"
+    )
     parser.add_argument(
         "--hold-out",
         nargs="+",
         default=[],
         metavar="ROOT:DATASET[:SPLIT_BY]",
-        help="data sets that are only scored on: their photos outside train are left out too, and nothing is taken in",
+        help="data sets that you only want to score on: their photos outside train are left out too",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new root; whole or not there at all")
     parser.add_argument(
-        "--image-root", type=Path, metavar="DIR", help="folder of the photos of all of them (default: looked for)"
+        "--out", type=Path, required=True, metavar="DIR", help="new root folder; it appears only when it is complete"
     )
-    parser.add_argument("--copy-images", action="store_true", help="copy the photos too; else their folders are linked")
     parser.add_argument(
-        "--incomplete", action="store_true", help="go on where a data set lacks a split, whose photos are unknown then"
+        "--image-root", type=Path, metavar="DIR", help="folder of the photos of all of them (default: it is searched)"
+    )
+    parser.add_argument("--copy-images", action="store_true", help="copy the photos (default: link their folders)")
+    parser.add_argument(
+        "--incomplete",
+        action="store_true",
+        help="accept data sets that lack a split, although its photos are then unknown",
     )
     parser.add_argument(
         "--fault-limit",
         type=int,
         default=10,
         metavar="N",
-        help="most referents to leave out for want of their annotations; then it stops (default: %(default)s)",
+        help="most referents that may be left out because of their annotations (default: %(default)s)",
     )
     given = parser.parse_args(words)
     if given.fault_limit < 0:

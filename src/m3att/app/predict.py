@@ -21,16 +21,20 @@ def predict(words: Sequence[str], prog: str) -> int:
         "words",
         nargs="*",
         metavar="IMAGE | EXPRESSION",
-        help="the first is an image; of the others, files and what looks like one are images, the rest expressions",
+        help="the first is an image; of the others, file names are images and the rest are expressions",
     )
-    parser.add_argument("--images", nargs="+", metavar="IMAGE", help="the images; all other words are expressions then")
+    parser.add_argument(
+        "--images", nargs="+", metavar="IMAGE", help="the images; all other arguments are then expressions"
+    )
     parser.add_argument(
         "--model", default="bundled", help="a bundled model, a folder or a Hub id (default: %(default)s)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the JSON instead of DIR")
     parser.add_argument(
-        "--threshold", type=float, help="probability over which a pixel is masked (default: the model's)"
+        "--json", type=Path, metavar="FILE", help="write the JSON to this file instead of DIR/predictions.json"
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     given = parser.parse_intermixed_args(list(words))

@@ -10,8 +10,10 @@ from m3att.presets import PRESETS, find_preset
 
 def presets(words: Sequence[str], prog: str) -> int:
     """`m3att presets`."""
-    parser = CommandParser(prog, "List the presets of m3att train, or describe one.", usage=f"{prog} [NAME]")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="say the command, time and expected score of this one")
+    parser = CommandParser(prog, "List the presets of m3att train, or describe one of them.", usage=f"{prog} [NAME]")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="show the command, the time and the expected score of this preset"
+    )
     name = parser.parse_args(words).name
     if name is not None:
         print(find_preset(name).description)
@@ -21,5 +23,5 @@ def presets(words: Sequence[str], prog: str) -> int:
 
     rows = ((name, preset.description.partition("; ")[2]) for name, preset in PRESETS.items())
     show(plain_table(("preset", "needs, takes and reaches"), rows))
-    print("m3att presets NAME says the command of one; m3att train --preset NAME --dry-run what it costs")
+    print("m3att presets NAME shows the command of a preset; m3att train --preset NAME --dry-run shows what it costs")
     return 0

@@ -22,18 +22,20 @@ def data_shaperef(words: Sequence[str], prog: str) -> int:
         "--variant",
         choices=("shaperef", "shaperef+", "shaperefg"),
         default="shaperef",
-        help="short expressions; those without words of place; long ones (default: %(default)s)",
+        help="shaperef: short; shaperef+: short, without words of place; shaperefg: long (default: %(default)s)",
     )
     parser.add_argument(
         "--images",
         type=images_per_split,
         default=SHAPEREF_IMAGES,
         metavar="N",
-        help=f"images of every split, or those of single splits (default: {counts})",
+        help=f"images of every split, or of each split that is named (default: {counts})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another data set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: %(default)s)")
     parser.add_argument("--size", type=int, default=160, help="side of the pictures in pixels (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier ShapeRef of other settings in DIR")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a ShapeRef in DIR that was drawn with other settings"
+    )
     given = parser.parse_args(words)
 
     from m3att.data.shaperef.writer import write_refer

@@ -53,22 +53,22 @@ def train(words: Sequence[str], prog: str) -> int:
     """`m3att train`."""
     parser = SettingsParser(
         prog,
-        description="Train a network, or go on with a run. Settings: preset, then config file, then the options here.",
+        description="Train a network, or continue a run. Later settings win: preset, config file, options.",
         usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] --out RUN [--resume] | --dry-run",
         epilog="`m3att presets` lists the presets. From fresh weights: " + PRESETS["shaperef-tiny-hour"].description,
     )
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out; its settings hold")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out with its own settings")
     parser.add_argument(
         "--dry-run",
         "--dry_run",
         action="store_true",
         help="build the network, count its parameters, operations and memory, take one optimiser step, and stop; no "
-        "run folder is written, and what data or pretrained weights are not given is drawn or fresh",
+        "run folder is written, missing data are drawn, and missing weights are fresh",
     )
-    parser.add_argument("--json", type=str, metavar="FILE", help="with --dry-run: write what it found there too")
+    parser.add_argument("--json", type=str, metavar="FILE", help="with --dry-run: also write the findings to this file")
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig)
     given = parser.parse_args(words, defaults=False).as_dict()
@@ -238,7 +238,7 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         f"memory: weights {sizes['weights']}, gradients {sizes['gradients']}, optimiser {sizes['optimizer']}; for the "
         f"backward pass {sizes['per_image']} an image and {sizes['per_expression']} an expression",
         f"a batch of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
-        f"as the first one has, {single} if each had its own; what single operations need while they run comes on top",
+        f"as the first batch has, {single} if each had its own; single operations need more while they run",
         f"the run: {length}",
         f"one step on {step['expressions']} expressions of {step['images']} images: {step['seconds']:.1f} s; "
         f"loss {losses['total']:.4f} ({parts}), gradient norm {step['gradient_norm']:.3g}, "

@@ -24,19 +24,23 @@ def ablate(words: Sequence[str], prog: str) -> int:
     parser = SettingsParser(
         prog,
         description="Train the rows of an ablation table with equal budgets, score them, and write the table with mean "
-        "and spread over seeds beside the paper's figures. Finished runs are kept and a stopped one goes on: give the "
-        "same words again.",
+        "and spread over seeds beside the paper's figures. Give the same command again to continue: finished runs are "
+        "kept, and a stopped run goes on.",
         usage=f"{prog} --table {'|'.join(TABLES)} --preset NAME | --config FILE [--section.field VALUE ...] --out DIR "
         "[--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] | --table NAME --out DIR --report",
         epilog="rows: " + " ".join(f"table {name}: {_names(table.rows)}." for name, table in TABLES.items()),
     )
-    parser.add_argument("--table", type=str, metavar="NAME", help=f"which: {', '.join(TABLES)}")
+    parser.add_argument("--table", type=str, metavar="NAME", help=f"the table: {', '.join(TABLES)}")
     parser.add_argument("--rows", type=str, metavar="NAME,NAME", help="only these rows (default: all)")
-    parser.add_argument("--seeds", type=int, metavar="N", help="runs of each row, from train.seed on (default: 1)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once, of one thread each (default: 1)")
-    parser.add_argument("--images", type=int, metavar="N", help="images of the split to score (default: all)")
-    parser.add_argument("--report", action="store_true", help="only write the table anew, of the runs that are there")
-    parser.add_argument("--out", type=str, metavar="DIR", help="folder of runs and tables")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="number of runs of each row; seeds count up from train.seed (default: 1)"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once, with one thread each (default: 1)")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="score only this many images of the split (default: all)"
+    )
+    parser.add_argument("--report", action="store_true", help="train nothing; write the table from the runs that exist")
+    parser.add_argument("--out", type=str, metavar="DIR", help="folder for runs and tables")
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     add_settings(parser, RunConfig)
