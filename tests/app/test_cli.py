@@ -129,7 +129,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("data shaperef --out out --images 0", "no images asked for"),
         ("data shaperef --out out --variant shape", "argument --variant: invalid choice: 'shape'"),
         ("data check nowhere --dataset refcoco", "nowhere/refcoco/refs(unc).p: cannot be read"),
-        ("data check nowhere --dataset refcocos", "unknown data set 'refcocos'; legal: refcoco, "),
+        ("data check nowhere --dataset refcocos", "unknown data set 'refcocos'; known: refcoco, "),
         ("models all", "unrecognized arguments: all"),
     ],
 )  # fmt: skip
