@@ -68,7 +68,7 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
         ({"model": {"grid_size": 4}}, "model.grid_size: 4 is out of range, give 8 to 4096"),
         (
             {"model": {"vision": {"map_strides": [8, 16]}}},
-            "map_strides: tiny has maps of its own strides",
+            "model.vision.map_strides: tiny has none; it is a setting of efficientnet-lite0, efficientnet-lite1",
         ),
         (
             {"model": {"vision": {"encoder": "efficientnet-lite0", "map_strides": [8, 32]}}},
@@ -78,9 +78,15 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
             {"model": {"vision": {"encoder": "efficientnet-lite0", "map_strides": [32, 64]}}},
             "model.vision.map_strides: [32, 64]; give some of 2, 4, 8, 16, 32 in a row",
         ),
-        ({"model": {"vision": {"architecture": "swin-b"}}}, "swin-b is of the encoder huggingface, not of tiny"),
-        ({"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}}, "x is of the encoder huggingface"),
-        ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: bert-base is of the"),
+        (
+            {"model": {"vision": {"architecture": "swin-b"}}},
+            "vision.architecture: tiny has none",
+        ),
+        (
+            {"model": {"vision": {"encoder": "darknet53", "architecture": "x"}}},
+            "architecture: darknet53 has none",
+        ),
+        ({"model": {"language": {"architecture": "bert-base"}}}, "model.language.architecture: birnn has none"),
         ({"model": {"vision": {"encoder": "huggingface"}}}, "model.vision: the encoder huggingface needs weights, an"),
         ({"model": {"language": {"encoder": "huggingface"}}}, "model.language: the encoder huggingface needs weights"),
     ],

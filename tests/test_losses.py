@@ -174,17 +174,17 @@ def test_targets_stay_in_range_at_any_size(height: int, width: int, rows: int, c
 def test_category_loss_by_hand() -> None:
     # Two cells of two pixels: half nothing and half category 1; half category 1 and half unknown.
     categories_BHW = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
-    category_logits_BPK = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])  # probabilities 3/4, 1/4; 1/2, 1/2
+    category_logits_BPY = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])  # probabilities 3/4, 1/4; 1/2, 1/2
     expected = (0.5 * math.log(4 / 3) + 0.5 * math.log(4) + 0.5 * math.log(2)) / 1.5
-    assert category_loss(category_logits_BPK, categories_BHW, (1, 2)).item() == pytest.approx(expected, rel=1e-6)
+    assert category_loss(category_logits_BPY, categories_BHW, (1, 2)).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_what_is_unknown_teaches_nothing() -> None:
-    category_logits_BPK = torch.randn(2, 4, 3, requires_grad=True)
-    loss = category_loss(category_logits_BPK, torch.full((2, 8, 8), 255, dtype=torch.uint8), (2, 2))
+    category_logits_BPY = torch.randn(2, 4, 3, requires_grad=True)
+    loss = category_loss(category_logits_BPY, torch.full((2, 8, 8), 255, dtype=torch.uint8), (2, 2))
     assert loss.item() == 0
     loss.backward()
-    assert category_logits_BPK.grad is not None and not category_logits_BPK.grad.any()
+    assert category_logits_BPY.grad is not None and not category_logits_BPY.grad.any()
 
 
 def test_the_category_loss_is_weighed_into_the_total() -> None:

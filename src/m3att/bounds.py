@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from m3att.config import LanguageConfig, ModelConfig, RunConfig, TrainConfig, VisionConfig
+from m3att.config import ModelConfig, RunConfig, TrainConfig
+from m3att.encoders import VISION, halves_of
 from m3att.errors import ConfigError
 
 ANY = 1e12  # finite, so that infinity is out of range
@@ -110,6 +111,7 @@ def check_fit(config: RunConfig) -> None:
         ConfigError: names them.
     """
     check_plan(config.train, config.input.size)
+    check_encoders(config.model)
     model, vision, mask = config.model, config.model.vision, config.model.mask
     for what, heads in (("heads", model.decoder.heads), ("mutual_heads", model.decoder.mutual_heads)):
         if model.channels % heads:
@@ -122,7 +124,7 @@ def check_fit(config: RunConfig) -> None:
         )
     if config.train.attention_weight and model.decoder.attention == "val":
         raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
-    if vision.encoder == "tiny":
+    if "widths" in VISION[vision.encoder].settings:
         if not vision.widths or len(vision.widths) != len(vision.blocks):
             raise ConfigError(
                 f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; give one of each a stage"
@@ -136,8 +138,6 @@ def check_fit(config: RunConfig) -> None:
         if min(config.train.early_sizes, default=smallest) < smallest:
             early = list(config.train.early_sizes)
             raise ConfigError(f"train.early_sizes: {early} is too small for {len(vision.widths)} halvings")
-    check_maps(vision)
-    check_encoders(model)
 
 
 def check_plan(train: TrainConfig, largest: int) -> None:
@@ -158,34 +158,27 @@ def check_plan(train: TrainConfig, largest: int) -> None:
             raise ConfigError(f"train.{key}: {list(steps)} do not rise from 1 or more")
 
 
-def check_maps(vision: VisionConfig) -> None:
-    """Refuse strides of maps that no backbone gives together.
+def check_encoders(model: ModelConfig) -> None:
+    """Refuse encoders that do not exist, what only another encoder has, and architectures that nothing names.
 
     Raises:
         ConfigError: names the setting.
     """
-    strides = vision.map_strides
-    if strides and not vision.encoder.startswith("efficientnet"):
-        raise ConfigError(f"model.vision.map_strides: {vision.encoder} has maps of its own strides; leave it empty")
+    for half in halves_of(model):
+        name, settings = half.settings.encoder, half.encoder.settings
+        for key in ("architecture", "map_strides"):  # empty by default
+            value = getattr(half.settings, key, None)
+            if value and key not in settings:
+                others = ", ".join(other for other, row in half.table.items() if key in row.settings)
+                raise ConfigError(
+                    f"model.{half.name}.{key}: {name} has none; it is a setting of {others}. "
+                    f"Leave it out, or choose another model.{half.name}.encoder"
+                )
+        if half.encoder.kind == "transformers" and half.settings.architecture is None and half.settings.weights is None:
+            raise ConfigError(f"model.{half.name}: the encoder {name} needs weights, an architecture or both")
+    strides = model.vision.map_strides
     doubled = all(coarse == 2 * fine for fine, coarse in pairwise(strides))
     if not doubled or any(stride not in MAP_STRIDES for stride in strides):
         raise ConfigError(
             f"model.vision.map_strides: {list(strides)}; give some of {', '.join(map(str, MAP_STRIDES))} in a row"
         )
-
-
-def check_encoders(model: ModelConfig) -> None:
-    """Refuse what only another encoder has, and an encoder of transformers that nothing names.
-
-    Raises:
-        ConfigError: names the setting.
-    """
-    halves: dict[str, VisionConfig | LanguageConfig] = {"vision": model.vision, "language": model.language}
-    for half, encoder in halves.items():
-        if encoder.encoder != "huggingface" and encoder.architecture is not None:
-            raise ConfigError(
-                f"model.{half}.architecture: {encoder.architecture} is of the encoder huggingface, "
-                f"not of {encoder.encoder}; set one to fit the other, or the architecture to null"
-            )
-        if encoder.encoder == "huggingface" and encoder.architecture is None and encoder.weights is None:
-            raise ConfigError(f"model.{half}: the encoder huggingface needs weights, an architecture or both")

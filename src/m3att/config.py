@@ -14,9 +14,7 @@ from typing import Literal
 class VisionConfig:
     """The vision half: a backbone and a transformer encoder over its features."""
 
-    encoder: Literal[
-        "tiny", "darknet53", "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "huggingface"
-    ] = "tiny"
+    encoder: str = "tiny"
     """Backbone: `tiny` is a small residual conv net without public weights, `darknet53` that of YOLOv3,
     `efficientnet-lite0` to `efficientnet-lite2` are small and fast on a CPU, `huggingface` is any backbone that
     transformers' AutoBackbone knows (Swin, ConvNeXt, DINOv2, ResNet ...)."""
@@ -50,7 +48,7 @@ class VisionConfig:
 class LanguageConfig:
     """The language half: word features F_t and the sentence feature F'_t."""
 
-    encoder: Literal["birnn", "huggingface"] = "birnn"
+    encoder: str = "birnn"
     """`birnn` is a bidirectional recurrent net over word vectors, `huggingface` any BERT-like text encoder of
     transformers."""
     weights: str | None = None

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from m3att.config import RunConfig
+from m3att.encoders import LANGUAGE, VISION
 from m3att.settings import flatten, settings_of
 
 
@@ -65,17 +66,18 @@ RULES = (
     ),
     Rule(
         ("model.vision.widths", "model.vision.blocks"),
-        lambda run: run.model.vision.encoder != "tiny",
+        lambda run: "widths" not in VISION[run.model.vision.encoder].settings,
         "model.vision.encoder {model.vision.encoder} has its own",
     ),
     Rule(
         ("model.language.rnn", "model.language.word_channels"),
-        lambda run: run.model.language.encoder != "birnn",
+        lambda run: "rnn" not in LANGUAGE[run.model.language.encoder].settings,
         "model.language.encoder {model.language.encoder} has its own",
     ),
     Rule(
         ("model.language.word_minimum",),
-        lambda run: run.model.language.encoder == "huggingface" and run.model.language.weights is not None,
+        lambda run: LANGUAGE[run.model.language.encoder].kind == "transformers"
+        and run.model.language.weights is not None,
         "the words are those of {model.language.weights}",
     ),
 )  # fmt: skip

@@ -87,17 +87,17 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
     return (1 - (2 * overlap_N + 1) / (total_N + 1)).mean()
 
 
-def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tuple[int, int]) -> Tensor:
+def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, grid: tuple[int, int]) -> Tensor:
     """Cross-entropy of the category of each cell, averaged over cells.
 
     The target of a cell is the share of each category in it. Pixels of unknown category do not count.
 
     Args:
-        category_logits_BPK: class 0 is nothing.
+        category_logits_BPY: class 0 is nothing.
         categories_BHW: uint8 map of the whole input; 255 is unknown.
         grid: (H, W), H * W = P.
     """
-    images, cells, classes = category_logits_BPK.shape
+    images, cells, classes = category_logits_BPY.shape
     height, width = categories_BHW.shape[1:]
     rows_H, columns_W = (
         torch.arange(side, device=categories_BHW.device) * count // side
@@ -109,10 +109,10 @@ def category_loss(category_logits_BPK: Tensor, categories_BHW: Tensor, grid: tup
     # Unknown pixels become one more class, which is then removed. The shares that remain are the weight of a cell.
     label_BHW = categories_BHW.long().clamp(max=classes)
     counts = torch.bincount((cell_BHW * (classes + 1) + label_BHW).flatten(), minlength=images * cells * (classes + 1))
-    pixels_BPK = counts.view(images, cells, classes + 1).float()
-    shares_BPK = pixels_BPK[:, :, :classes] / pixels_BPK.sum(dim=2, keepdim=True).clamp(min=1)
-    loss = -(shares_BPK * category_logits_BPK.float().log_softmax(dim=2)).sum()
-    return loss / shares_BPK.sum().clamp(min=1)
+    pixels_BPY = counts.view(images, cells, classes + 1).float()
+    shares_BPY = pixels_BPY[:, :, :classes] / pixels_BPY.sum(dim=2, keepdim=True).clamp(min=1)
+    loss = -(shares_BPY * category_logits_BPY.float().log_softmax(dim=2)).sum()
+    return loss / shares_BPY.sum().clamp(min=1)
 
 
 def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
+from m3att.encoders import halves_of
 from m3att.errors import ConfigError, ModelError
 from m3att.files import replace_file, replace_tensors
+from m3att.model.architectures import Architectures, require_transformers
 from m3att.model.build import build_network
-from m3att.model.huggingface import Architectures, require_transformers
 from m3att.model.network import M3AttNet
 from m3att.model_folder import ARCHITECTURES, CONFIG, TOKENIZER, WEIGHTS, current_names, find_model
 from m3att.settings import config_from_dict, config_to_dict
@@ -156,14 +157,13 @@ def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttN
         ModelError: where an architecture is missing or broken.
     """
     architectures = read_architectures(folder)
-    for half, encoder, found in (
-        ("vision", config.model.vision.encoder, architectures.vision),
-        ("language", config.model.language.encoder, architectures.language),
-    ):
-        if encoder == "huggingface":
+    halves = halves_of(config.model)
+    for half, found in zip(halves, (architectures.vision, architectures.language), strict=True):
+        if half.encoder.kind == "transformers":
             require_transformers()
             if found is None:
-                raise ModelError(f"{folder}: has no {ARCHITECTURES[half]}, the architecture of its {half} encoder")
+                file = ARCHITECTURES[half.name]
+                raise ModelError(f"{folder}: has no {file}, the architecture of its {half.name} encoder")
     try:
         return build_network(config.model, config.input.size, tokenizer.size, architectures=architectures)
     except ConfigError as error:

@@ -412,12 +412,12 @@ def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) ->
     pixels_BCHW = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     words_NL = torch.ones(2, 3, dtype=torch.long)
     output = network(pixels_BCHW, torch.tensor([0, 1]), words_NL, words_NL.bool(), reconstruct=True)
-    assert output.category_logits_BPK is not None and output.category_logits_BPK.shape == (2, 64, 5)
-    output.category_logits_BPK.sum().backward()
+    assert output.category_logits_BPY is not None and output.category_logits_BPY.shape == (2, 64, 5)
+    output.category_logits_BPY.sum().backward()
     taught = {name.split(".")[0] for name, weight in network.named_parameters() if weight.grad is not None}
     assert taught == {"vision", "category_head"}
     plain = network(pixels_BCHW, torch.tensor([0, 1]), words_NL, words_NL.bool())
-    assert plain.category_logits_BPK is None
+    assert plain.category_logits_BPY is None
 
 
 def test_numbers_too_small_to_matter_do_not_slow_a_training(tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -149,12 +149,12 @@ def test_the_category_head_reads_the_mean_over_an_images_expressions(monkeypatch
     question, seen = ask(), []  # images 2, 0, 0, 2: the one in the middle has no expression
     forward = network.decoder.forward
     monkeypatch.setattr(network.decoder, "forward", lambda *given: seen.append(given[2]) or forward(*given))
-    found_BPK = network(*question.arguments, reconstruct=True).category_logits_BPK
+    found_BPY = network(*question.arguments, reconstruct=True).category_logits_BPY
     assert network.category_head is not None
     for image, expressions in ((0, [1, 2]), (2, [0, 3])):
         mean_PC = (seen[0][expressions[0]] + seen[0][expressions[1]]) / 2
-        torch.testing.assert_close(found_BPK[image], network.category_head(mean_PC))
-    assert network(*question.arguments).category_logits_BPK is None
+        torch.testing.assert_close(found_BPY[image], network.category_head(mean_PC))
+    assert network(*question.arguments).category_logits_BPY is None
 
 
 def test_an_image_without_an_expression_has_no_mean() -> None:

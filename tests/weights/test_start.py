@@ -24,7 +24,7 @@ from m3att.config import (
 from m3att.data.text import Tokenizer
 from m3att.engine.train import train
 from m3att.errors import ConfigError, ModelError
-from m3att.model.build import VISION, build_network
+from m3att.model.build import VISION_BUILDERS, build_network
 from m3att.model.vision.darknet53 import Darknet53, DarknetTrunk
 from m3att.pretrained import load_model
 from m3att.weights.darknet import TIMM_HABITS, timm_name
@@ -37,7 +37,7 @@ TOKENIZER = Tokenizer.from_texts(["the red circle on the left of a wug"], 8)
 @pytest.fixture(autouse=True)
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small Darknet in place of the true one, and a cache of the test's own."""
-    monkeypatch.setitem(VISION, "darknet53", lambda *_: Darknet53(WIDTHS, BLOCKS))
+    monkeypatch.setitem(VISION_BUILDERS, "darknet53", lambda *_: Darknet53(WIDTHS, BLOCKS))
     monkeypatch.setenv("M3ATT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
 

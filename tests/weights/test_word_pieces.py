@@ -14,8 +14,8 @@ import transformers
 from m3att.config import DataConfig, LanguageConfig, ModelConfig
 from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
-from m3att.weights.huggingface import read_tokenizer
 from m3att.weights.start import start_tokenizer
+from m3att.weights.transformers_checkpoint import read_tokenizer
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:

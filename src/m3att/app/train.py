@@ -17,6 +17,7 @@ from m3att.app.console import progress_bar, show, write_json
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
+from m3att.encoders import halves_of
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
 from m3att.presets import PRESETS, find_preset
@@ -179,10 +180,9 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
 
     folder = RunFolder(out)
     if config.train.init is None and not resume:
-        for name, half in (("vision", config.model.vision), ("language", config.model.language)):
-            # A frozen one is refused at once, with more to say.
-            if half.encoder not in ("tiny", "birnn") and half.weights is None and not half.freeze:
-                print(f"note: the {name} encoder starts fresh: no --model.{name}.weights", file=sys.stderr)
+        for half in halves_of(config.model):
+            if half.starts_fresh and not half.settings.freeze:  # a frozen one is refused at once, with more to say
+                print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
     try:
         with training_progress() as report:
             model = train_network(config, out, resume, report)

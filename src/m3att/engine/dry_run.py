@@ -21,6 +21,7 @@ from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.device import peak_resident
+from m3att.encoders import halves_of
 from m3att.engine.batches import count_steps
 from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
 from m3att.engine.optim import learning_rate_at
@@ -166,14 +167,12 @@ def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
 
 def loosened(model: ModelConfig, notes: list[str]) -> ModelConfig:
     """The settings with encoders that lack their weights not frozen, which a run would be refused for, but noted."""
-    vision, language = model.vision, model.language
-    if vision.encoder != "tiny" and vision.weights is None:
-        notes.append("the vision encoder is fresh: the run itself wants --model.vision.weights")
-        vision = replace(vision, freeze=False)
-    if language.weights is None and (language.encoder == "huggingface" or language.freeze):
-        notes.append("the language encoder is fresh: the run itself wants --model.language.weights")
-        language = replace(language, freeze=False)
-    return replace(model, vision=vision, language=language)
+    for half in halves_of(model):
+        if half.starts_fresh or half.freezes_nothing:
+            notes.append(f"the {half.name} encoder is fresh: the run itself wants --model.{half.name}.weights")
+            free: dict[str, Any] = {half.name: replace(half.settings, freeze=False)}
+            model = replace(model, **free)
+    return model
 
 
 def first_groups(source: Source, config: RunConfig, expressions: int) -> list[Group]:

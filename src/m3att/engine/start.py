@@ -16,13 +16,13 @@ from m3att.device import choose_device
 from m3att.engine.optim import build_optimizer
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, ModelError
+from m3att.model.architectures import Architectures
 from m3att.model.build import build_network
-from m3att.model.huggingface import Architectures
 from m3att.model.network import M3AttNet
 from m3att.model_folder import TOKENIZER, find_model
 from m3att.pretrained import TRAINING_PARTS, load_model, read_architectures
-from m3att.weights.huggingface import find_architectures
 from m3att.weights.start import fill_pretrained, pretrained_parts, start_tokenizer
+from m3att.weights.transformers_checkpoint import find_architectures
 
 BY_GRID = ("mutual.output.weight", "fusion_norm.weight", "mask_decoder.maps.weight")  # as large as the grid is
 ENCODERS = ("vision.backbone.", "language.")

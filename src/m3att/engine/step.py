@@ -58,9 +58,9 @@ def train_step(
         )
     size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
     category = None
-    if output.category_logits_BPK is not None and batch.categories_BHW is not None:
-        side = math.isqrt(output.category_logits_BPK.shape[1])  # the input is a square, and so is its grid
-        category = category_loss(output.category_logits_BPK, batch.categories_BHW, (side, side))
+    if output.category_logits_BPY is not None and batch.categories_BHW is not None:
+        side = math.isqrt(output.category_logits_BPY.shape[1])  # the input is a square, and so is its grid
+        category = category_loss(output.category_logits_BPY, batch.categories_BHW, (side, side))
     attention = None
     if settings.attention_weight and output.attention_NKLP and output.attending_NL is not None:
         side = math.isqrt(output.attention_NKLP[0].shape[3])

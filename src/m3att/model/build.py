@@ -2,113 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
-from m3att.config import LanguageConfig, ModelConfig, VisionConfig
+from m3att.config import ModelConfig, VisionConfig
 from m3att.errors import ConfigError
-from m3att.model.huggingface import Architecture, Architectures
+from m3att.model.architectures import Architecture, Architectures
 from m3att.model.imi import IMI
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
-from m3att.model.language.huggingface import FRESH_IDS, HuggingFaceEncoder
-from m3att.model.language.huggingface import find_architecture as text_architecture
+from m3att.model.language.text_transformer import FRESH_IDS, HuggingFaceEncoder
+from m3att.model.language.text_transformer import find_architecture as text_architecture
 from m3att.model.lfr import LFR
 from m3att.model.m3att import M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
+from m3att.model.vision.auto_backbone import HuggingFaceBackbone
+from m3att.model.vision.auto_backbone import find_architecture as vision_architecture
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.efficientnet_lite import DEFAULT_STRIDES, EfficientNetLite
 from m3att.model.vision.encoder import VisionEncoder
-from m3att.model.vision.huggingface import HuggingFaceBackbone
-from m3att.model.vision.huggingface import find_architecture as vision_architecture
 from m3att.model.vision.merge import choose_grid
 from m3att.model.vision.tiny import TinyConvNet
 
 
-def build_tiny(config: VisionConfig) -> VisionBackbone:
+def build_tiny(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
     """The small conv net."""
-    return TinyConvNet(config.widths, config.blocks)
+    return TinyConvNet(widths=config.widths, blocks=config.blocks)
 
 
-def build_darknet53(config: VisionConfig) -> VisionBackbone:
-    """Darknet-53; its public weights come later, from `m3att.weights`."""
+def build_darknet53(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
+    """Darknet-53."""
     return Darknet53()
 
 
-def build_efficientnet_lite(config: VisionConfig) -> VisionBackbone:
-    """EfficientNet-Lite of the size that the encoder's name ends with; its public weights come later."""
-    return EfficientNetLite(config.encoder.removeprefix("efficientnet-"), config.map_strides or DEFAULT_STRIDES)
+def build_efficientnet_lite(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
+    """EfficientNet-Lite of the size that the encoder's name ends with."""
+    size = config.encoder.removeprefix("efficientnet-")
+    return EfficientNetLite(size=size, strides=config.map_strides or DEFAULT_STRIDES)
 
 
-def build_vision_transformers(config: VisionConfig) -> VisionBackbone:
-    """A backbone of the library transformers, known by name."""
-    return HuggingFaceBackbone(vision_architecture(config.architecture))
+def build_auto_backbone(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
+    """A backbone of the library transformers, of the given architecture or the one that the settings name."""
+    return HuggingFaceBackbone(architecture or vision_architecture(config.architecture))
 
 
-def build_text_transformers(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
-    """A text encoder of the library transformers, known by name, over a vocabulary of this project's own.
-
-    Args:
-        config: says which encoder.
-        channels: C of its word features.
-        words: of the vocabulary.
-    """
-    architecture = {**text_architecture(config.architecture), **FRESH_IDS, "vocab_size": words}
-    return HuggingFaceEncoder(architecture, channels, config.word_dropout, config.freeze)
-
-
-def build_birnn(config: LanguageConfig, channels: int, words: int) -> LanguageEncoder:
-    """The bidirectional recurrent net over ``words`` word vectors.
+def build_birnn(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
+    """The bidirectional recurrent net over word vectors.
 
     Args:
-        config: sizes and cell.
-        channels: C of its word features.
+        config: of the network.
         words: of the vocabulary.
+        architecture: not used.
     """
-    return BiRNN(words, config.word_channels, channels, config.rnn, config.word_dropout, freeze=config.freeze)
+    language = config.language
+    return BiRNN(
+        words=words,
+        word_channels=language.word_channels,
+        channels=config.channels,
+        rnn=language.rnn,
+        word_dropout=language.word_dropout,
+        freeze=language.freeze,
+    )
 
 
-VISION = {
+def build_text_transformer(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
+    """A text encoder of the library transformers.
+
+    Args:
+        config: of the network.
+        words: of the vocabulary.
+        architecture: of the encoder; None: the one that the settings name, over a vocabulary of this project's own.
+
+    Raises:
+        ConfigError: where the encoder cannot read as many words, or does not know as many.
+    """
+    language = config.language
+    if architecture is None:
+        architecture = {**text_architecture(language.architecture), **FRESH_IDS, "vocab_size": words}
+    if words > architecture["vocab_size"]:
+        raise ConfigError(f"the tokenizer has {words} words, its encoder only {architecture['vocab_size']}")
+    encoder = HuggingFaceEncoder(
+        architecture=architecture,
+        channels=config.channels,
+        word_dropout=language.word_dropout,
+        freeze=language.freeze,
+    )
+    if config.word_limit > encoder.word_limit:
+        raise ConfigError(f"model.word_limit: {config.word_limit}; the encoder reads {encoder.word_limit} at most")
+    return encoder
+
+
+# How each encoder of the table in `m3att.encoders` is built. Public weights come later, from `m3att.weights`.
+VISION_BUILDERS: dict[str, Callable[[VisionConfig, Architecture | None], VisionBackbone]] = {
     "tiny": build_tiny,
     "darknet53": build_darknet53,
     "efficientnet-lite0": build_efficientnet_lite,
     "efficientnet-lite1": build_efficientnet_lite,
     "efficientnet-lite2": build_efficientnet_lite,
-    "huggingface": build_vision_transformers,
+    "huggingface": build_auto_backbone,
 }
-LANGUAGE = {"birnn": build_birnn, "huggingface": build_text_transformers}
-
-
-def build_vision(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
-    """The vision backbone, of its architecture where it has one and one is given."""
-    if config.encoder != "huggingface" or architecture is None:
-        return VISION[config.encoder](config)
-    return HuggingFaceBackbone(architecture)
-
-
-def build_language(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
-    """The language encoder, of its architecture where it has one and one is given.
-
-    Args:
-        config: of the network.
-        words: of the vocabulary.
-        architecture: of an encoder of transformers; None: as the settings say.
-
-    Raises:
-        ConfigError: where the encoder cannot read as many words, or does not know as many.
-    """
-    if config.language.encoder != "huggingface" or architecture is None:
-        language = LANGUAGE[config.language.encoder](config.language, config.channels, words)
-    else:
-        if words > architecture["vocab_size"]:
-            raise ConfigError(f"the tokenizer has {words} words, its encoder only {architecture['vocab_size']}")
-        settings = config.language
-        language = HuggingFaceEncoder(architecture, config.channels, settings.word_dropout, settings.freeze)
-    if isinstance(language, HuggingFaceEncoder) and config.word_limit > language.word_limit:
-        raise ConfigError(f"model.word_limit: {config.word_limit}; the encoder reads {language.word_limit} at most")
-    return language
+LANGUAGE_BUILDERS: dict[str, Callable[[ModelConfig, int, Architecture | None], LanguageEncoder]] = {
+    "birnn": build_birnn,
+    "huggingface": build_text_transformer,
+}
 
 
 def build_network(
@@ -133,7 +133,7 @@ def build_network(
     Raises:
         ConfigError: where settings do not fit the encoders.
     """
-    backbone = build_vision(config.vision, architectures.vision)
+    backbone = VISION_BUILDERS[config.vision.encoder](config.vision, architectures.vision)
     try:
         stride = backbone.strides[choose_grid(backbone.strides, config.vision.grid_stride)]
     except ValueError as error:
@@ -153,44 +153,56 @@ def build_network(
         stride=stride,
     )
     # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
-    language = build_language(config, words, architectures.language)
+    language = LANGUAGE_BUILDERS[config.language.encoder](config, words, architectures.language)
     category_head = nn.Linear(channels, categories) if categories else None
     mask = config.mask
     mask_decoder = MaskDecoder(
-        channels,
-        config.word_limit,
-        grid,
-        mask.kind,
-        mask.channels,
-        mask.upsamplings,
-        mask.kernel,
-        mask.maps_per_word,
-        mask.narrowing,
-        decoder.heads,
+        channels=channels,
+        word_limit=config.word_limit,
+        grid=grid,
+        kind=mask.kind,
+        width=mask.channels,
+        upsamplings=mask.upsamplings,
+        kernel=mask.kernel,
+        maps_per_word=mask.maps_per_word,
+        narrowing=mask.narrowing,
+        heads=decoder.heads,
     )
     layers = [
         M3DecLayer(
-            M3Att(
-                channels,
-                grid,
-                decoder.attention,
-                decoder.mutual_heads,
-                decoder.projection_norm,
-                decoder.fusion_norm,
-                decoder.fusion_vision,
+            mutual=M3Att(
+                channels=channels,
+                grid=grid,
+                attention=decoder.attention,
+                heads=decoder.mutual_heads,
+                projection_norm=decoder.projection_norm,
+                fusion_norm=decoder.fusion_norm,
+                fusion_vision=decoder.fusion_vision,
             ),
-            channels,
-            decoder.heads,
-            decoder.feedforward,
-            decoder.dropout,
+            channels=channels,
+            heads=decoder.heads,
+            feedforward=decoder.feedforward,
+            dropout=decoder.dropout,
         )
         for _ in range(decoder.layers)
     ]
     interactions = (
-        [IMI(channels, constant=decoder.interaction == "constant", injection=decoder.injection) for _ in layers[1:]]
+        [
+            IMI(channels=channels, constant=decoder.interaction == "constant", injection=decoder.injection)
+            for _ in layers[1:]
+        ]
         if decoder.interaction != "none"
         else []
     )
-    lfr = LFR(channels, decoder.reconstruction_stop_gradient) if decoder.reconstruction else None
-    filled_words = None if config.mask_padding else config.word_limit
-    return M3AttNet(vision, language, M3Dec(layers, interactions), mask_decoder, lfr, category_head, filled_words)
+    lfr = None
+    if decoder.reconstruction:
+        lfr = LFR(channels=channels, stop_gradient=decoder.reconstruction_stop_gradient)
+    return M3AttNet(
+        vision=vision,
+        language=language,
+        decoder=M3Dec(layers=layers, interactions=interactions),
+        mask_decoder=mask_decoder,
+        lfr=lfr,
+        category_head=category_head,
+        filled_words=None if config.mask_padding else config.word_limit,
+    )

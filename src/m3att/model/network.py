@@ -49,7 +49,7 @@ class ModelOutput:
         mask_logits_NHW: mask logits at the stride of the mask decoder.
         reconstructed_NC: F_rec of LFR, if `reconstruct` was set.
         projected_NC: F_proj of LFR, if `reconstruct` was set.
-        category_logits_BPK: output of the category head, if `reconstruct` was set; class 0 is background.
+        category_logits_BPY: output of the category head, if `reconstruct` was set; class 0 is background.
         attention_NKLP: A_mut of each decoder layer before any softmax, if `reconstruct` was set; empty for VAL.
         attending_NL: which of its words count.
     """
@@ -57,7 +57,7 @@ class ModelOutput:
     mask_logits_NHW: Tensor
     reconstructed_NC: Tensor | None = None
     projected_NC: Tensor | None = None
-    category_logits_BPK: Tensor | None = None
+    category_logits_BPY: Tensor | None = None
     attention_NKLP: tuple[Tensor, ...] = ()
     attending_NL: Tensor | None = None
 
@@ -152,7 +152,7 @@ class M3AttNet(nn.Module):
             vis_BPC = encoded.vis_BPC
             if isinstance(images, BackboneMaps):
                 vis_BPC = mean_of_each_image(vis_BPC, image_index_N, len(images.maps[0]))
-            output = replace(output, category_logits_BPK=self.category_head(vis_BPC))
+            output = replace(output, category_logits_BPY=self.category_head(vis_BPC))
         if self.lfr is not None:
             reconstructed_NC, projected_NC = self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL)
             output = replace(output, reconstructed_NC=reconstructed_NC, projected_NC=projected_NC)

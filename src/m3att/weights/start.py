@@ -13,17 +13,18 @@ from torch import nn
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
+from m3att.encoders import halves_of
 from m3att.errors import ConfigError
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
-from m3att.model.language.huggingface import HuggingFaceEncoder
+from m3att.model.language.text_transformer import HuggingFaceEncoder
 from m3att.model.network import M3AttNet
+from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.efficientnet_lite import EfficientNetLite
-from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model_folder import fill_backbone
-from m3att.weights import efficientnet, huggingface
+from m3att.weights import efficientnet, transformers_checkpoint
 from m3att.weights.darknet import fill_trunk
 from m3att.weights.glove import read_vectors
 
@@ -38,9 +39,9 @@ def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> 
     Raises:
         ModelError: where the text encoder's tokenizer cannot be had.
     """
-    framed = config.language.encoder == "huggingface"
+    framed = halves_of(config)[1].encoder.kind == "transformers"
     if framed and config.language.weights is not None:
-        return huggingface.read_tokenizer(config.language.weights, config.word_limit)
+        return transformers_checkpoint.read_tokenizer(config.language.weights, config.word_limit)
     return Tokenizer.from_texts(texts(), config.word_limit, config.language.word_minimum, framed)
 
 
@@ -50,14 +51,11 @@ def require_weights(config: ModelConfig) -> None:
     Raises:
         ConfigError: names the setting.
     """
-    for part, encoder, weights, freeze in (
-        ("vision", config.vision.encoder, config.vision.weights, config.vision.freeze),
-        ("language", config.language.encoder, config.language.weights, config.language.freeze),
-    ):
-        if weights is None and freeze and encoder != "tiny":
+    for half in halves_of(config):
+        if half.freezes_nothing:
             raise ConfigError(
-                f"model.{part}.freeze: {encoder} has nothing pretrained to keep; give --model.{part}.weights, or "
-                f"--model.{part}.freeze false"
+                f"model.{half.name}.freeze: {half.settings.encoder} has nothing pretrained to keep; give "
+                f"--model.{half.name}.weights, such as {half.encoder.weights}, or --model.{half.name}.freeze false"
             )
 
 
@@ -75,13 +73,14 @@ def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig
     """
     require_weights(config)
     if config.vision.weights is not None:
-        VISION[config.vision.encoder](network.vision.backbone, config.vision)
+        fill = VISION_FILLERS.get(config.vision.encoder, fill_from_model)
+        fill(network.vision.backbone, config.vision)
     if config.language.weights is not None:
-        LANGUAGE[config.language.encoder](network.language, tokenizer, config.language)
+        LANGUAGE_FILLERS[config.language.encoder](network.language, tokenizer, config.language)
 
 
-def fill_tiny(backbone: VisionBackbone, config: VisionConfig) -> None:
-    """The backbone of a model that was trained with this package."""
+def fill_from_model(backbone: VisionBackbone, config: VisionConfig) -> None:
+    """The backbone of a model that was trained with this package, for encoders without public weights."""
     assert config.weights is not None
     fill_backbone(backbone, config.weights)
 
@@ -101,7 +100,7 @@ def fill_efficientnet_lite(backbone: VisionBackbone, config: VisionConfig) -> No
 def fill_vision_transformers(backbone: VisionBackbone, config: VisionConfig) -> None:
     """The trunk of a backbone of transformers; its merge stays fresh."""
     assert isinstance(backbone, HuggingFaceBackbone) and config.weights is not None
-    huggingface.fill_trunk(backbone.trunk, config.weights)
+    transformers_checkpoint.fill_trunk(backbone.trunk, config.weights)
 
 
 def fill_text_transformers(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
@@ -113,7 +112,7 @@ def fill_text_transformers(language: LanguageEncoder, tokenizer: Tokenizer, conf
         config: names the weights.
     """
     assert isinstance(language, HuggingFaceEncoder) and config.weights is not None
-    huggingface.fill_trunk(language.trunk, config.weights)
+    transformers_checkpoint.fill_trunk(language.trunk, config.weights)
 
 
 def fill_birnn(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
@@ -145,15 +144,15 @@ def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
     return parts
 
 
-VISION: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
-    "tiny": fill_tiny,
+# Encoders with public weights; `m3att.encoders` says which have any.
+VISION_FILLERS: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
     "darknet53": fill_darknet53,
     "efficientnet-lite0": fill_efficientnet_lite,
     "efficientnet-lite1": fill_efficientnet_lite,
     "efficientnet-lite2": fill_efficientnet_lite,
     "huggingface": fill_vision_transformers,
 }
-LANGUAGE: dict[str, Callable[[LanguageEncoder, Tokenizer, LanguageConfig], None]] = {
+LANGUAGE_FILLERS: dict[str, Callable[[LanguageEncoder, Tokenizer, LanguageConfig], None]] = {
     "birnn": fill_birnn,
     "huggingface": fill_text_transformers,
 }

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from m3att.model.build import VISION
+from m3att.model.build import VISION_BUILDERS
+from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.efficientnet_lite import EfficientNetLite
-from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.model.vision.tiny import TinyConvNet
 
 from ..architectures import VISION as VISION_SIZES
@@ -38,7 +38,7 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
 
 
 def test_every_backbone_is_held_to_the_contract() -> None:
-    assert {name.partition(":")[0] for name in BACKBONES} == set(VISION)
+    assert {name.partition(":")[0] for name in BACKBONES} == set(VISION_BUILDERS)
 
 
 def test_it_says_what_it_gives(backbone: VisionBackbone) -> None:

@@ -22,7 +22,7 @@ INDEX = torch.tensor([1, 0, 1])  # three expressions over two images
 
 def small_swin() -> VisionBackbone:
     pytest.importorskip("transformers")
-    from m3att.model.vision.huggingface import HuggingFaceBackbone
+    from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 
     return HuggingFaceBackbone(
         {"model_type": "swin", "embed_dim": 4, "depths": [1] * 4, "num_heads": [1] * 4, "window_size": 2,
@@ -32,7 +32,7 @@ def small_swin() -> VisionBackbone:
 
 def small_vit() -> VisionBackbone:
     pytest.importorskip("transformers")
-    from m3att.model.vision.huggingface import HuggingFaceBackbone
+    from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 
     return HuggingFaceBackbone(
         {"model_type": "dinov2", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "patch_size": 14,

@@ -15,10 +15,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import make_config, plain_architecture
+from m3att.model.architectures import make_config, plain_architecture
+from m3att.model.vision.auto_backbone import ARCHITECTURES, PIXELS, HuggingFaceBackbone, find_architecture
 from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 from m3att.model.vision.encoder import VisionEncoder
-from m3att.model.vision.huggingface import ARCHITECTURES, PIXELS, HuggingFaceBackbone, find_architecture
 
 from ..architectures import VISION
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import (
+from m3att.model.architectures import (
     Architecture,
     known_architecture,
     make_config,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import (
+from m3att.model.architectures import (
     Architecture,
     known_architecture,
     make_config,

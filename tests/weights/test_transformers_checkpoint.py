@@ -30,13 +30,13 @@ from m3att.data.text import Tokenizer
 from m3att.engine.train import train
 from m3att.errors import ConfigError, ModelError
 from m3att.model.build import build_network
-from m3att.model.language.huggingface import HuggingFaceEncoder
+from m3att.model.language.text_transformer import HuggingFaceEncoder
 from m3att.model.network import M3AttNet
+from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 from m3att.model.vision.contract import IMAGENET_MEAN
-from m3att.model.vision.huggingface import HuggingFaceBackbone
 from m3att.pretrained import load_model
-from m3att.weights.huggingface import WANTED, find_architectures, find_folder
 from m3att.weights.start import fill_pretrained, pretrained_parts, start_tokenizer
+from m3att.weights.transformers_checkpoint import WANTED, find_architectures, find_folder
 
 
 def small(vision: str | Path | None = None, language: str | Path | None = None) -> ModelConfig:

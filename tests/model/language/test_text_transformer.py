@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.errors import ConfigError
-from m3att.model.huggingface import make_config
-from m3att.model.language.huggingface import ARCHITECTURES, FRESH_IDS, HuggingFaceEncoder, find_architecture
+from m3att.model.architectures import make_config
+from m3att.model.language.text_transformer import ARCHITECTURES, FRESH_IDS, HuggingFaceEncoder, find_architecture
 
 from ..architectures import LANGUAGE
 

@@ -12,10 +12,11 @@ from safetensors import SafetensorError
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
+from m3att.encoders import halves_of
 from m3att.errors import ConfigError, M3AttError, ModelError
-from m3att.model.huggingface import Architecture, Architectures, plain_architecture, require_transformers
-from m3att.model.language import huggingface as language
-from m3att.model.vision import huggingface as vision
+from m3att.model.architectures import Architecture, Architectures, plain_architecture, require_transformers
+from m3att.model.language import text_transformer as language
+from m3att.model.vision import auto_backbone as vision
 from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 
 CONFIG, INDEX, PREPROCESSOR = "config.json", "model.safetensors.index.json", "preprocessor_config.json"
@@ -37,9 +38,10 @@ def find_architectures(config: ModelConfig, tokenizer: Tokenizer) -> Architectur
         ConfigError: where settings and weights disagree, or say too little.
         ModelError: where weights cannot be had.
     """
+    vision_half, language_half = halves_of(config)
     return Architectures(
-        vision_architecture(config.vision) if config.vision.encoder == "huggingface" else None,
-        language_architecture(config.language, tokenizer) if config.language.encoder == "huggingface" else None,
+        vision_architecture(config.vision) if vision_half.encoder.kind == "transformers" else None,
+        language_architecture(config.language, tokenizer) if language_half.encoder.kind == "transformers" else None,
     )
 
 
