@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,25 +12,97 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from m3att.app.cli import main
 from m3att.bounds import check_fit
 from m3att.data import open as opening
+from m3att.encoders import VISION, Encoder
+from m3att.model.build import VISION_BUILDERS
 from m3att.presets import PRESETS
+from m3att.pretrained import load_model
 from m3att.protocols import PROTOCOLS, Protocol
+from m3att.segmenter import Segmenter
 from m3att.settings import changed
+from m3att.weights.start import VISION_FILLERS
+
+from .model.vision import test_contract as contract
+
+
+def section_of(repository: Path, title: str) -> str:
+    """A section of the page."""
+    page = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def examples(repository: Path, title: str) -> list[ModuleType]:
+    """Each block of Python of a section, run as a module of its own."""
+    modules = []
+    codes = re.findall(r"```python\n(.*?)```", section_of(repository, title), flags=re.DOTALL)
+    for number, code in enumerate(codes):
+        module = ModuleType(f"{title.replace(' ', '_')}_{number}")
+        sys.modules[module.__name__] = module  # dataclasses look their module up
+        exec(compile(code, "docs/extending.md", "exec"), module.__dict__)
+        modules.append(module)
+    return modules
 
 
 def example(repository: Path, title: str) -> ModuleType:
-    """The Python of a section, run as a module of its own."""
-    page = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
-    section = page.split(f"\n## {title}\n")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    module = ModuleType(title.replace(" ", "_"))
-    sys.modules[module.__name__] = module  # dataclasses look their module up
-    exec(compile(code, "docs/extending.md", "exec"), module.__dict__)
+    """The one block of Python of a section."""
+    (module,) = examples(repository, title)
     return module
+
+
+def test_a_new_backbone(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
+    network, weights = examples(repository, "A new backbone")
+    section = section_of(repository, "A new backbone")
+    known = {"Encoder": Encoder, "PlainNet": network.PlainNet, "fill_plain": weights.fill_plain}
+    rows = [eval(row, known) for row in re.findall(r'^    "plain": (.*),$', section, re.MULTILINE)]
+    assert len(rows) == 3
+    for table, row in zip((VISION, VISION_BUILDERS, VISION_FILLERS), rows, strict=True):
+        monkeypatch.setitem(table, "plain", row)
+    monkeypatch.delitem(VISION_FILLERS, "plain")
+    for check in (
+        contract.test_it_says_what_it_gives, contract.test_an_images_features_do_not_hang_on_its_batch,
+        contract.test_evaluation_repeats_itself_and_changes_no_statistic, contract.test_the_place_of_things_is_kept,
+        contract.test_every_weight_learns, contract.test_the_layout_of_pixels_in_memory_does_not_matter,
+    ):  # fmt: skip
+        check(network.PlainNet((4, 8, 12, 16)))
+    for size in contract.SIZES:
+        contract.test_each_grid_is_the_size_over_the_stride_rounded_up(network.PlainNet((4, 8, 12)), size)
+
+    (line,) = re.findall(r"^    m3att (train .*)$", section, re.MULTILINE)
+    words = shlex.split(line)
+    small = ["--model.channels", "16", "--model.mask.channels", "8", "--train.steps", "1", "--train.batch_size", "4"]
+    small += ["--train.workers", "0", "--train.validate_images", "1", "--input.size", "64", "--model.grid_size", "64"]
+    small += ["--train.early_sizes", "[]", "--train.early_steps", "[]"]
+    run = tmp_path / "run"
+    assert main([*words, *small, "--out", str(run)]) == 0
+    model = Segmenter.from_pretrained(str(run / "last"))
+    assert type(model.network.vision.backbone).__name__ == "PlainNet"
+    assert model.network.vision.stride == 8
+    assert model.encode(repository / "examples" / "scene.jpg").segment(["the red box"])[0].mask.shape
+
+    frozen = ["--model.vision.freeze", "true", "--model.vision.weights"]
+    assert main([*words, *small, *frozen, str(run / "last"), "--out", str(tmp_path / "second")]) == 0
+    public = tmp_path / "plain.safetensors"
+    save_file(network.PlainNet((32, 64, 128, 128)).state_dict(), public)
+    monkeypatch.setitem(VISION_FILLERS, "plain", rows[2])
+    (pretrained,) = re.findall(r'`(Encoder\("pretrained".*?\))`', section)
+    monkeypatch.setitem(VISION, "plain", eval(pretrained, known))
+    assert main([*words, *small, *frozen, str(public), "--out", str(tmp_path / "third")]) == 0
+    trained = load_model(tmp_path / "third" / "last").network.vision.backbone.state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in load_file(public).items())
+    capsys.readouterr()
+    assert main([*words, *small, *frozen, str(run / "config.yaml"), "--out", str(tmp_path / "fourth")]) == 2
+    assert "no weights of the plain conv net" in capsys.readouterr().err
+    assert main([*words, *small, *frozen[:2], "--out", str(tmp_path / "fourth")]) == 2
+    assert "plain has nothing pretrained to keep; give --model.vision.weights, such as" in capsys.readouterr().err
 
 
 @pytest.fixture
