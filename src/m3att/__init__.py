@@ -1,4 +1,4 @@
-"""Referring image segmentation: an image and an expression in, the mask of the referent out.
+"""Referring image segmentation: finds the object that an expression names in an image.
 
 >>> from m3att import Segmenter                             # doctest: +SKIP
 >>> scene = Segmenter.from_pretrained("bundled").encode("park.png")
@@ -17,7 +17,7 @@ __all__ = ["Prediction", "Scene", "Segmenter", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the Python API on first use: `import m3att` alone must not wait for PyTorch (PEP 562)."""
+    """Load the Python API on first use, so that `import m3att` does not wait for PyTorch (PEP 562)."""
     if name in {"Prediction", "Scene", "Segmenter"}:
         from importlib import import_module
 

@@ -1,7 +1,7 @@
-"""The rows of the paper's ablation tables as values: what each one sets, and what the paper found.
+"""The rows of the paper's ablation tables as values: the settings of each row, and the paper's figures.
 
-Each row states all settings that its table is about, so that it is the same network whatever the preset that it is laid
-over; everything else, the budget above all, stays that of the preset.
+Each row states all settings that its table is about, so it is the same network with every preset. Everything else,
+above all the budget, is that of the preset.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.settings import changed, did_you_mean, nest
 
-# The network that the paper calls its own (Sec. IV-B): every row is this one but for what it names.
+# The paper's own network (Sec. IV-B). Every row is this network except for the settings that it names.
 OURS: Mapping[str, Any] = {
     "model.decoder.layers": 3,
     "model.decoder.attention": "shared",
@@ -30,13 +30,13 @@ class Row:
     """One row, or in Table I one field, of an ablation table.
 
     Args:
-        name: what the command line and the folders call it.
-        label: what the paper calls it.
+        name: its name on the command line and in folders.
+        label: its name in the paper.
         changes: settings in which it differs from OURS, by dotted name.
         paper: the paper's figures in per cent, by the names of `Table.figures`; none where the paper has none.
         remark: what the paper says in words.
         group: the columns that it stands under, in a table with groups.
-        against: the row that it is compared with; none for the one that others are compared with.
+        against: the row that it is compared with; None for the row that the others are compared with.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Table:
     """An ablation table.
 
     Args:
-        name: what the command line calls it.
+        name: its name on the command line.
         title: what it compares.
         head: head of the column of labels.
         figures: the paper's columns: `mean_iou`, or `precision_` with its bound.
@@ -86,12 +86,12 @@ def row_config(base: RunConfig, row: Row, seed: int) -> RunConfig:
     """The run of one row and seed.
 
     Args:
-        base: the preset that the table is made with.
-        row: which network.
-        seed: of weights, order and augmentation.
+        base: the preset of the table.
+        row: the row.
+        seed: seed of weights, order and augmentation.
 
     Raises:
-        ConfigError: where the row's settings do not fit the preset's.
+        ConfigError: if the settings of the row do not fit those of the preset.
     """
     config = changed(base, nest({**OURS, **row.changes}))
     config = replace(config, train=replace(config.train, seed=seed))

@@ -1,4 +1,4 @@
-"""What settings may be: the range of each number, and what must fit together before it makes a network and a run."""
+"""The allowed range of each setting, and the settings that must fit together for a network and a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANY = 1e12  # finite, so that infinity is out of range
 
 
 class Range(NamedTuple):
-    """What a number may be.
+    """The range of a number.
 
     Args:
         low: the smallest value.
@@ -52,7 +52,7 @@ RANGES: dict[str, Range] = {
         Range(1, ANY),
     ),
     **dict.fromkeys(("data.images", "train.validate_images"), Range(1, 10**9)),  # of which ShapeRef draws as many
-    # Far beyond any network and machine, and near enough that a slip of the finger is answered and not waited for.
+    # Larger than any real network, but small enough that a typing error is refused at once.
     **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), Range(1, 16_384)),
     **dict.fromkeys(
         (
@@ -81,7 +81,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("model.language.word_dropout", "model.decoder.dropout"), Range(0, 1)),
     "data.beside_share": Range(0, 1, above=True, below=True),
     "data.collage_side": Range(16, 2048),
-    "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1: every mask would be empty
+    "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1, so every mask would be empty
     "train.fall": Range(1e-6, 1),
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip
@@ -105,7 +105,7 @@ def check_range(key: str, value: float) -> None:
 
 
 def check_fit(config: RunConfig) -> None:
-    """Refuse settings of which each is right and that make no network together.
+    """Refuse settings that are allowed one by one but do not fit together.
 
     Raises:
         ConfigError: names them.

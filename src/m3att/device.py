@@ -17,8 +17,8 @@ _STATUS = Path("/proc/self/status")
 def peak_resident() -> int | None:
     """Bytes; None on Windows.
 
-    Linux hands ru_maxrss on from the process that started this one, so that a small child of a large parent would look
-    large; VmHWM begins with the program.
+    On Linux ru_maxrss is inherited from the process that started this one. A small child of a large process would look
+    large. VmHWM starts with the program.
     """
     if _STATUS.is_file():
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():

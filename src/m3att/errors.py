@@ -1,4 +1,4 @@
-"""Errors that a user can cause: each message is one line that names the thing and the mend."""
+"""Errors that a user can cause: each message is one line that names the thing and says what to do."""
 
 LONGEST = 480
 """Most characters of a message; what a command prints before it still fits into 500."""
@@ -8,17 +8,17 @@ class M3AttError(Exception):
     """Base of every error that the command line shows as one line with exit code 2.
 
     Args:
-        message: what went wrong. A line that is too long loses its middle: the thing stands at its beginning and the
-            mend at its end.
+        message: what went wrong. A line that is too long loses its middle, because its beginning names the thing
+            and its end says what to do.
     """
 
     def __init__(self, message: str = "") -> None:
-        # Line by line: PyTorch raises what a reading process said anew, behind the lines of its traceback.
+        # Line by line: PyTorch raises the error of a reading process again, after the lines of its traceback.
         super().__init__(*([] if not message else ["\n".join(map(clipped, str(message).split("\n")))]))
 
 
 def clipped(message: str, longest: int = LONGEST) -> str:
-    """A message of a length that a person reads.
+    """A message, shortened if it is too long.
 
     Args:
         message: any text.
@@ -66,12 +66,12 @@ class WriteError(M3AttError):
 
 
 class ExpressionError(M3AttError):
-    """An expression that names nothing: empty, or without one known word."""
+    """An expression that is empty or has no known word."""
 
 
 class ModelError(M3AttError):
-    """A model folder or checkpoint that is missing, incomplete or foreign."""
+    """A model folder or checkpoint that is missing, incomplete or not one of m3att."""
 
 
 class DivergedError(ModelError):
-    """A training whose loss or gradient stopped being a number."""
+    """A training whose loss or gradient became infinite or not a number."""

@@ -1,4 +1,4 @@
-"""Files that are written whole: a reader sees the old content or the new one, never a part of either."""
+"""Writes files as a whole: a reader sees the old content or the new one, never a part of either."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of ``path`` once all is written.
+    """A temporary path to write to, which replaces ``path`` when everything is written.
 
-    The new file may be read by whom the umask says, as any other, whatever the library that writes it thinks of that.
-    Through a link the file behind it is replaced and the link stays. Nothing stays of an attempt that failed.
+    The umask decides who may read the new file, whichever library writes it. If ``path`` is a link, the file behind it
+    is replaced and the link stays. Nothing is left of an attempt that failed.
 
     Args:
         path: the file; its folder must exist.
@@ -35,11 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         try:
             part.touch()
-            mode = part.stat().st_mode  # as the umask has it, which cannot be asked without setting it
+            mode = part.stat().st_mode  # by the umask, which cannot be read without setting it
             yield part
             part.chmod(mode)
             with part.open("rb") as file:
-                os.fsync(file.fileno())  # or a power cut could leave the new name with no content
+                os.fsync(file.fileno())  # otherwise a power cut could leave an empty file under the new name
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[st
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    # safetensors writes memory as it lies: a layout of another order would come back with its numbers scrambled.
+    # safetensors writes memory as it is, so numbers of an array in another order would be read in the wrong order.
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
         with replacing(path) as part:

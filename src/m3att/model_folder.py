@@ -24,7 +24,7 @@ def bundled_models() -> tuple[str, ...]:
 
 
 def find_model(name: str) -> Path:
-    """The folder of a model by its name, downloaded from the Hub where it is neither bundled nor here.
+    """The folder of a model by its name; it is downloaded from the Hub if it is neither bundled nor on this machine.
 
     Raises:
         ModelError: where there is no such model.
@@ -53,7 +53,7 @@ def find_model(name: str) -> Path:
 
 
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's weights by their names of today: the merge of maps was part of the backbone once."""
+    """A network's weights under their present names; the merge of maps was once part of the backbone."""
     return {name.replace("vision.backbone.merge.", "vision.merge."): value for name, value in weights.items()}
 
 

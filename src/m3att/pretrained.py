@@ -1,8 +1,8 @@
 """A trained model as a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``.
 
-A model with encoders of the library transformers has their architectures too, as ``vision.json`` and ``language.json``,
-so that neither their pretrained files nor the network are needed again.
-Bundled models come with the package; others are a folder of one's own or a Hub id.
+A model with transformers encoders also has their architectures, as ``vision.json`` and ``language.json``. So it needs
+neither their pretrained files nor a download. Bundled models come with the package. Other models are folders or Hub
+ids.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ TRAINING_PARTS = ("lfr.", "category_head.")  # parts that a model can be used wi
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network with all that is needed to use it as it was trained.
+    """A network with everything that is needed to use it as it was trained.
 
     Args:
         network: in evaluation mode.
-        tokenizer: its words.
-        config: the run that trained it; ``input`` and ``evaluate`` hold in use too.
-        world: one line on what kind of pictures it knows; empty where it is meant for photos.
-        name: what it was loaded by.
-        folder: where its files are.
+        tokenizer: its tokenizer.
+        config: settings of the run that trained it; ``input`` and ``evaluate`` are also used in prediction.
+        world: one line that says what kind of pictures it knows; empty if it is meant for photos.
+        name: the name under which it was loaded.
+        folder: folder of its files.
     """
 
     network: M3AttNet
@@ -52,7 +52,7 @@ class Pretrained:
     folder: Path
 
     def weights_sha256(self) -> str:
-        """SHA-256 of the file of weights, in hexadecimal digits, by which a report tells which ones it is about."""
+        """SHA-256 of the file of weights in hexadecimal digits, with which a report identifies the weights."""
         digest = hashlib.sha256()
         with (self.folder / WEIGHTS).open("rb") as file:
             while chunk := file.read(2**20):
@@ -61,7 +61,7 @@ class Pretrained:
 
 
 def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: RunConfig, world: str = "") -> None:
-    """Write a model folder; each file replaces its elder in one step, the weights last.
+    """Write a model folder; each file is replaced as a whole, the weights last.
 
     Args:
         folder: made where it is missing.
@@ -81,7 +81,7 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
 
 
 def write_architectures(folder: Path, network: M3AttNet) -> None:
-    """Write what settings alone do not say of a network's encoders; files of an elder network go."""
+    """Write the architectures of a network's encoders that settings do not describe; files of an older network go."""
     for half, found in (("vision", network.vision.backbone.architecture), ("language", network.language.architecture)):
         path = folder / ARCHITECTURES[half]
         if found is None:
@@ -118,7 +118,7 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
         device: where the network goes.
 
     Raises:
-        ModelError: where there is no such model, or its folder is incomplete or foreign.
+        ModelError: if there is no such model, or its folder is incomplete or not one of m3att.
     """
     folder = find_model(str(name))
     for part in (CONFIG, WEIGHTS, TOKENIZER):

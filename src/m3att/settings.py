@@ -1,7 +1,7 @@
 """The one config system: dataclasses from YAML, JSON and ``--section.field`` words, and back to plain values.
 
-What was given (a file, a command line) is checked and laid over what stands already (defaults, a preset), so that the
-order is always preset < config file < command line.
+Given values (a file, a command line) are checked and replace earlier ones (defaults, a preset). The order is always
+preset < config file < command line.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SettingsParser(ArgumentParser):
     """A parser whose every complaint is a ConfigError of one line."""
 
     def __init__(self, prog: str, **options: Any) -> None:
-        # An abbreviation that works today would stand for another option after the next one is added.
+        # An abbreviation could mean another option as soon as a new option is added.
         super().__init__(prog=prog, allow_abbrev=False, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -193,7 +193,7 @@ def config_from_dict(values: Mapping[str, Any], base: RunConfig | None = None) -
 
 @cache
 def run_parser() -> SettingsParser:
-    """A parser of all settings; to make one takes much longer than to use it."""
+    """A parser of all settings. It is cached, because making one takes much longer than using it."""
     parser = SettingsParser("m3att")
     add_settings(parser, RunConfig)
     return parser
@@ -274,13 +274,13 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a complaint about an unknown word: the known one that looks most like it, if any does."""
+    """The end of a message about an unknown word: the most similar known word, if there is one."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
     return f", did you mean {near[0]}?" if near else ""
 
 
 def explain(message: str) -> str:
-    """jsonargparse's complaint in one line that names the setting, the value and what would fit."""
+    """The error of jsonargparse in one line that names the setting, the value and the allowed values."""
     line = " ".join(message.split())
     key = re.search(r'Parser key "([^"]+)"', line)
     value = re.search(r"(?:Got value|Given value): (.*)$", line)

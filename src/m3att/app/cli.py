@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         forget_output()
         return PIPE_CLOSED
     except OSError as error:
-        # A folder that is forbidden or a disk that is full is the user's to mend; the rest without a file is our bug.
-        # Of a copy that found no room the system names the file that was read.
+        # The user can do something about a forbidden folder or a full disk. Other errors without a file are bugs.
+        # If the disk is full during a copy, the system names the file that was read.
         if error.filename is not None and error.errno not in NO_ROOM:
             return complain(f"{error.filename}: {error.strerror}")
         if error.errno not in NO_ROOM:
@@ -128,7 +128,7 @@ def dispatch(words: Sequence[str]) -> int:
 
 
 def forget_output() -> None:
-    """Drop what is still buffered and cannot be written, or the interpreter would complain about it at exit."""
+    """Drop the buffered output that cannot be written; otherwise the interpreter reports it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -139,7 +139,7 @@ def complain(text: str) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message in one line; of one that a reading process raised, only what it said itself."""
+    """The message of an error in one line; for an error of a reading process, only its own message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if lines[0].startswith("Caught ") and len(lines) > 1:
         return lines[-1].partition(": ")[2]

@@ -1,4 +1,4 @@
-"""What all commands share: a parser whose complaints are one line, tables, progress, JSON files."""
+"""What all commands share: a parser with errors of one line, tables, progress, JSON files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file in one step; its folder is made where it is missing."""
+    """Write a JSON file as a whole, and make its folder if it is missing."""
     from m3att.files import replace_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def probe_file(path: Path, option: str) -> None:
-    """Make sure, as far as can be told, that a file can be written, before the work whose result it takes.
+    """Check, before long work, that the file for its result can be written.
 
     Raises:
         WriteError: names the option that should say another.
@@ -60,7 +60,7 @@ def probe_file(path: Path, option: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text whose control characters, as names and expressions may hold, are shown and not obeyed by a terminal.
+    """A text with visible control characters, so that a terminal does not obey them.
 
     File names may hold bytes that are no UTF-8; each becomes a question mark.
     """

@@ -1,6 +1,6 @@
-"""`m3att evaluate`: a model, or a floor, scored on a split.
+"""`m3att evaluate`: scores a model, or a simple baseline, on a split.
 
-PyTorch and all that stands on it are imported inside the functions, so that help and errors come at once.
+PyTorch is imported inside the functions, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         if options.get("evaluate", {}).get("protocol", given["protocol"]) != given["protocol"]:
             parser.error("--protocol is short for --evaluate.protocol: give one of them")
         options["evaluate"] = {**options.get("evaluate", {}), "protocol": given["protocol"]}
-    changed(RunConfig(), options)  # what is wrong in itself is said before a model is loaded
+    changed(RunConfig(), options)  # wrong options are reported before a model is loaded
     if ("model" in given) == ("floor" in given):
         parser.error("give either --model (`bundled` is the default one) or --floor largest")
     if given.get("floor", "largest") != "largest":
@@ -93,7 +93,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     from m3att.report.tables import PROTOCOLS_NOTE, protocols_table, scores_heading, scores_table, skills_table
 
     scored = None if "floor" in given else open_model(given, options)
-    # So that somebody can tell, years later, what the figures are of; asked now, as the file may be gone at the end.
+    # Identifies the weights later. It is computed now, because the file may be gone at the end.
     weights = None if scored is None else scored.pretrained.weights_sha256()
     scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
     if not scores.expressions:

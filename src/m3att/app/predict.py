@@ -73,6 +73,6 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def looks_like_image(word: str) -> bool:
     """Whether a word is a file, ends like an image's name, or is a path."""
     path = Path(word)
-    # People write "the man/woman" too, but hardly without a blank.
+    # An expression may contain a slash ("the man/woman"), but hardly without a space.
     is_path = "/" in word and not any(letter.isspace() for letter in word)
     return is_path or path.suffix.lower() in IMAGE_SUFFIXES or (len(word) < 256 and path.is_file())

@@ -1,4 +1,4 @@
-"""What `m3att predict` does: images and expressions in, masks, overlays and one JSON file out."""
+"""What `m3att predict` does: writes masks, overlays and one JSON file for images and expressions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def run_predict(
         for done, (path, files) in enumerate(zip(paths, names, strict=True), start=1):
             try:
                 scene = segmenter.encode(path)
-                # In the report before it is full, so that what is written of an image is named there.
+                # Added to the report before its masks are written, so that the report names what was written.
                 entries.append({"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []})
                 predict_image(entries[-1], scene, good, files, threshold, report_path.parent, rows)
             except (ImageError, WriteError) as error:
@@ -173,7 +173,7 @@ def describe(prediction: Prediction) -> tuple[str, str, str, str, str]:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], many_images: bool) -> None:
-    """Print the table, without the columns that would say nothing."""
+    """Print the table without empty columns."""
     if not rows:
         return
     heads = ("image", "expression", "score", "area", "box", "notes", "overlay")
@@ -211,7 +211,7 @@ def name_files(
         while True:
             label = stem if number == 1 else f"{stem}-{number}"
             files = [file_pair(out, label, expression) for expression in expressions]
-            # Some file systems do not tell A from a, so neither do we.
+            # Some file systems do not distinguish A from a.
             if label.casefold() not in used and not any(file_keys(file) & reserved for pair in files for file in pair):
                 break
             number += 1
@@ -244,7 +244,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder.
 
     Raises:
-        WriteError: where that cannot be.
+        WriteError: if that is not possible.
     """
     write(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
 
@@ -253,7 +253,7 @@ def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a PNG so that a reader sees the old file or the new, never a part.
 
     Raises:
-        WriteError: where that cannot be.
+        WriteError: if that is not possible.
     """
 
     def replace() -> None:
@@ -288,4 +288,4 @@ def complain(faults: Iterable[str], code: int) -> int:
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Show nothing: one image is done in no time."""
+    """Show nothing, because one image takes no time."""

@@ -1,6 +1,6 @@
-"""`m3att train`: settings in, a trained run out.
+"""`m3att train`: trains a network from settings.
 
-PyTorch and all that stands on it are imported inside the functions, so that help and errors come at once.
+PyTorch is imported inside the functions, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from m3att.settings import (
     read_values,
 )
 
-# What a run may change when it goes on: where it computes and reads, and how often it reports.
+# Settings that may change when a run continues: where it computes and reads, and how often it reports.
 FREE_ON_RESUME = {
     "data.fault_limit",
     "data.image_root",
@@ -45,7 +45,7 @@ FREE_ON_RESUME = {
     "train.validate_every",
     "train.workers",
 }
-# Schedules whose learning rate at a step does not tell, until late, how many steps are to come.
+# Schedules in which the learning rate does not depend on the length of the run until late.
 LENGTHENED = ("trapezoid", "constant")
 LINE_EVERY_SECONDS = 60.0
 
@@ -158,7 +158,7 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
         and (wanted.train.steps or 0) > saved.train.steps
         and (wanted.train.restarts == (*saved.train.restarts, saved.train.steps))
     ):
-        free |= {"train.steps", "train.restarts"}  # a second leg: what was planned so far stays as it was
+        free |= {"train.steps", "train.restarts"}  # a second leg; the first stays as planned
     for key, (own, other) in differences(saved, wanted).items():
         if key not in free:
             raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
@@ -169,7 +169,7 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
 
 
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:
-    """Train with a progress bar, and say how to use what came of it.
+    """Train with a progress bar, and print how to use the result.
 
     Args:
         config: of the run.

@@ -1,4 +1,4 @@
-"""Measures how long a data set takes to open, cold and from the cache, and what its workers need of memory."""
+"""Measures how long a data set takes to open, with and without cache, and how much memory its workers need."""
 
 from __future__ import annotations
 

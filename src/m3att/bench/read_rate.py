@@ -1,4 +1,4 @@
-"""Measures how fast photos become network input on one core, beside what decoding alone takes."""
+"""Measures how fast one core turns photos into network input, and how fast it only decodes them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Ablation tables in the paper's shape: means and spreads over seeds beside the paper's figures.
+"""Ablation tables like the paper's: means and spreads over seeds beside the paper's figures.
 
-`summarise` makes the JSON, and the other two print it: fractions there, per cent here.
+`summarise` makes the JSON with fractions. `to_markdown` and `to_latex` print it in per cent.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _row(table: Table, row: Row, results: Results) -> dict[str, Any]:
     rival = next((one for one in table.rows if one.name == row.against), None)
     difference = None
     if rival is not None:
-        # Seed by seed: two rows of one seed saw the same scenes, so what the seeds share does not count as spread.
+        # Seed by seed: two rows with the same seed saw the same scenes, so that part of the spread cancels out.
         pairs = [values[seed]["mean_iou"] - other[seed]["mean_iou"] for seed in sorted(other)]
         stated = row.paper.keys() & rival.paper.keys() & {"mean_iou"}
         theirs = round((row.paper["mean_iou"] - rival.paper["mean_iou"]) / 100, 4) if stated else None
@@ -134,7 +134,7 @@ def to_latex(summary: Mapping[str, Any], table: Table) -> str:
 
 
 def notes(summary: Mapping[str, Any], table: Table) -> list[str]:
-    """What a reader must know beside the figures, one sentence or two each."""
+    """The notes below a table, one or two sentences each."""
     said = [
         "Per cent. Mean over runs with different seeds ± their sample standard deviation, where there are two or more; "
         "in brackets what the paper reports, on RefCOCO val with its own backbone and budget."
@@ -200,12 +200,12 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
         return _figure(difference, "+.1f", "+.2f") if difference else ""
     figure = row["figures"][name]
     mine = "failed" if row["failed"] and not row["n"] else _figure(figure, ".1f", ".2f")
-    # What the paper says in words stands once, beside the first figure.
+    # The paper's words are printed once, beside the first figure.
     return f"{mine} ({row['remark']})" if row["remark"] and name == next(iter(row["figures"])) else mine
 
 
 def _figure(found: Mapping[str, Any], form: str, paper_form: str) -> str:
-    """`48.1 ± 0.9 (67.88)`, as far as there is something of it."""
+    """`48.1 ± 0.9 (67.88)`, without the parts that are missing."""
     text = NOTHING if found["mean"] is None else format(100 * found["mean"], form)
     if found["spread"] is not None:
         text += f" ± {100 * found['spread']:.1f}"

@@ -1,4 +1,4 @@
-"""What `m3att data check` tells beside the table of splits: words, and remarks that are no faults."""
+"""What `m3att data check` prints besides the table of splits: lengths of expressions, and remarks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def words_table(report: Mapping[str, Any]) -> Table:
 
 
 def remarks_of(report: Mapping[str, Any]) -> list[str]:
-    """What is worth knowing of a data set and no fault of this copy of it, a line each.
+    """Remarks about a data set that are not faults of this copy, one line each.
 
     Args:
         report: of `data.check.DatasetReport.to_dict`.

@@ -1,4 +1,4 @@
-"""Right and wrong examples of a scored model on one sheet, drawn by chance and not by hand."""
+"""Right and wrong examples of a scored model on one sheet, chosen at random."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from m3att.pretrained import Pretrained
 from m3att.report.gallery import contact_sheet, stack_sheets
 from m3att.report.tables import scores_heading
 
-RIGHT_OVER, WRONG_UNDER = 0.7, 0.3  # IoU; what lies between is neither
+RIGHT_OVER, WRONG_UNDER = 0.7, 0.3  # IoU; examples between these are neither
 CHANCE = 0  # the seed: the same scores give the same examples
 PANEL = 480  # width in pixels
 TRUTH = (255, 255, 255)  # none of the overlay's accents
@@ -203,7 +203,7 @@ def legend(scores: Scores, name: str, width: int) -> Image.Image:
     gap = PANEL // 20
     font, small = ImageFont.load_default(PANEL // 18), ImageFont.load_default(PANEL // 24)
     text = "Coloured: the predicted mask.  White outline: the true one.  Examples drawn at random."
-    model = "/".join(Path(name).parts[-2:])  # where the runs lie says nothing to others
+    model = "/".join(Path(name).parts[-2:])  # the folder of the runs tells readers nothing
     mean_iou = scores.figures(scores.shown)["mean_iou"]
     figures = f"threshold {scores.shown.threshold:g}: mean IoU {100 * mean_iou:.1f} %"
     heading = f"{model}: {scores_heading({**scores.to_dict(), 'protocol': scores.shown.name})}; {figures}"

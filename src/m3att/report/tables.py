@@ -18,7 +18,7 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     precisions = list(next(iter(at.values()))["precision"])
     table = _table("threshold", "overall IoU", "mean IoU", *(f"Pr@{bound}" for bound in precisions))
     for threshold, figures in sorted(at.items()):
-        # A floor is a mask as it stands: no threshold could change it.
+        # A baseline gives masks without probabilities, so no threshold can change them.
         name = "any" if "floor" in scores else f"{threshold:g}"
         table.add_row(name, *_figures(figures, ("overall_iou", "mean_iou"), precisions))
         if "floor" in scores:
@@ -30,7 +30,7 @@ PROTOCOLS_NOTE = "* what the protocol's papers lead with; docs/evaluation.md say
 
 
 def protocols_table(scores: Mapping[str, Any]) -> Table:
-    """The figures of the same predictions under each protocol, in per cent, the one that its papers lead with starred.
+    """The figures of the same predictions under each protocol, in per cent; a star marks the papers' first figure.
 
     Where some expressions mean nothing, N-acc. and T-acc. take the place of the lower precisions.
 
@@ -69,7 +69,7 @@ def skills_table(scores: Mapping[str, Any]) -> Table | None:
 
 
 def scores_heading(scores: Mapping[str, Any]) -> str:
-    """What was scored, in one line: without it, a figure means nothing.
+    """One line that says what was scored.
 
     Args:
         scores: of `metrics.Scores.to_dict`.

@@ -1,9 +1,9 @@
 """Reads Darknet-53's public weights: Darknet's own binary files, and timm's safetensors.
 
 A Darknet file is a header (three int32: major, minor, revision; then the number of images seen, an int32 in files
-before version 0.2 and an int64 since) and float32 values with no names, layer after layer as the network runs: BN's
-biases, scales, means and variances, then the kernels (out, in, row, column). ``darknet53.conv.74`` ends with the
-trunk; ``yolov3.weights`` and ``darknet53.weights`` go on with heads that are not needed here.
+before version 0.2 and an int64 since) and float32 values without names. The layers follow in the order in which the
+network runs: BN's biases, scales, means and variances, then the kernels (out, in, row, column). ``darknet53.conv.74``
+ends with the trunk. ``yolov3.weights`` and ``darknet53.weights`` also have heads, which are not needed here.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def fill_trunk(trunk: DarknetTrunk, name: str) -> None:
 
 
 def read_darknet(path: Path, trunk: DarknetTrunk) -> dict[str, Tensor]:
-    """The trunk's weights out of a Darknet file; what stands after them is left unread.
+    """The trunk's weights from a Darknet file; the values after them are not read.
 
     Args:
         path: of the file.
@@ -74,7 +74,7 @@ def read_darknet(path: Path, trunk: DarknetTrunk) -> dict[str, Tensor]:
         A state dict of the trunk.
 
     Raises:
-        ModelError: where the file is cut short, or is none of Darknet-53.
+        ModelError: if the file is cut short, or is not one of Darknet-53.
     """
     own = trunk.state_dict()
     weights = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")} | DARKNET_HABITS
@@ -104,7 +104,7 @@ def read_header(file: BinaryIO, path: Path) -> int:
     """Read past a Darknet file's header. Returns its bytes.
 
     Raises:
-        ModelError: where it is none.
+        ModelError: if it is not such a file.
     """
     start = file.read(12)
     if len(start) < 12:
@@ -117,7 +117,7 @@ def read_header(file: BinaryIO, path: Path) -> int:
 
 
 def read_timm(path: Path, trunk: DarknetTrunk) -> dict[str, Tensor]:
-    """The trunk's weights out of a safetensors file with timm's names; a classifier's are left out.
+    """The trunk's weights from a safetensors file with timm's names, without those of a classifier.
 
     Args:
         path: of the file.

@@ -8,7 +8,7 @@ from m3att.errors import ModelError
 
 
 def find_file(name: str, hub_file: str) -> Path:
-    """The file of a name, downloaded from the Hub where it is not here.
+    """The file of a name; it is downloaded from the Hub if it is not on this machine.
 
     Args:
         name: path of the file, of a folder that holds ``hub_file``, or a Hub id (`owner/name`).

@@ -1,8 +1,8 @@
 """Reads public word vectors: GloVe's text files (6B, 42B, 840B, Twitter; 25 to 300 channels), plain or zipped.
 
-A line is a word and its D numbers with single spaces between. A few words of 840B hold spaces themselves, so that the
-numbers are counted from the line's end. Files are large (840B: 5.6 GB) and read line by line; what a vocabulary has of
-one is kept in a cache, so that the next run with that vocabulary does not read it again.
+A line is a word and its D numbers, separated by single spaces. A few words of 840B contain spaces, so the numbers are
+counted from the end of the line. Files are large (840B: 5.6 GB) and are read line by line. The vectors of a vocabulary
+are cached, so that the next run with that vocabulary does not read the file again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import Tensor
 from m3att.errors import ConfigError, ModelError
 from m3att.files import replace_tensors
 
-BROKEN_LIMIT = 100  # broken lines of a file that are skipped; more, and it is no file of word vectors
+BROKEN_LIMIT = 100  # broken lines that are skipped; a file with more is not a file of word vectors
 Opener = Callable[[], BinaryIO]
 
 
@@ -154,7 +154,7 @@ def search(path: Path, opener: Opener, vocabulary: Mapping[str, int], channels: 
             if line.count(b" ") < channels:
                 if count > 1:  # the line of counts
                     broken.append(count)
-            # A word that is wanted has no space: most lines are told apart by what stands before their first one.
+            # Words of the vocabulary have no spaces, so the text before the first space decides about most lines.
             elif line[: line.index(b" ")] in wanted:
                 word, *numbers = line.rsplit(b" ", channels)
                 vector = parse(numbers)
@@ -217,7 +217,7 @@ def read_cache(cached: Path) -> tuple[Tensor, Tensor] | None:
 
 
 def write_cache(cached: Path, rows: tuple[Tensor, Tensor]) -> None:
-    """Keep what was found; a folder that cannot be written costs only time, at the next run."""
+    """Cache the vectors; if the folder cannot be written, the next run reads the file again."""
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         replace_tensors(cached, {"numbers": rows[0], "vectors": rows[1]})

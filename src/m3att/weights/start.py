@@ -1,6 +1,6 @@
 """Fills a fresh network with the pretrained weights that its settings name, before a training starts.
 
-A trained model's folder holds all of its weights, these too, so that nothing here is needed to use it.
+The folder of a trained model holds all of its weights, so nothing here is needed to use it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> 
 
 
 def require_weights(config: ModelConfig) -> None:
-    """Refuse to freeze what starts from nothing; a frozen tiny backbone is a choice of random features.
+    """Refuse to freeze fresh weights. Only the tiny backbone may be frozen so, as a choice of random features.
 
     Raises:
         ConfigError: names the setting.
@@ -116,7 +116,7 @@ def fill_text_transformers(language: LanguageEncoder, tokenizer: Tokenizer, conf
 
 
 def fill_birnn(language: LanguageEncoder, tokenizer: Tokenizer, config: LanguageConfig) -> None:
-    """The word vectors of words that the file has; the others start at random, as large as those.
+    """Fill the word vectors that the file has; the others start at random, with the same spread.
 
     Args:
         language: is filled in place.
