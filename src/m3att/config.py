@@ -276,6 +276,9 @@ class TrainConfig:
     """Model to start from, with its vocabulary: a name, a folder or a Hub id. The network must be the same as the
     model's, except for parts that only training uses and the parts in `fresh`. None: fresh weights, and a vocabulary
     built from the training split."""
+    new_words: bool = True
+    """Add the words of the training split that the model of `init` does not know to its vocabulary. The words that it
+    knows keep their ids and vectors. False: keep its vocabulary, and read all other words as the unknown word."""
     fresh: tuple[str, ...] = ()
     """Parts of the network that start fresh and are not filled by `init`, as in `decoder.layers.*.mutual`; `*` stands
     for anything. Encoders are always filled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ RULES = (
         lambda run: run.train.init is not None and run.train.pretrained_rate == 1,
         "train.init {train.init} fills the network",
     ),
+    Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),
     Rule(("data.per_image",), lambda run: not run.data.grouped, "data.grouped is false"),
     Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
     Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),
@@ -80,6 +82,11 @@ RULES = (
         and run.model.language.weights is not None,
         "the words are those of {model.language.weights}",
     ),
+    Rule(
+        ("model.language.word_minimum",),
+        lambda run: run.train.init is not None and not run.train.new_words,
+        "the words are those of {train.init}, as train.new_words is false",
+    ),
 )  # fmt: skip
 
 
@@ -119,7 +126,7 @@ def shown(value: Any) -> str:
     """A value as it stands in a config file."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def filled_in(reason: str, values: Mapping[str, Any]) -> str:

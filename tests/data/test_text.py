@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, models, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
-from m3att.data.text import END, PADDING, START, UNKNOWN, Tokenizer, split_words, word_tokenizer, words_in
+from m3att.data.text import END, PADDING, START, UNKNOWN, Coverage, Tokenizer, split_words, word_tokenizer, words_in
 from m3att.errors import ExpressionError, ModelError
 from m3att.model_folder import BUNDLED
 
@@ -191,6 +191,49 @@ def test_any_text_is_read_or_refused(texts: list[str]) -> None:
             words = tokenizer([text])
             assert words.word_ids_NL.shape == (1, min(count, 4))
             assert words.cut == (count > 4)
+
+
+def test_coverage_counts_expressions_by_the_words_that_are_known(tokenizer: Tokenizer) -> None:
+    texts = ["the red dog", "the wug", "wug", "wug gazzer", "the " * 9, "the " * 6 + "wug", "?!"]
+    assert tokenizer.coverage(texts) == Coverage(expressions=7, cut=2, partly_unknown=1, unknown=2)
+    assert tokenizer.coverage(iter(())) == Coverage()
+    words = tokenizer(texts[:-1])  # the last holds no word
+    assert (words.cut, words.partly_unknown, words.unknown) == (2, 1, 2)
+    assert tokenizer.coverage(["the wug"] * 5000 + ["wug"] * 5000) == Coverage(10_000, 0, 5000, 5000)
+
+
+def test_a_vocabulary_grows_by_new_words_and_keeps_the_ids_of_the_old(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    texts = ["the wug", "a wug", "the gazzer's wug", "Red"]
+    longer = tokenizer.extended(texts)
+    assert words_of(longer) == [*words_of(tokenizer), "wug", "a", "gazzer's"]
+    assert longer.words_after(tokenizer.size) == ["wug", "a", "gazzer's"]
+    assert longer.coverage(texts) == Coverage(expressions=4)
+    assert words_of(tokenizer.extended(texts, minimum=2)) == [*words_of(tokenizer), "wug"]
+    assert tokenizer.extended(["the red dog"]) is tokenizer
+    for text in TEXTS:
+        assert longer([text]).word_ids_NL.tolist() == tokenizer([text]).word_ids_NL.tolist()
+    longer.save(tmp_path / "tokenizer.json")
+    assert words_of(Tokenizer.from_file(tmp_path / "tokenizer.json", 6)) == words_of(longer)
+    framed = Tokenizer.from_texts(TEXTS, 6, framed=True)
+    assert framed.extended(["a wug"]).frame == framed.frame == (2, 3)
+
+
+def test_a_vocabulary_that_knew_no_letters_learns_those_of_scripts_without_spaces(tmp_path: Path) -> None:
+    elder = Tokenizer.from_file(BUNDLED / "shaperef-tiny" / "tokenizer.json", 15)
+    longer = elder.extended(["左边红色的盒子", "the red ball"])
+    assert longer.words_after(elder.size) == sorted("左边红色的盒子")
+    assert read(longer, "红色 ball") == ["红", "色", "ball"]
+    # A vocabulary that has whole sentences as words, as it was made once, goes on to read them so.
+    words = {PADDING: 0, UNKNOWN: 1, "左边红色的盒子": 2}
+    whole = word_tokenizer(words)
+    whole.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+"), behavior="removed", invert=True)
+    assert words_of(Tokenizer(whole, 15).extended(["红色"])) == [*words, "红色"]
+
+
+def test_word_pieces_know_every_word_and_do_not_grow() -> None:
+    pieces = FastTokenizer(models.WordPiece({PADDING: 0, UNKNOWN: 1, "d": 2, "##o": 3, "##g": 4}, unk_token=UNKNOWN))
+    tokenizer = Tokenizer(pieces, 6)
+    assert tokenizer.extended(["cat"]) is tokenizer
 
 
 def test_saved_and_read_again_it_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:

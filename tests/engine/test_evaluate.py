@@ -27,6 +27,7 @@ from m3att.metrics import MaskCounts
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.protocols import ORIGINAL, PROTOCOLS
+from m3att.report.tables import scores_heading
 
 TOKENIZER = Tokenizer.from_texts(["seen flat never object"], word_limit=4)
 SEEN, FLAT, NEVER = (TOKENIZER.tokenizer.token_to_id(word) for word in ("seen", "flat", "never"))
@@ -250,6 +251,16 @@ def test_figures_by_skill() -> None:
     }
 
 
+def test_expressions_with_unknown_words_are_counted() -> None:
+    everywhere = area(8, 8, EVERY, EVERY)
+    texts = ("seen", "seen wug", "wug", "wug wug seen", "seen flat flat flat wug")  # cut before its last word
+    scores = score(PaintedSource([(everywhere, everywhere, texts)] * 2), batch_size=3)
+    assert scores.to_dict()["unknown_words"] == {"expressions": 6, "without_known_word": 2}
+    assert scores.merge(scores).to_dict()["unknown_words"] == {"expressions": 12, "without_known_word": 4}
+    line = scores_heading(scores.to_dict())
+    assert line.endswith("6 expressions with words that the model does not know, 2 of them without a known word")
+
+
 def test_what_a_report_needs_stands_beside_the_figures() -> None:
     done: list[tuple[int, int]] = []
     texts = ("seen flat flat flat flat", "seen")
@@ -261,6 +272,7 @@ def test_what_a_report_needs_stands_beside_the_figures() -> None:
     ).to_dict()  # fmt: skip
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert (found["images"], found["expressions"], found["cut_expressions"]) == (3, 6, 3)
+    assert found["unknown_words"] == {"expressions": 0, "without_known_word": 0}
     assert (found["split"], found["protocol"], found["threshold"], found["same_words"]) == (
         "testA", "lavt", 0.5, False
     )  # fmt: skip

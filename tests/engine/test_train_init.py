@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
-from m3att.config import RunConfig
+from m3att.config import DataConfig, RunConfig
+from m3att.data.open import open_source
+from m3att.data.text import Coverage, Tokenizer
+from m3att.engine.start import start_run
 from m3att.engine.train import train
 from m3att.errors import ConfigError, ModelError
-from m3att.pretrained import load_model
+from m3att.model.build import build_network
+from m3att.pretrained import load_model, save_model
 
 
 def test_a_run_starts_where_its_model_ended(tiny_run: RunConfig, tmp_path: Path) -> None:
@@ -63,3 +70,100 @@ def test_another_network_is_refused(tiny_run: RunConfig, tmp_path: Path) -> None
     wider = replace(tiny_run, model=replace(tiny_run.model, channels=2 * tiny_run.model.channels))
     with pytest.raises(ModelError, match="another one than this run's"):
         train(replace(wider, train=replace(wider.train, init=str(first))), tmp_path / "second")
+
+
+@pytest.fixture
+def own_words(tmp_path: Path) -> Path:
+    """Own images whose expressions hold words that such a model does not know."""
+    lines = []
+    for number, texts in enumerate((["bus", "the zebra"], ["lady"], ["the red circle"])):
+        Image.fromarray(np.full((32, 48, 3), 40 * number, dtype=np.uint8)).save(tmp_path / f"{number}.png")
+        mask = [4, 4, 20, 4, 20, 20]
+        lines.append(json.dumps({"image": f"{number}.png", "expressions": texts, "mask": mask}))
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def folder_of_fresh_model(config: RunConfig, folder: Path) -> Path:
+    """A model folder with an untrained network that knows a few words."""
+    tokenizer = Tokenizer.from_texts(["the red circle", "the square on the left"], config.model.word_limit)
+    network = build_network(config.model, config.input.size, tokenizer.size).eval()
+    with torch.no_grad():  # residual branches begin at zero, and then words change nothing
+        for weight in network.decoder.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    save_model(folder, network, tokenizer, config)
+    return folder
+
+
+def masks_of(folder: Path, expressions: list[str]) -> torch.Tensor:
+    """The mask logits of a model, of one grey image."""
+    model = load_model(folder)
+    words = model.tokenizer(expressions)
+    size = model.config.input.size
+    pixels_BCHW = torch.full((1, 3, size, size), 90, dtype=torch.uint8)
+    images_N = torch.zeros(len(expressions), dtype=torch.int64)
+    with torch.no_grad():
+        logits: torch.Tensor = model.network(
+            pixels_BCHW, images_N, words.word_ids_NL, words.word_mask_NL
+        ).mask_logits_NHW
+    return logits
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_new_words_are_learned_and_old_ones_mean_what_they_meant(
+    tiny_run: RunConfig, tmp_path: Path, own_words: Path, freeze: bool
+) -> None:
+    model = replace(tiny_run.model, language=replace(tiny_run.model.language, freeze=freeze))
+    first = folder_of_fresh_model(replace(tiny_run, model=model), tmp_path / "first")
+    config = replace(
+        tiny_run,
+        model=model,
+        data=DataConfig(root=str(own_words), dataset="jsonl"),
+        train=replace(tiny_run.train, init=str(first), steps=1, learning_rate=0.0),
+    )
+    source = open_source(config.data, "train")
+    start = start_run(config, source)
+    old, new = Tokenizer.from_file(first / "tokenizer.json", 24), start.tokenizer
+    assert start.new_words == ("bus", "lady", "zebra") == tuple(new.words_after(old.size))
+    assert start.known == Coverage(expressions=4, partly_unknown=1, unknown=2)
+    save_model(tmp_path / "grown", start.network, new, config)
+    said = ["the red circle", "the square on the left"]
+    assert old.coverage(said) == Coverage(2)
+    assert torch.equal(masks_of(first, said), masks_of(tmp_path / "grown", said))
+    # A word that was not known has a meaning of its own now, of the size of the others, and is trained.
+    assert not torch.equal(masks_of(tmp_path / "grown", ["bus"]), masks_of(tmp_path / "grown", ["lady"]))
+    vectors_VD = start.network.language.get_parameter("word_vectors.weight")
+    spread, fresh = vectors_VD[: old.size].std(), vectors_VD[old.size :].std()
+    assert 0.5 < float((fresh / spread).detach()) < 2
+    if freeze:
+        assert not start.network.language.get_buffer("fixed_words")[old.size :].any()
+
+
+def test_the_vocabulary_of_the_model_can_be_kept(tiny_run: RunConfig, tmp_path: Path, own_words: Path) -> None:
+    first = folder_of_fresh_model(tiny_run, tmp_path / "first")
+    config = replace(
+        tiny_run,
+        data=DataConfig(root=str(own_words), dataset="jsonl"),
+        train=replace(tiny_run.train, init=str(first), new_words=False, steps=1),
+    )
+    start = start_run(config, open_source(config.data, "train"))
+    assert start.new_words == () and start.known == Coverage(expressions=4, partly_unknown=1, unknown=2)
+    assert start.tokenizer.size == Tokenizer.from_file(first / "tokenizer.json", 24).size
+
+
+def test_a_run_that_learned_words_goes_on_and_can_be_started_from(
+    tiny_run: RunConfig, tmp_path: Path, own_words: Path
+) -> None:
+    first = folder_of_fresh_model(tiny_run, tmp_path / "first")
+    config = replace(
+        tiny_run,
+        data=DataConfig(root=str(own_words), dataset="jsonl"),
+        train=replace(tiny_run.train, init=str(first), steps=2, save_every=1, schedule="constant"),
+    )
+    last = train(config, tmp_path / "second")
+    longer = replace(config, train=replace(config.train, steps=3))
+    assert train(longer, tmp_path / "second", resume=True) == last
+    assert load_model(last).tokenizer.coverage(["bus", "lady", "the zebra"]) == Coverage(3)
+    third = replace(config, train=replace(config.train, init=str(last)))
+    assert start_run(third, open_source(third.data, "train")).new_words == ()

@@ -5,6 +5,8 @@ PyTorch is imported inside the functions, so that help and errors appear at once
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -14,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 from m3att import __version__
 from m3att.app.console import probe_file, progress_bar, show, write_json
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
+from m3att.effects import shown
 from m3att.errors import ConfigError, DataError
 from m3att.protocols import PROTOCOLS
-from m3att.settings import SettingsParser, add_settings, changed
+from m3att.settings import SettingsParser, add_settings, changed, settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -111,8 +114,6 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         show(skills)
     for reason in found["left_out"]["reasons"]:
         print(f"left out: {reason}")
-    for note in () if scored is None else scored.source.notes:
-        print(f"note: {note}")
     # Files last: should one not be written, the figures are out.
     if "json" in given:
         write_json(Path(given["json"]), found)
@@ -181,16 +182,53 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
     device = choose_device(given.get("device", "auto"))
     pretrained = load_model(given["model"], device)
     trained = pretrained.config.data
-    # The folder was the trainer's own, and so were the numbers of images.
-    data = replace(
-        DataConfig(),
-        **{name: getattr(trained, name) for name in ("dataset", "split_by", "split", "pixels", "same_words")},
-    )
+    data = scored_data(trained)
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
         data = replace(data, split_by=None, split="val", pixels="auto")
     config = changed(replace(pretrained.config, data=data), options)
+    if config.data.root is None and cannot_be_drawn(config.data) and config.data.dataset == trained.dataset:
+        config = replace(config, data=at_home(config.data, trained))
     check_threshold(options, config.evaluate)
     return ScoredModel(pretrained, open_source(config.data, config.data.split), config, device)
+
+
+def scored_data(trained: DataConfig) -> DataConfig:
+    """The data that a model is scored on where no option says otherwise.
+
+    The folder was the trainer's own, and so were the numbers of images.
+    """
+    kept = ("dataset", "split_by", "split", "pixels", "same_words")
+    return replace(DataConfig(), **{name: getattr(trained, name) for name in kept})
+
+
+def cannot_be_drawn(data: DataConfig) -> bool:
+    """Whether some data set has to be read from a folder."""
+    from m3att.data.shaperef.world import VARIANTS
+
+    return any(name.strip() not in VARIANTS for name in data.dataset.split(","))
+
+
+def at_home(data: DataConfig, trained: DataConfig) -> DataConfig:
+    """The data with the folders of a training, where they are on this machine too; a line says so."""
+    if trained.root is None or not Path(trained.root).exists():
+        return data
+    image_root = data.image_root or trained.image_root
+    photos = "" if image_root is None else f" --data.image_root {image_root}"
+    print(f"note: scored on the training's own --data.root {trained.root}{photos}", file=sys.stderr)
+    return replace(data, root=trained.root, image_root=image_root)
+
+
+def evaluate_command(model: Path, trained: DataConfig) -> str:
+    """The command that scores a model on the data that it was validated on, quoted for a shell."""
+    words = ["m3att", "evaluate", "--model", str(model)]
+    usual = scored_data(trained)
+    for key in settings_of(DataConfig, "data"):
+        name = key.removeprefix("data.")
+        value = getattr(trained, name)
+        if key in (*TRAINING_SETTINGS, "data.images") or value == getattr(usual, name):
+            continue
+        words += [f"--{key}={shown(value)}"] if str(value).startswith("-") else [f"--{key}", shown(value)]
+    return shlex.join(words)
 
 
 def score_model(scored: ScoredModel, workers: int) -> Scores:

@@ -5,6 +5,7 @@ PyTorch is imported inside the functions, so that help and errors appear at once
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import progress_bar, show, write_json
+from m3att.app.evaluate import evaluate_command
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
@@ -185,16 +187,16 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
                 print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
     try:
         with training_progress() as report:
-            model = train_network(config, out, resume, report)
+            model = train_network(config, out, resume, report, lambda lines: print("\n".join(lines), flush=True))
     except KeyboardInterrupt:
-        advice = (
-            f"go on with: m3att train --out {out} --resume" if folder.can_resume else "no checkpoint was written yet"
-        )
-        raise KeyboardInterrupt(advice) from None
+        if not folder.can_resume:
+            raise KeyboardInterrupt("no checkpoint was written yet") from None
+        command = shlex.join(["m3att", "train", "--out", str(out), "--resume"])
+        raise KeyboardInterrupt(f"go on with: {command}") from None
     faults = folder.known_faults()
     if faults:
         print(f"{len(faults):,} images or expressions could not be read and were left out: {folder.faults} names them")
-    print(f"trained: {model}; score it with: m3att evaluate --model {model}")
+    print(f"trained: {model}; score it with: {evaluate_command(model, config.data)}")
     return 0
 
 

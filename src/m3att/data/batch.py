@@ -42,6 +42,8 @@ class Batch:
         categories_BHW: uint8 map of categories at the input size, where the samples have one; see Source.
         groups: what it holds; without what could not be read.
         faults: what could not be read.
+        partly_unknown: expressions that hold unknown words beside others.
+        unknown: expressions that hold no known word.
     """
 
     pixels_BCHW: Tensor
@@ -56,6 +58,8 @@ class Batch:
     categories_BHW: Tensor | None = None
     groups: tuple[Group, ...] = ()
     faults: tuple[Fault, ...] = ()
+    partly_unknown: int = 0
+    unknown: int = 0
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
@@ -115,6 +119,8 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         resizes,
         words.cut,
         torch.from_numpy(np.stack(categories)) if categories else None,
+        partly_unknown=words.partly_unknown,
+        unknown=words.unknown,
     )
 
 

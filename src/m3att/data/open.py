@@ -62,6 +62,18 @@ class MixedSource(Source):
         return "" if "" in worlds else " and ".join(worlds)
 
     @property
+    def origin(self) -> str:
+        """Those of its parts, each named once."""
+        return " and ".join(dict.fromkeys(part.origin for part in self.sources if part.origin))
+
+    @property
+    def no_targets(self) -> int | None:
+        """Those of its parts together, a part that stands here twice as often; None where one does not tell."""
+        counts = [part.no_targets for part in self.sources]
+        told = [count for count in counts if count is not None]
+        return sum(told) if len(told) == len(counts) else None
+
+    @property
     def parts(self) -> tuple[Source, ...]:
         """Its sources."""
         return self.sources
@@ -70,11 +82,6 @@ class MixedSource(Source):
     def faults(self) -> tuple[Fault, ...]:  # type: ignore[override]
         """Those of its parts."""
         return tuple(fault for part in self.sources for fault in part.faults)
-
-    @property
-    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of its parts."""
-        return tuple(note for part in self.sources for note in part.notes)
 
     @property
     def has_every_object(self) -> bool:  # type: ignore[override]

@@ -23,14 +23,12 @@ class Source(ABC):
     Attributes:
         category_names: the categories of its objects, as its annotations name them; none where it has none.
         faults: entries that were left out when its files were opened.
-        notes: what is odd in its files and costs nothing.
         split_by: who made the split (``unc``, ``umd`` ...); None where that is not part of its name.
         stated_split: whether the data say which split an expression belongs to; else the source gives all of them.
         has_every_object: whether all objects of an image are annotated, and not only those that expressions name.
     """
 
     faults: tuple[Fault, ...] = ()
-    notes: tuple[str, ...] = ()
     split_by: str | None = None
     stated_split: bool = True
     has_every_object: bool = False
@@ -44,6 +42,16 @@ class Source(ABC):
     def world(self) -> str:
         """A few words on what a network knows that was trained on it; empty where it saw photos."""
         return "" if "photos" in self.pixels.split("+") else f"{self.pixels} pictures"
+
+    @property
+    def origin(self) -> str:
+        """Where it was read from, in a few words; empty where it is drawn from nothing."""
+        return ""
+
+    @property
+    def no_targets(self) -> int | None:
+        """How many of its expressions name nothing in their image; None where only reading tells."""
+        return None
 
     @property
     def category_names(self) -> tuple[str, ...]:

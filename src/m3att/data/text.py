@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
+from tokenizers import Encoding, Regex, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
 
 from m3att.errors import ExpressionError, ModelError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # whoever only counts words needs no PyTorch
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 START, END = "[CLS]", "[SEP]"
+SPECIAL = (PADDING, UNKNOWN, START, END)
 # How RoBERTa and its kin write them; no other spelling occurs in BERT-like encoders.
 PADDINGS, UNKNOWNS = (PADDING, "<pad>"), (UNKNOWN, "<unk>")
 WORD = r"\w+(?:['’]\w+)?"  # within ASCII
@@ -30,6 +33,9 @@ _UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED) + "ー〆"
 ANY_WORD = rf"[\w&&[{_UNSPACED}]][\p{{M}}ー]*|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)?"
 
 
+_AT_ONCE = 4096  # expressions that are counted together
+
+
 @dataclass(frozen=True)
 class Words:
     """N tokenized expressions.
@@ -38,11 +44,31 @@ class Words:
         word_ids_NL: int64, L the longest of them.
         word_mask_NL: bool, True = a real word.
         cut: how many expressions were longer than the limit.
+        partly_unknown: how many hold a word that the vocabulary does not have, beside others.
+        unknown: how many hold no word that the vocabulary has.
     """
 
     word_ids_NL: Tensor
     word_mask_NL: Tensor
     cut: int
+    partly_unknown: int = 0
+    unknown: int = 0
+
+
+class Coverage(NamedTuple):
+    """How much of some expressions a vocabulary has.
+
+    Args:
+        expressions: how many there are.
+        cut: how many are longer than the word limit.
+        partly_unknown: how many hold a word that the vocabulary does not have, beside others.
+        unknown: how many hold no word that the vocabulary has.
+    """
+
+    expressions: int = 0
+    cut: int = 0
+    partly_unknown: int = 0
+    unknown: int = 0
 
 
 class Tokenizer:
@@ -100,12 +126,8 @@ class Tokenizer:
             minimum: times that a word must occur.
             framed: have a start and an end, as an encoder that reads [CLS] and [SEP] needs.
         """
-        special = (PADDING, UNKNOWN, START, END) if framed else (PADDING, UNKNOWN)
-        tokenizer = word_tokenizer({PADDING: 0, UNKNOWN: 1})
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(split_words(tokenizer, encodable(text)))
-        words = sorted((word for word, count in counts.items() if count >= minimum), key=lambda w: (-counts[w], w))
+        special = SPECIAL if framed else SPECIAL[:2]
+        words = most_frequent(count_words(_ANY_WORDS, texts), minimum)
         vocabulary = {word: number for number, word in enumerate((*special, *words))}
         made = word_tokenizer(vocabulary)
         if framed:
@@ -152,8 +174,52 @@ class Tokenizer:
             ids_NL[number, : len(row)] = row
         lengths_N1 = np.array([len(row) for row in rows])[:, None]
         mask_NL = np.arange(longest)[None] < lengths_N1
+        return Words(torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), *self._count(encodings)[1:])
+
+    def coverage(self, texts: Iterable[str]) -> Coverage:
+        """How much of some expressions the vocabulary has; those that hold no word at all count as known."""
+        total = Coverage()
+        every = iter(texts)
+        while batch := [encodable(text) for text in islice(every, _AT_ONCE)]:
+            found = self._count(self.tokenizer.encode_batch(batch, add_special_tokens=False))
+            total = Coverage(*map(sum, zip(total, found, strict=True)))
+        return total
+
+    def _count(self, encodings: Sequence[Encoding]) -> Coverage:
         cut = sum(len(encoding.ids) > self.word_limit for encoding in encodings)
-        return Words(torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), cut)
+        # The words that the network reads: what is cut off is lost, known or not.
+        unknown = [[number == self.unknown_id for number in one.ids[: self.word_limit]] for one in encodings]
+        some, every = sum(map(any, unknown)), sum(bool(row) and all(row) for row in unknown)
+        return Coverage(len(encodings), cut, some - every, every)
+
+    def extended(self, texts: Iterable[str], minimum: int = 1) -> Tokenizer:
+        """This tokenizer with the words of some expressions that it does not have, after those that it has.
+
+        Scripts without spaces are split into letters then, unless the vocabulary has words that this would split. A
+        tokenizer of word pieces knows every word in pieces and stays as it is; so does one that has all words.
+
+        Args:
+            texts: the expressions; new words enter most frequent first.
+            minimum: times that a word must occur.
+        """
+        if not isinstance(self.tokenizer.model, models.WordLevel):
+            return self
+        plain = json.loads(self.tokenizer.to_str())
+        vocabulary: dict[str, int] = plain["model"]["vocab"]
+        if all(words_in(word) == [word] for word in vocabulary if word not in SPECIAL):
+            plain["pre_tokenizer"] = json.loads(_ANY_WORDS.to_str())["pre_tokenizer"]
+        counts = count_words(FastTokenizer.from_str(json.dumps(plain)), texts)
+        new = [word for word in most_frequent(counts, minimum) if word not in vocabulary]
+        if not new:
+            return self
+        start = max(self.tokenizer.get_vocab().values()) + 1
+        vocabulary |= {word: number for number, word in enumerate(new, start=start)}
+        return Tokenizer(FastTokenizer.from_str(json.dumps(plain)), self.word_limit)
+
+    def words_after(self, count: int) -> list[str]:
+        """The words whose ids are ``count`` or higher, in the order of their ids."""
+        words = sorted((number, word) for word, number in self.tokenizer.get_vocab().items() if number >= count)
+        return [word for _, word in words]
 
     def unknown_words(self, expression: str) -> tuple[str, ...]:
         """The words of an expression that the vocabulary does not have, as they stand in it."""
@@ -194,6 +260,19 @@ def words_in(text: str) -> list[str]:
     if text.isascii():
         return re.findall(WORD, text.lower())
     return split_words(_ANY_WORDS, encodable(text))
+
+
+def count_words(tokenizer: FastTokenizer, texts: Iterable[str]) -> Counter[str]:
+    """How often each word of some texts occurs, as the tokenizer's own rules split them."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(split_words(tokenizer, encodable(text)))
+    return counts
+
+
+def most_frequent(counts: Counter[str], minimum: int) -> list[str]:
+    """The words that occur often enough, most frequent first, then by their letters."""
+    return sorted((word for word, count in counts.items() if count >= minimum), key=lambda word: (-counts[word], word))
 
 
 def split_words(tokenizer: FastTokenizer, text: str) -> list[str]:

@@ -73,7 +73,7 @@ def evaluate(
     scores = no_scores(source, data, config)
     training = network.training
     network.eval()
-    cut, faults = 0, FaultLog(data.fault_limit)
+    cut, partly_unknown, unknown, faults = 0, 0, 0, FaultLog(data.fault_limit)
     faults.add(source.faults)
     with torch.inference_mode():
         for number, batch in enumerate(loader, start=1):
@@ -84,10 +84,13 @@ def evaluate(
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
                 score_batch(output.mask_logits_NHW.float().cpu(), batch, source, scores)
                 cut += batch.cut
+                partly_unknown += batch.partly_unknown
+                unknown += batch.unknown
             if progress is not None:
                 progress(number, len(batches))
     network.train(training)
-    return replace(scores, cut=cut, left_out=tuple(faults.faults))
+    left_out = tuple(faults.faults)
+    return replace(scores, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:

@@ -26,6 +26,8 @@ class Scores:
         about: facts for the report: dataset, split, pixels ...
         cut: expressions that were cut at the word limit.
         left_out: what could not be read, and is in no figure.
+        partly_unknown: expressions that hold words unknown to the network beside others.
+        unknown: expressions that hold no word that the network knows.
     """
 
     counts: dict[Protocol, MaskCounts]
@@ -35,6 +37,8 @@ class Scores:
     about: Mapping[str, Any]
     cut: int = 0
     left_out: tuple[Fault, ...] = ()
+    partly_unknown: int = 0
+    unknown: int = 0
 
     @property
     def mean_iou(self) -> float:
@@ -79,8 +83,17 @@ class Scores:
         expressions = [*self.expressions, *other.expressions]
         # What was left out when the files were opened, every shard has met.
         left_out = self.left_out + tuple(fault for fault in other.left_out if fault.image >= 0)
-        cut = self.cut + other.cut
-        return Scores(counts, self.headline, self.beside, expressions, self.about, cut, left_out)
+        return Scores(
+            counts,
+            self.headline,
+            self.beside,
+            expressions,
+            self.about,
+            cut=self.cut + other.cut,
+            left_out=left_out,
+            partly_unknown=self.partly_unknown + other.partly_unknown,
+            unknown=self.unknown + other.unknown,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The headline's figures, by skill too; `at` each threshold of `original`; and of all `protocols` beside it."""
@@ -90,6 +103,7 @@ class Scores:
             **self.about,
             "images": len({expression.image for expression in self.expressions}),
             "cut_expressions": self.cut,
+            "unknown_words": {"expressions": self.partly_unknown + self.unknown, "without_known_word": self.unknown},
             "left_out": {
                 "expressions": sum(fault.expressions for fault in self.left_out),
                 "reasons": list(dict.fromkeys(fault.reason for fault in self.left_out)),

@@ -8,10 +8,11 @@ from fnmatch import fnmatchcase
 
 import cv2
 import torch
+from torch import Tensor
 
 from m3att.config import ModelConfig, RunConfig, TrainConfig
 from m3att.data.source import Source
-from m3att.data.text import Tokenizer
+from m3att.data.text import Coverage, Tokenizer
 from m3att.device import choose_device
 from m3att.engine.optim import build_optimizer
 from m3att.engine.run_folder import RunFolder
@@ -35,10 +36,14 @@ class Start:
     Args:
         tokenizer: its words.
         network: with the weights that it starts from, but for those of a checkpoint; on the CPU.
+        known: how much of the training's expressions the model that it starts from knows; None without such a model.
+        new_words: words that were added to the vocabulary of that model.
     """
 
     tokenizer: Tokenizer
     network: M3AttNet
+    known: Coverage | None = None
+    new_words: tuple[str, ...] = ()
 
 
 def start_process(settings: TrainConfig) -> torch.device:
@@ -70,34 +75,50 @@ def start_run(
         ConfigError: where the settings do not fit the data or the weights.
         ModelError: where a model or weights are missing, broken or of another network.
     """
-    tokenizer, architectures = start_words(config, source, resumed)
-    categories = count_categories(config, source)
-    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
-    if resumed is None and config.train.init is not None:
-        start_from(network, config.train.init, config.train.fresh)
-    elif resumed is None:
-        fill_pretrained(network, tokenizer, filled or config.model)
+    if resumed is not None:
+        tokenizer = Tokenizer.from_file(resumed.tokenizer, config.model.word_limit)
+        return Start(tokenizer, build(config, source, tokenizer, read_architectures(resumed.path)))
+    if config.train.init is not None:
+        return start_from_model(config, source, config.train.init)
+    tokenizer = start_tokenizer(config.model, source.texts)
+    network = build(config, source, tokenizer, find_architectures(config.model, tokenizer))
+    fill_pretrained(network, tokenizer, filled or config.model)
     return Start(tokenizer, network)
 
 
-def start_words(config: RunConfig, source: Source, resumed: RunFolder | None) -> tuple[Tokenizer, Architectures]:
-    """The tokenizer, and the architectures of encoders that come from transformers.
-
-    They are the run's own where it goes on, those of the model that it starts from, or fresh.
+def start_from_model(config: RunConfig, source: Source, name: str) -> Start:
+    """The words and the network of a run that starts from a model, and learns the words that the model does not know.
 
     Args:
         config: of the run.
-        source: whose expressions make a fresh vocabulary.
-        resumed: the folder of a run that goes on; None: a new run.
+        source: the training split.
+        name: of the model.
+
+    Raises:
+        ConfigError: where the settings do not fit the data.
+        ModelError: where there is no such model, or its network is another one.
     """
-    limit = config.model.word_limit
-    if resumed is not None:
-        return Tokenizer.from_file(resumed.tokenizer, limit), read_architectures(resumed.path)
-    if config.train.init is not None:
-        folder = find_model(config.train.init)
-        return Tokenizer.from_file(folder / TOKENIZER, limit), read_architectures(folder)
-    tokenizer = start_tokenizer(config.model, source.texts)
-    return tokenizer, find_architectures(config.model, tokenizer)
+    folder = find_model(name)
+    own = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
+    tokenizer, texts = own, list(source.texts())
+    if config.train.new_words and config.model.language.encoder == "birnn":
+        tokenizer = own.extended(texts, config.model.language.word_minimum)
+    network = build(config, source, tokenizer, read_architectures(folder))
+    start_from(network, name, config.train.fresh)
+    return Start(tokenizer, network, own.coverage(texts), tuple(tokenizer.words_after(own.size)))
+
+
+def build(config: RunConfig, source: Source, tokenizer: Tokenizer, architectures: Architectures) -> M3AttNet:
+    """The network of a run, with fresh weights.
+
+    Args:
+        config: of the run.
+        source: the training split, whose categories a category head tells apart.
+        tokenizer: the run's words.
+        architectures: of encoders that come from transformers.
+    """
+    categories = count_categories(config, source)
+    return build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
 
 
 def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
@@ -128,20 +149,39 @@ def count_categories(config: RunConfig, source: Source) -> int:
     return len(source.category_names) + 1
 
 
+def with_new_words(weights: dict[str, Tensor], network: M3AttNet) -> dict[str, Tensor]:
+    """A model's weights with rows for the words that a network's vocabulary has beyond the model's.
+
+    Args:
+        weights: of the model; its words come first in the larger vocabulary.
+        network: fresh; its own rows for those words are brought to the spread of the model's.
+    """
+    own = network.state_dict()
+    longer = dict(weights)
+    for name in network.language.per_word:
+        key = f"language.{name}"
+        if key in own and key in weights and len(own[key]) > len(weights[key]):
+            fresh = own[key][len(weights[key]) :]
+            if fresh.is_floating_point():
+                fresh = fresh * (weights[key].std() / own[key].std())
+            longer[key] = torch.cat([weights[key], fresh])
+    return longer
+
+
 def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
     """Fill a fresh network with a model's weights; LFR's and the category head's stay fresh where it has none.
 
     Args:
         network: to be filled.
-        name: of the model.
+        name: of the model, whose words come first in the network's vocabulary.
         fresh: patterns of weights that are not filled; see TrainConfig.
 
     Raises:
         ConfigError: where a pattern meets no weight, or an encoder, which settings of its own fill.
         ModelError: where there is no such model, or its network is another one.
     """
-    weights = load_model(name).network.state_dict()
     own = network.state_dict()
+    weights = with_new_words(load_model(name).network.state_dict(), network)
     left: set[str] = set()
     for pattern in fresh:
         met = {key for key in own if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}

@@ -15,6 +15,7 @@ from m3att.data.open import open_training
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import learning_rate_at
+from m3att.engine.overview import overview
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.start import start_optimizer, start_process, start_run
@@ -23,10 +24,17 @@ from m3att.errors import ConfigError
 from m3att.weights.start import require_weights
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
+Announce = Callable[[list[str]], None]
 
 
 @flushed_denormals()
-def train(config: RunConfig, out: Path, resume: bool = False, report: Report | None = None) -> Path:
+def train(
+    config: RunConfig,
+    out: Path,
+    resume: bool = False,
+    report: Report | None = None,
+    announce: Announce | None = None,
+) -> Path:
     """Train, validate and save; `RunFolder` says what is where.
 
     Args:
@@ -34,6 +42,7 @@ def train(config: RunConfig, out: Path, resume: bool = False, report: Report | N
         out: run folder.
         resume: go on from the folder's checkpoint, with the very batch that would have come next.
         report: called after each step.
+        announce: called before the first step with the lines of `overview`.
 
     Returns:
         The folder of the last model.
@@ -61,6 +70,8 @@ def train(config: RunConfig, out: Path, resume: bool = False, report: Report | N
         recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume)
         with recorded as (recorder, position):
             recorder.faults.note(source.faults)
+            if announce is not None:
+                announce(overview(config, source, validation, start, steps, position))
             begun = time.monotonic() - position.seconds
             network.train()
             for batch, following in batches(config, source, tokenizer, position, steps, recorder.faults):

@@ -85,6 +85,12 @@ def scores_heading(scores: Mapping[str, Any]) -> str:
         parts.append("blind: every expression replaced by one and the same word")
     if scores.get("cut_expressions"):
         parts.append(f"{scores['cut_expressions']:,} expressions cut at the word limit")
+    unknown = scores.get("unknown_words", {})
+    if unknown.get("expressions"):
+        parts.append(
+            f"{unknown['expressions']:,} expressions with words that the model does not know, "
+            f"{unknown['without_known_word']:,} of them without a known word"
+        )
     if scores.get("left_out", {}).get("expressions"):
         parts.append(f"{scores['left_out']['expressions']:,} expressions left out, unreadable")
     return "; ".join(parts)
@@ -179,7 +185,6 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
         ("broken_segmentations", "broken segmentations"),
         ("repeated_ids", "annotation ids that stand twice"),
         ("repeated_images", "image ids that stand twice"),
-        ("odd_entries", "entries of instances.json that cannot be read"),
     ) if report[key]["count"]]  # fmt: skip
     found += [f"unknown split: {name}" for name in report["unknown_splits"]]
     if not report["shared_by_design"]:
@@ -189,8 +194,6 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: the counts are not those that were published")
         if split["missing_annotations"]["count"]:
             found.append(f"{name}: referents without their annotation: {_some(split['missing_annotations'])}")
-        if split["odd"]["count"]:
-            found.append(f"{name}: referents or sentences that cannot be read: {_some(split['odd'])}")
         if split["wordless"]["count"]:
             found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
         if split["misnamed_images"]["count"]:

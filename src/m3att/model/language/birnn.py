@@ -28,6 +28,7 @@ class BiRNN(LanguageEncoder):
     """
 
     fixed_words: Tensor
+    per_word = ("word_vectors.weight", "fixed_words")
 
     def __init__(
         self,

@@ -15,10 +15,12 @@ class LanguageEncoder(nn.Module, ABC):
     Attributes:
         channels: C.
         architecture: plain values to build it again, if the settings do not suffice. A model folder keeps them.
+        per_word: names of its weights that have a row for each word, so that a vocabulary can grow; none if it cannot.
     """
 
     channels: int
     architecture: Mapping[str, Any] | None = None
+    per_word: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, word_ids_NL: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
