@@ -129,7 +129,7 @@ def test_mix_says_by_its_exit_code_that_something_was_left_out(
     shutil.copytree(shaperef / "shaperef", root / "shaperef")
     path = root / "shaperef" / "instances.json"
     instances = json.loads(path.read_text())
-    named = {ref["ann_id"] for ref in read_refs(root / "shaperef" / "refs(unc).p") if ref["split"] == "train"}
+    named = {ref["ann_id"] for ref in read_refs(root / "shaperef" / "refs(unc).p")[0] if ref["split"] == "train"}
     lost = min(named)
     kept = [entry for entry in instances["annotations"] if entry["id"] != lost]
     path.write_text(json.dumps({**instances, "annotations": kept}))

@@ -114,6 +114,8 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         show(skills)
     for reason in found["left_out"]["reasons"]:
         print(f"left out: {reason}")
+    for note in () if scored is None else scored.source.notes:
+        print(f"note: {note}")
     # Files last: should one not be written, the figures are out.
     if "json" in given:
         write_json(Path(given["json"]), found)

@@ -84,6 +84,11 @@ class MixedSource(Source):
         return tuple(fault for part in self.sources for fault in part.faults)
 
     @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of its parts."""
+        return tuple(note for part in self.sources for note in part.notes)
+
+    @property
     def has_every_object(self) -> bool:  # type: ignore[override]
         """Whether each part has."""
         return all(part.has_every_object for part in self.sources)

@@ -23,12 +23,14 @@ class Source(ABC):
     Attributes:
         category_names: the categories of its objects, as its annotations name them; none where it has none.
         faults: entries that were left out when its files were opened.
+        notes: what is odd in its files and costs nothing.
         split_by: who made the split (``unc``, ``umd`` ...); None where that is not part of its name.
         stated_split: whether the data say which split an expression belongs to; else the source gives all of them.
         has_every_object: whether all objects of an image are annotated, and not only those that expressions name.
     """
 
     faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
     split_by: str | None = None
     stated_split: bool = True
     has_every_object: bool = False

@@ -185,6 +185,7 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
         ("broken_segmentations", "broken segmentations"),
         ("repeated_ids", "annotation ids that stand twice"),
         ("repeated_images", "image ids that stand twice"),
+        ("odd_entries", "entries of instances.json that cannot be read"),
     ) if report[key]["count"]]  # fmt: skip
     found += [f"unknown split: {name}" for name in report["unknown_splits"]]
     if not report["shared_by_design"]:
@@ -194,6 +195,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: the counts are not those that were published")
         if split["missing_annotations"]["count"]:
             found.append(f"{name}: referents without their annotation: {_some(split['missing_annotations'])}")
+        if split["odd"]["count"]:
+            found.append(f"{name}: referents or sentences that cannot be read: {_some(split['odd'])}")
         if split["wordless"]["count"]:
             found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
         if split["misnamed_images"]["count"]:

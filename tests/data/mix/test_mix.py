@@ -98,7 +98,7 @@ def test_no_photo_that_is_scored_on_is_trained_on(root: Path) -> None:
 
 def test_ids_are_unique_and_say_where_they_come_from(root: Path) -> None:
     mix(parts(root, "refcoco", "refcocog:umd"), root / "out")
-    refs = read_refs(root / "out" / "mix" / "refs(union).p")
+    refs, _ = read_refs(root / "out" / "mix" / "refs(union).p")
     assert len({ref["ref_id"] for ref in refs}) == len(refs)
     sent_ids = [sentence["sent_id"] for ref in refs for sentence in ref["sentences"]]
     assert len(set(sent_ids)) == len(sent_ids)

@@ -109,7 +109,7 @@ def test_each_split_and_split_maker_has_its_own(write_folder: Any, tiny_content:
     ("segmentation", "size", "message"),
     [
         ([[1, 2, 3, 4]], (60, 80), "annotation 5 of image 100: the segmentation has no polygon"),
-        ([[500, 500, 600, 500, 600, 600]], (60, 80), "annotation 5 of image 100: its outline covers no pixel"),
+        ([[500, 500, 600, 500, 600, 600]], (60, 80), "annotation 5 of image 100: its mask covers no pixel"),
         ([[10, 10, 30, 10, 30, 40, 10, 40]], (60, 81), "80 x 60, but the annotations say 81 x 60"),
         ([[10, 10, 30, 10, 30, 40]] * 2, (400_000, 400_000), "80 x 60, but the annotations say 400000 x 400000"),
     ],

@@ -111,8 +111,41 @@ def test_a_set_that_names_a_foreign_object_is_left_out(grefcoco: Path) -> None:
     assert "referent 0 points to annotation 8, which image 100 does not have" in fault.reason
     refs[0]["ann_id"] = [5, "x"]
     path.write_text(json.dumps(refs))
-    with pytest.raises(DataError, match="referent 0 has no 'ann_id'"):
-        ReferSource(grefcoco, "grefcoco", "unc", "train")
+    (fault,) = ReferSource(grefcoco, "grefcoco", "unc", "train").faults
+    assert "referent 0 points to annotation" in fault.reason
+    for odd in (
+        {"ann_id": []},
+        {"ann_id": None},
+        {"ann_id": -1},
+        {"ann_id": [-1, 5]},
+        {"ann_id": [5], "no_target": True},
+    ):
+        path.write_text(json.dumps([{**refs[0], **odd}, *refs[1:]]))
+        (fault,) = ReferSource(grefcoco, "grefcoco", "unc", "train").faults
+        assert "referent 0 says " in fault.reason and fault.expressions == 1
+    for stated in ({"ann_id": []}, {"ann_id": None}, {"ann_id": -1}):
+        path.write_text(json.dumps([{**refs[0], **stated, "no_target": True}, *refs[1:]]))
+        source = ReferSource(grefcoco, "grefcoco", "unc", "train")
+        assert source.faults == () and not source.read(0, [0]).masks_MHW.any()
+
+
+def test_the_public_file_has_lists_of_categories(grefcoco: Path) -> None:
+    path = grefcoco / "grefcoco/grefs(unc).json"
+    refs = json.loads(path.read_text())
+    for ref in refs:
+        ref["category_id"] = [1] * len(ref["ann_id"]) if ref["ann_id"] != [-1] else [-1]
+    path.write_text(json.dumps(refs))
+    source = ReferSource(grefcoco, "grefcoco", "unc", "train")
+    assert source.faults == () and len(list(source.texts())) == 5
+
+
+def test_crowd_regions_alone_are_what_is_meant(grefcoco: Path) -> None:
+    path = grefcoco / "grefcoco/grefs(unc).json"
+    refs = json.loads(path.read_text())
+    refs[0]["ann_id"] = [906000000100]
+    path.write_text(json.dumps(refs))
+    source = ReferSource(grefcoco, "grefcoco", "unc", "train")
+    assert source.read(0, [0]).masks_MHW.all()
 
 
 @pytest.fixture

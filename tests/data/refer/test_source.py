@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from m3att.data.annotation import decode_segmentation
+from m3att.data.refer.check import check_dataset
 from m3att.data.refer.pickles import loads_plain
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError, ImageError
+from m3att.report.tables import faults_of
 
 
 def open_tiny(root: Path, split: str = "train", **options: Any) -> ReferSource:
@@ -135,26 +137,11 @@ Change = Callable[[list[dict[str, Any]], dict[str, Any]], Any]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda refs, instances: refs[0].pop("image_id"), "has no 'image_id'"),
-        (lambda refs, instances: refs[0]["sentences"][0].pop("sent_id"), "without 'sent_id'"),
-        (lambda refs, instances: refs[0]["sentences"][0].update(sent=3), "has no text"),
         (lambda refs, instances: refs.clear(), "no referent of split 'train'"),
-        (lambda refs, instances: refs[0].update(ref_id=2**70), f"has {2**70} as 'ref_id'"),
-        (lambda refs, instances: refs[0].update(category_id=[1]), "'category_id' that is none"),
-        (lambda refs, instances: refs[0]["sentences"][0].update(sent_id=2**70), "without 'sent_id'"),
-        (lambda refs, instances: refs[0]["sentences"][0].update(skills=5), "'skills' that are not"),
-        (lambda refs, instances: refs[0]["sentences"][0].update(skills=[["kind"]]), "'skills' that are not"),
-        (lambda refs, instances: instances["images"].clear(), "referent 0 is of image 100, which instances"),
+        (lambda refs, instances: instances["images"].clear(), "is of image 100, which instances"),
         (lambda refs, instances: instances.pop("categories"), "no list 'categories'"),
-        (lambda refs, instances: instances["annotations"][0].pop("category_id"), "lacks one of"),
         (lambda refs, instances: instances["annotations"][0].pop("bbox"), "nor a box for every annotation"),
         (lambda refs, instances: instances["images"][0].pop("height"), "neither photos"),
-        (lambda refs, instances: instances["images"][0].pop("file_name"), "has no 'file_name'"),
-        (
-            lambda refs, instances: instances["images"][0].update(file_name="../../etc/x.jpg"),
-            "outside the image folder",
-        ),
-        (lambda refs, instances: instances["images"][0].update(file_name="/etc/x.jpg"), "outside the image folder"),
     ],
 )
 def test_faulty_annotations_are_named(write_folder: Any, tiny_content: Any, change: Change, message: str) -> None:
@@ -165,9 +152,74 @@ def test_faulty_annotations_are_named(write_folder: Any, tiny_content: Any, chan
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file_name": None}, "image 200 has no 'file_name'"),
+        ({"file_name": "../../etc/x.jpg"}, "image 200 is named '../../etc/x.jpg', outside the image folder"),
+        ({"file_name": "/etc/x.jpg"}, "image 200 is named '/etc/x.jpg', outside the image folder"),
+    ],
+)
+def test_a_photo_without_a_proper_name_is_named(
+    write_folder: Any, tiny_content: Any, change: dict[str, Any], message: str
+) -> None:
+    tiny_content[1]["images"][1].update(change)
+    (fault,) = open_tiny(write_folder(tiny_content)).faults
+    assert message in fault.reason
+    assert open_tiny(write_folder(tiny_content), pixels="layout").faults == ()  # a drawing needs no name
+
+
+def test_a_referent_that_is_none_is_named(write_folder: Any, tiny_content: Any) -> None:
+    tiny_content[0].append(None)
+    (fault,) = open_tiny(write_folder(tiny_content)).faults
+    assert fault.reason.endswith("referent 5 is None, no object of fields") and fault.expressions == 1
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.splits["train"].odd.first == ("referent 5 is None, no object of fields",) and not report.is_sound
+    tiny_content[0].pop()
+    tiny_content[1]["images"].append(3)
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.odd_entries.first == ("an entry of 'images' is 3, no object of fields",) and not report.is_sound
+    assert "entries of instances.json that cannot be read: an entry of 'images' is 3" in faults_of(report.to_dict())[0]
+
+
+def test_odd_fields_that_are_not_needed_do_not_matter(write_folder: Any, tiny_content: Any) -> None:
+    refs, instances = tiny_content
+    refs[0] |= {"ref_id": 2**70, "category_id": [1, {}], "image_id": 100.0, "ann_id": "5", "split": " train "}
+    refs[1].pop("ref_id")
+    refs[0]["sentences"][0] |= {"skills": 5}
+    refs[0]["sentences"][1].pop("sent_id")
+    refs[3]["sentences"] = ["a plain text", {"sentence": "under another name"}, {"sent": None, "raw": "As typed"}, None]
+    instances["annotations"][0] |= {"category_id": None}
+    instances["annotations"][1] |= {"category_id": "car", "id": 6.0}
+    instances["images"][0] |= {"height": "60", "width": 80.0}
+    source = open_tiny(write_folder(tiny_content))
+    assert source.faults == ()
+    assert source.read(0).expressions == (
+        "left person", "the man", "car on the right", "a plain text", "under another name", "As typed",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("change", "lost"),
     [
         (lambda refs, instances: refs[0].update(image_id=9), {"referent 0 is of image 9": 2}),
+        (lambda refs, instances: refs[0].pop("image_id"), {"referent 0 has the image_id None": 2}),
+        (lambda refs, instances: refs[0].update(split=None), {"referent 0 has the split None": 2}),
+        (
+            lambda refs, instances: refs[0]["sentences"][0].update(sent=3, raw=4),
+            {"referent 0 has the sentence {'sent_id'": 1},
+        ),
+        (
+            lambda refs, instances: instances["images"][1].pop("file_name"),
+            {"instances.json": 1},
+        ),
+        (
+            lambda refs, instances: instances["images"][1].update(file_name="../../etc/x.jpg"),
+            {"instances.json": 1},
+        ),
+        (
+            lambda refs, instances: instances["images"][1].update(file_name="/etc/x.jpg"),
+            {"instances.json": 1},
+        ),
         (lambda refs, instances: refs[0].update(ann_id=99), {"referent 0 points to annotation 99": 2}),
         (lambda refs, instances: refs[0].update(ann_id=7), {"referent 0 points to annotation 7": 2}),
         (
@@ -198,7 +250,7 @@ def test_an_object_outside_its_image_is_no_expression_that_means_nothing(
     outside = {"bbox": [200, 10, 5, 5], "segmentation": [[200, 10, 205, 10, 205, 15]]}
     tiny_content[1]["annotations"][0].update(outside)
     source = open_tiny(write_folder(tiny_content, photos=photos))
-    with pytest.raises(DataError, match=r"annotation 5 of image 100: its (box lies outside|outline covers no pixel)"):
+    with pytest.raises(DataError, match=r"annotation 5 of image 100: its (box lies outside|mask covers no pixel)"):
         source.read(0)
     assert source.read(0, (2,)).masks_MHW.any()
     assert source.read_largest(0).any()

@@ -9,13 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from m3att.data.fields import NO_OBJECT
 from m3att.data.mix.parts import Holders, Part, coco_number, find_holders, photo_of
 from m3att.data.mix.report import MixReport, PartReport, tally
 from m3att.data.own.content import Content, json_bytes, new_folder
 from m3att.data.own.convert import read_refer_content, write_refer_content
 from m3att.data.refer.places import family_of
 from m3att.data.refer.records import collector_paused
-from m3att.data.refer.referents import NO_OBJECT
 from m3att.errors import DataError
 
 DATASET, SPLIT_BY = "mix", "union"
@@ -235,7 +235,7 @@ class Mixture:
         categories: Mapping[Any, int],
         annotations: Mapping[Any, int],
     ) -> None:
-        named = ref["ann_id"]
+        named, category = ref["ann_id"], ref.get("category_id")
         every = named if isinstance(named, list) else [named]
         numbers = [annotations.get(one, NO_OBJECT) for one in every]
         sentences = [{**s, "sent_id": self.sentences + at} for at, s in enumerate(ref["sentences"], start=1)]
@@ -247,7 +247,7 @@ class Mixture:
             "ref_id": len(self.refs) + 1,
             "ann_id": numbers if isinstance(named, list) else numbers[0],
             "image_id": images[ref["image_id"]],
-            "category_id": categories.get(ref.get("category_id"), ref.get("category_id")),
+            "category_id": category if isinstance(category, list) else categories.get(category, category),
             "sent_ids": [sentence["sent_id"] for sentence in sentences],
             "sentences": sentences,
             "extra": {**ref.get("extra", {}), "from": told},

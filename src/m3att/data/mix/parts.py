@@ -87,11 +87,18 @@ def photo_of(part: Part, image_id: int) -> str:
 
 
 def find_holders(parts: Iterable[Part]) -> Holders:
-    """Reads which photos the data sets score on."""
+    """Reads which photos the data sets score on.
+
+    Raises:
+        DataError: where a file is missing or broken, or a referent cannot be read, so that nobody knows its photo.
+    """
     holders = Holders()
     for part in parts:
         present: set[str] = set()
-        for ref in read_refs(part.refs_file):
+        refs, odd = read_refs(part.refs_file)
+        if odd:  # nobody can know which photo it is of
+            raise DataError(f"{part.refs_file}: {odd[0].reason}; mend it, or remove it, before the data set is mixed")
+        for ref in refs:
             split, photo = ref["split"], photo_of(part, ref["image_id"])
             present.add(split)
             if split != "train":

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from m3att.data.fields import TEXT_FIELDS, split_of, text_field, texts_of
 from m3att.data.own.content import (
     NO_CATEGORY,
-    TEXT_FIELDS,
     Content,
     carried_sentence,
     fault_of_ref,
     new_sentence,
     read_json,
     restored_sentence,
-    text_field,
-    texts_of,
+    split_or_none,
     without,
 )
+from m3att.data.own.entries import as_given, plain_entries
 from m3att.data.refer.records import sentence_text
-from m3att.errors import DataError
+from m3att.errors import DataError, shown
 
 CARRIED = "refer"
 """Field of an annotation in which a conversion keeps what REFER knows of its referents beside the texts."""
@@ -30,42 +30,29 @@ ABOUT = "m3att"
 
 
 def read_coco(path: Path) -> dict[str, Any]:
-    """A COCO json, checked as far as it is used here.
+    """A COCO json, checked as a whole; single entries that are odd are told by `content_of_coco`.
 
     Raises:
-        DataError: where it is missing, no JSON, or an entry lacks what it needs.
+        DataError: where it is missing, no JSON, or no COCO json.
     """
     data = read_json(path)
     if not isinstance(data, dict):
         raise DataError(f"{path}: holds no JSON object; is it a COCO json?")
-    for key, needed in (
-        ("images", {"id": int, "file_name": str}),
-        ("annotations", {"id": int, "image_id": int}),
-        ("categories", {"id": int}),
-    ):
-        if key == "categories" and key not in data:
-            continue
+    for key in ("images", "annotations"):
         if not isinstance(data.get(key), list):
             raise DataError(f"{path}: has no list {key!r}; is it a COCO json?")
-        for at, entry in enumerate(data[key]):
-            for field, kind in needed.items():
-                # Converted from RefCLEF, whose ids are text.
-                text_id = ABOUT in data and isinstance(entry, dict) and isinstance(entry.get(field), str)
-                if not isinstance(entry, dict) or (type(entry.get(field)) is not kind and not text_id):
-                    given = entry.get(field) if isinstance(entry, dict) else None
-                    found = "has no" if given is None else f"has {given!r:.60} as"
-                    raise DataError(f"{path}: entry {at} of {key!r} {found} {field!r} ({kind.__name__})")
-            if not isinstance(entry.get("split"), str | None):
-                raise DataError(f"{path}: entry {at} of {key!r} has a 'split' that is not a text")
-    for entry in data["annotations"]:
-        name = text_field(entry)
-        if name is not None and texts_of(entry[name]) is None:
-            raise DataError(f"{path}: annotation {entry['id']}: {name!r} is neither a text nor a list of texts")
-        category = entry.get("category_id", 0)
-        # What was converted from the REFER layout may have RefCLEF's texts, or none.
-        if type(category) is not int and (ABOUT not in data or not isinstance(category, str | None)):
-            raise DataError(f"{path}: annotation {entry['id']}: 'category_id' is no whole number")
-    about = data.get(ABOUT, {})
+    if ABOUT in data:
+        _check_converted(data, path)
+    return data
+
+
+def _check_converted(data: Mapping[str, Any], path: Path) -> None:
+    """Whether a file is as a conversion writes it, ids of text and entries without a name included.
+
+    Raises:
+        DataError: where it is not.
+    """
+    about = data[ABOUT]
     refs = about.get("refs", []) if isinstance(about, dict) else None
     if (
         not isinstance(about, dict)
@@ -75,14 +62,24 @@ def read_coco(path: Path) -> dict[str, Any]:
         or any(fault_of_ref(ref) for _, ref in refs)
     ):
         raise DataError(f"{path}: {ABOUT!r} is not what a conversion writes there")
-    return data
+    for key, needed in (("images", ("id",)), ("annotations", ("id", "image_id")), ("categories", ("id",))):
+        entries = data.get(key, [])
+        if not isinstance(entries, list):
+            raise DataError(f"{path}: {key!r} is no list")
+        for at, entry in enumerate(entries):
+            for name in needed:
+                id_ = entry.get(name) if isinstance(entry, dict) else None
+                if type(id_) is not int and not isinstance(id_, str):
+                    found = "has no" if id_ is None else f"has {shown(id_)} as"
+                    raise DataError(f"{path}: entry {at} of {key!r} {found} {name!r}")
 
 
 def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = None) -> Content:
     """A COCO json as records: each annotation that carries expressions becomes a referent.
 
-    Ids that stand twice are told in ``faults``: the later annotation gets a new id; an image id that two different
-    files share leaves its annotations without expressions, since nobody can know which file they mean.
+    What is odd is told in ``faults``: of annotations whose id stands twice the later gets a new id; what cannot be read
+    is left out, so are annotations of an image id that two different files share, since nobody can know which file they
+    mean.
 
     Args:
         data: as `read_coco` gives it.
@@ -90,89 +87,81 @@ def content_of_coco(data: Mapping[str, Any], path: Path, split: str | None = Non
         split: what the file's name states; it holds where neither the annotation nor its image states one.
 
     Raises:
-        DataError: where some referents have a split and others do not, or there is none.
+        DataError: where no annotation has an expression.
     """
-    converted = ABOUT in data  # by us: then all ids stay as they were
-    images, doubtful, faults = ({}, {}, {}) if converted else index_images(data, path)
-    highest = 0 if converted else max((entry["id"] for entry in data["annotations"]), default=0)
+    if ABOUT in data:  # all ids stay as they were
+        return _content_of_converted(data, path)
+    entries = plain_entries(data, path)
+    images = {entry["id"]: entry for entry in reversed(entries.images)}
     annotations: list[dict[str, Any]] = []
-    placed: list[tuple[int, dict[str, Any]]] = [(at, ref) for at, ref in data.get(ABOUT, {}).get("refs", [])]
-    seen: set[int] = set()
+    refs: list[dict[str, Any]] = []
     sentences = 0
+    for entry in entries.annotations:
+        name = text_field(entry)
+        texts = texts_of(entry[name]) if name else []
+        if texts is None:
+            which = f"annotation {shown(as_given(entry).get('id'))}"
+            entries.note(f"{which} has {name!r} that is neither a text nor a list of texts", 1)
+        if name is None or not texts:
+            annotations.append(entry)
+            continue
+        annotation = without(entry, name)
+        annotations.append(annotation)
+        if entry["image_id"] in entries.doubtful:
+            entries.note(entries.doubtful[entry["image_id"]], len(texts))
+            continue
+        image = images[entry["image_id"]]
+        ref = {
+            "ref_id": len(refs) + 1,
+            "ann_id": annotation["id"],
+            "image_id": entry["image_id"],
+            "category_id": annotation["category_id"],
+            "split": split_of(entry.get("split")) or split_of(image.get("split")) or split,
+            "sent_ids": list(range(sentences + 1, sentences + 1 + len(texts))),
+            "sentences": [new_sentence(sentences + 1 + at, text) for at, text in enumerate(texts)],
+            "extra": {"coco": {"field": name, "single": isinstance(entry[name], str)}},
+        }
+        refs.append(ref)
+        sentences += len(texts)
+    if not refs:
+        odd = next((reason.removeprefix(f"{path}: ") for reason, cost in entries.faults.items() if cost), None)
+        why = "no annotation has expressions" if odd is None else f"no annotation can be read: {odd}"
+        raise DataError(f"{path}: {why}; {', '.join(TEXT_FIELDS)} are the fields that are read")
+    categories = entries.categories
+    if any(entry["category_id"] == NO_CATEGORY["id"] for entry in annotations):
+        categories = categories + [NO_CATEGORY] * all(entry["id"] != NO_CATEGORY["id"] for entry in categories)
+    rest = without(data, "images", "annotations", "categories")
+    instances = {**rest, "images": entries.images, "annotations": annotations, "categories": categories}
+    return Content(split_or_none(refs, entries.faults, str(path)), instances, path.parent, faults=entries.faults)
+
+
+def _content_of_converted(data: Mapping[str, Any], path: Path) -> Content:
+    """What a conversion wrote, as it was before.
+
+    Raises:
+        DataError: where it does not fit together, or holds no referent.
+    """
+    about = data[ABOUT]
+    annotations: list[dict[str, Any]] = []
+    placed: list[tuple[int, dict[str, Any]]] = [(at, ref) for at, ref in about.get("refs", [])]
     for entry in data["annotations"]:
         name = text_field(entry)
         if CARRIED in entry and name is not None:
             annotations.append(without(entry, name, "split", CARRIED))
             placed += refs_carried(entry, texts_of(entry[name]) or [], path)
-            continue
-        annotation = without(entry, *([name] if name else ()))
-        annotations.append(annotation)
-        if converted:
-            continue
-        annotation.setdefault("category_id", NO_CATEGORY["id"])
-        if entry["id"] in seen:
-            highest += 1
-            faults[f"{path}: annotation id {entry['id']} stands twice; the later one is read as {highest}"] = 0
-            annotation |= {"id": highest, "given_id": entry["id"]}
-        seen.add(entry["id"])
-        if name is None:
-            continue
-        if entry["image_id"] in doubtful:
-            faults[doubtful[entry["image_id"]]] += len(texts_of(entry[name]) or ())
-            continue
-        if entry["image_id"] not in images:
-            raise DataError(f"{path}: annotation {entry['id']} is of image {entry['image_id']}, which is not listed")
-        texts = texts_of(entry[name]) or []
-        ref = {
-            "ref_id": len(placed) + 1,
-            "ann_id": annotation["id"],
-            "image_id": entry["image_id"],
-            "category_id": annotation["category_id"],
-            "split": entry.get("split") or images[entry["image_id"]].get("split") or split,
-            "sent_ids": list(range(sentences + 1, sentences + 1 + len(texts))),
-            "sentences": [new_sentence(sentences + 1 + at, text) for at, text in enumerate(texts)],
-            "extra": {"coco": {"field": name, "single": isinstance(entry[name], str)}},
-        }
-        placed.append((len(placed), ref))
-        sentences += len(texts)
+        else:
+            annotations.append(without(entry, *([name] if name else ())))
     refs = [ref for _, ref in sorted(placed, key=lambda pair: pair[0])]
     if not refs:
         raise DataError(f"{path}: no annotation has expressions; {', '.join(TEXT_FIELDS)} are the fields that are read")
-    unsplit = [ref["ann_id"] for ref in refs if ref["split"] is None]
-    if unsplit and len(unsplit) < len(refs):
-        raise DataError(f"{path}: annotation {unsplit[0]} states no split, but others do; give all one, or none")
-    categories = list(data.get("categories", []))
-    if not converted and any(entry["category_id"] == NO_CATEGORY["id"] for entry in annotations):
-        categories += [] if any(entry["id"] == NO_CATEGORY["id"] for entry in categories) else [NO_CATEGORY]
-    rest = without(data, "annotations", "categories", ABOUT)
-    instances = {**rest, "annotations": annotations, "categories": categories}
-    about = data.get(ABOUT, {})
     return Content(
         refs,
-        instances,
-        path.parent / str(data.get(ABOUT, {}).get("image_root", "")),
+        {**without(data, "annotations", ABOUT), "annotations": annotations, "categories": data.get("categories", [])},
+        path.parent / str(about.get("image_root", "")),
         str(about.get("dataset", "custom")),
         str(about.get("split_by", "own")),
         bool(about.get("every_object", True)),
-        faults,
     )
-
-
-def index_images(
-    data: Mapping[str, Any], path: Path
-) -> tuple[dict[int, dict[str, Any]], dict[int, str], dict[str, int]]:
-    """The images by id, what is to be said of ids that two different files share, and of all ids that stand twice."""
-    images: dict[int, dict[str, Any]] = {}
-    doubtful: dict[int, str] = {}
-    faults: dict[str, int] = {}
-    for entry in data["images"]:
-        first = images.setdefault(entry["id"], entry)
-        if first is not entry:
-            reason = f"{path}: image id {entry['id']} stands twice: {first['file_name']}, {entry['file_name']}"
-            faults[reason] = 0
-            if first["file_name"] != entry["file_name"]:
-                doubtful.setdefault(entry["id"], reason)
-    return images, doubtful, faults
 
 
 def refs_carried(entry: Mapping[str, Any], texts: Sequence[str], path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -252,9 +241,10 @@ def coco_of_content(content: Content, image_root: str) -> dict[str, Any]:
         stated = {"split": mine[0][1]["split"]} if len(splits) == 1 and None not in splits else {}
         annotations.append({**annotation, "expressions": texts, **stated, CARRIED: carried})
     if fresh:
-        categories = [entry for entry in content.instances["categories"] if entry != NO_CATEGORY]
+        categories = [as_given(entry) for entry in content.instances["categories"] if entry != NO_CATEGORY]
         kept = {"categories": categories} if categories else {}
-        return {**without(content.instances, "categories"), **kept, "annotations": annotations}
+        images = [as_given(entry) for entry in content.instances["images"]]
+        return {**without(content.instances, "categories"), **kept, "images": images, "annotations": annotations}
     about = {
         "image_root": image_root,
         "dataset": content.dataset,
@@ -273,10 +263,7 @@ def as_it_came(annotation: Mapping[str, Any], ref: Mapping[str, Any] | None, tex
         ref: the referent that it came with; None where it had none.
         texts: its expressions.
     """
-    entry: dict[str, Any] = {**annotation, "id": annotation.get("given_id", annotation["id"])}
-    entry.pop("given_id", None)  # of one that stood twice
-    if annotation["category_id"] == NO_CATEGORY["id"]:
-        del entry["category_id"]
+    entry = as_given(annotation)
     if ref is not None:
         told = ref["extra"]["coco"]
         entry[told["field"]] = texts[0] if told["single"] else texts

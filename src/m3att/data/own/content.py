@@ -12,15 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from m3att.data.fields import (
+    is_crowd,
+    named_ids,
+    plain_id,
+    stated_mask,
+    states_nothing,
+    why_no_mask,
+)
 from m3att.data.photos import PhotoFolder
-from m3att.errors import DataError
-
-SPLIT_NAMES = ("train", "val", "test", "testA", "testB", "testC", "dev", "validation")
-TEXT_FIELDS = ("expressions", "expression", "captions", "caption", "text")
-"""Where own files may keep the expressions of an object; the first of these that stands there is read."""
+from m3att.data.refer.records import sentence_text
+from m3att.errors import DataError, shown
 
 NO_CATEGORY: dict[str, Any] = {"id": 0, "name": "object", "extra": "added"}
 """The category of objects whose annotation has none; REFER wants one."""
+
+
+_NO_MASK = "has no mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,13 @@ class Content:
 
     Args:
         refs: as in ``refs(...).p``; the split of a referent is None where the file states none.
-        instances: as in ``instances.json``. A mask is what the file says, as `annotation.read_segmentation` takes
-            it; one that is empty on purpose, because the expression names nothing here, is None.
+        instances: as in ``instances.json``. Which mask an annotation states, or that it names nothing, `fields` says.
         image_root: folder that the images' ``file_name`` starts from.
         dataset: name of the data set.
         split_by: who made the splits.
         every_object: whether all objects of its categories are annotated, so that where none is, nothing is.
-        faults: entries that could not be taken in as they are, and how many expressions each costs.
+        faults: entries that could not be taken in as they are, and how many expressions each costs; what costs none is
+            a note.
         family: whose names the photos have; see `photos.PhotoFolder`.
         mask_root: folder that masks in files of their own start from; None: that of the images.
     """
@@ -87,20 +95,6 @@ def json_bytes(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def text_field(values: Mapping[str, Any]) -> str | None:
-    """The field that holds the expressions of an object, where there is one."""
-    return next((name for name in TEXT_FIELDS if name in values), None)
-
-
-def texts_of(value: Any) -> list[str] | None:
-    """The expressions of a text or of a list of texts; None where it is neither, or holds none."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
-        return value
-    return None
-
-
 def new_sentence(number: int, text: str) -> dict[str, Any]:
     """A sentence as REFER has it; the text stays as it was written."""
     return {"sent_id": number, "raw": text, "sent": text, "tokens": text.split()}
@@ -128,8 +122,6 @@ def fault_of_ref(ref: Any) -> str | None:
         return "a referent without ref_id or image_id"
     if not isinstance(ref.get("ann_id"), int | str | list) or not isinstance(ref.get("extra", {}), dict):
         return "a referent with a strange ann_id or extra"
-    if not isinstance(ref.get("category_id", 0), int | str | None):
-        return "a referent with a strange category_id"
     sentences = ref.get("sentences")
     for sentence in sentences if isinstance(sentences, list) else [None]:
         if not isinstance(sentence, dict) or not isinstance(sentence.get("extra", {}), dict):
@@ -142,6 +134,24 @@ def fault_of_ref(ref: Any) -> str | None:
     return None
 
 
+def split_or_none(refs: Sequence[dict[str, Any]], faults: dict[str, int], name: str) -> list[dict[str, Any]]:
+    """The referents that state a split, where any does; all of them where none does.
+
+    Args:
+        refs: all referents.
+        faults: gets a line for what those without a split cost.
+        name: what messages call the data.
+    """
+    unsplit = [ref for ref in refs if ref["split"] is None]
+    if not unsplit or len(unsplit) == len(refs):
+        return list(refs)
+    lost = sum(len(ref["sentences"]) for ref in unsplit)
+    first = shown(sentence_text(unsplit[0]["sentences"][0])) if unsplit[0]["sentences"] else "a referent"
+    others = f" and {len(unsplit) - 1:,} more state" if len(unsplit) > 1 else " states"
+    faults[f"{name}: {first}{others} no split, but others do; give all one, or none"] = lost
+    return [ref for ref in refs if ref["split"] is not None]
+
+
 def unique_by_id(entries: Sequence[Mapping[str, Any]]) -> dict[Any, Mapping[str, Any]]:
     """Entries by id, but for those whose id stands twice."""
     occurrences = Counter(entry["id"] for entry in entries)
@@ -149,17 +159,33 @@ def unique_by_id(entries: Sequence[Mapping[str, Any]]) -> dict[Any, Mapping[str,
 
 
 def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> list[Any] | None:
-    """The masks of all annotations that a referent names, crowd regions left out; None where one is not to be had."""
-    named = ref["ann_id"]
-    if not isinstance(named, list):
-        named = [named]
-    if ref.get("no_target") or named in ([], [-1]):
-        return []
-    found = [annotations.get(id_) if isinstance(id_, int | str) else None for id_ in named]
+    """The masks of what a referent names, as `ReferentWriter.add` chooses it.
+
+    Returns:
+        A mask for each annotation, or why it has none, as `reason_of` tells. An empty list where it names
+        nothing. None where an annotation is not to be had.
+    """
+    try:
+        named = named_ids(ref)
+    except DataError:
+        return None
+    found = [annotations.get(id_) or annotations.get(plain_id(id_)) for id_ in named]
     if any(one is None or one["image_id"] != ref["image_id"] for one in found):
         return None
-    own = [one for one in found if one is not None and not (one.get("iscrowd") and len(found) > 1)]
-    return [one.get("segmentation", []) for one in own if not one.get("no_target")]
+    every = [one for one in found if one is not None and not states_nothing(one)]
+    own = [one for one in every if not is_crowd(one)] or every
+    return [mask_in(one) for one in own]
+
+
+def mask_in(annotation: Mapping[str, Any]) -> Any:
+    """The mask that an annotation states, or why it has none; see `reason_of`."""
+    mask = stated_mask(annotation)
+    return {_NO_MASK: why_no_mask(annotation)} if mask is None else mask
+
+
+def reason_of(mask: Any) -> str | None:
+    """Why an annotation has no mask, where `mask_in` says so; None for a mask."""
+    return mask.get(_NO_MASK) if isinstance(mask, dict) else None
 
 
 @contextmanager

@@ -6,31 +6,33 @@ import math
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from m3att.data.annotation import decode_segmentation
-from m3att.data.images import read_image
+from m3att.data.annotation import decode_segmentation, parts_of
+from m3att.data.fields import SPLIT_NAMES, file_name_of, plain_id, side_of, stated_mask, states_nothing
 from m3att.data.masks import encode_rle, is_polygon, mask_box
 from m3att.data.own.coco import coco_of_content, content_of_coco, read_coco
 from m3att.data.own.content import (
-    SPLIT_NAMES,
     Content,
     json_bytes,
+    named_masks,
     new_folder,
     read_json,
+    reason_of,
     unique_by_id,
     without,
 )
 from m3att.data.own.files import own_files, with_photos
 from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
+from m3att.data.raster import annotated_size
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.records import collector_paused, read_refs
-from m3att.errors import DataError, ImageError
+from m3att.errors import DataError, ImageError, shown
 
 Form = Literal["refer", "coco", "jsonl"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -122,19 +124,9 @@ def read_refer_content(folder: Path, split_by: str | None, image_root: Path | No
     chosen = next(iter(ways)) if split_by is None else split_by
     if chosen not in ways:
         raise DataError(f"{folder}: has no refs({chosen}).p, but {', '.join(path.name for path in files)}")
-    refs = read_refs(ways[chosen])
-    instances = read_json(folder / "instances.json")
-    for key in ("images", "annotations", "categories"):
-        entries = instances.get(key) if isinstance(instances, dict) else None
-        if not isinstance(entries, list) or not all(
-            isinstance(entry, dict) and isinstance(entry.get("id"), int | str) for entry in entries
-        ):
-            raise DataError(f"{folder / 'instances.json'}: has no list {key!r} of entries with ids")
-    for entry in instances["annotations"]:
-        category = entry.get("category_id")
-        if not isinstance(entry.get("image_id"), int | str) or not isinstance(category, int | str | None):
-            place = folder / "instances.json"
-            raise DataError(f"{place}: annotation {entry['id']} has no image_id, or a category_id that is none")
+    refs, odd = read_refs(ways[chosen])
+    faults = {f"{folder}: {one.reason}": max(1, one.expressions) for one in odd}
+    instances = _plain_instances(read_json(folder / "instances.json"), folder / "instances.json", faults)
     # What `write_refer_content` noted about data that had neither splits nor all objects.
     every_object = instances.get("extra") != {"every_object": False}
     instances = instances if every_object else without(instances, "extra")
@@ -143,10 +135,37 @@ def read_refer_content(folder: Path, split_by: str | None, image_root: Path | No
             ref["split"] = ref["extra"].pop("split")
             if not ref["extra"]:
                 del ref["extra"]
-    names = [entry["file_name"] for entry in instances["images"] if isinstance(entry.get("file_name"), str)]
+    names = [name for entry in instances["images"] if (name := file_name_of(entry))]
     found = find_photos(folder.parent, folder.name, folder, names, image_root)
     photos = found or usual_photos(folder.parent, folder.name)
-    return Content(refs, instances, photos.path, folder.name, chosen, every_object, family=photos.family)
+    return Content(refs, instances, photos.path, folder.name, chosen, every_object, faults, family=photos.family)
+
+
+def _plain_instances(instances: Any, path: Path, faults: dict[str, int]) -> dict[str, Any]:
+    """An instances.json without entries that nothing can name; ``faults`` gets a line for each of those.
+
+    Raises:
+        DataError: where one of its lists is missing.
+    """
+    plain = dict(instances) if isinstance(instances, dict) else {}
+    for key, ids in (("images", ("id",)), ("annotations", ("id", "image_id")), ("categories", ("id",))):
+        if not isinstance(plain.get(key), list):
+            raise DataError(f"{path}: has no list {key!r} of entries with ids")
+        kept = []
+        for place, entry in enumerate(plain[key]):
+            fields = entry if isinstance(entry, dict) else {}
+            numbers = {name: plain_id(fields.get(name)) for name in ids}
+            wrong = next((name for name, number in numbers.items() if number is None), None)
+            if wrong is not None:
+                given = shown(entry[wrong] if wrong in fields else entry)
+                faults[f"{path}: entry {place} of {key!r} is left out: {given} is no {wrong!r}"] = 1
+                continue
+            if not isinstance(entry.get("category_id"), int | str | None):
+                numbers["category_id"] = plain_id(entry["category_id"])
+            plain_ids = all(type(entry[name]) in (int, str) for name in numbers)
+            kept.append(entry if plain_ids else {**entry, **numbers})
+        plain[key] = kept
+    return plain
 
 
 def convert(
@@ -193,9 +212,10 @@ def write_content(
         progress: called with photos copied and their number.
     """
     # What has only got another id comes along; what lost expressions does not.
-    faults = [reason for reason, cost in content.faults.items() if cost]
-    if not content.every_object:
-        content = with_drawn_masks(content, faults)
+    faults = [reason for reason, cost in content.faults.items() if cost] + lost_referents(content)
+    if form != "jsonl":
+        content = with_sizes(content, faults)
+    content = with_drawn_masks(content, form, faults)
     photos = usual_photos(folder, content.dataset).path if form == "refer" else folder / "images"
     if copy_images:
         content, moved = copy_photos(content, photos, faults, progress), "images"
@@ -220,7 +240,9 @@ def write_content(
         if extra is not None:
             (folder / EXTRA).write_bytes(json_bytes(extra) + b"\n")
     expressions = sum(len(ref["sentences"]) for ref in content.refs)
-    return Converted(path, len(content.refs), expressions, len(content.instances["images"]), tuple(faults))
+    return Converted(
+        path, len(content.refs), expressions, len(content.instances["images"]), tuple(dict.fromkeys(faults))
+    )
 
 
 def write_refer_content(content: Content, root: Path) -> None:
@@ -241,36 +263,128 @@ def write_refer_content(content: Content, root: Path) -> None:
     (folder / "instances.json").write_bytes(json_bytes(instances))
 
 
-def with_drawn_masks(content: Content, faults: list[str]) -> Content:
-    """Own records as COCO's tools expect them: run lengths in place of masks in files or empty ones, boxes, areas.
+def lost_referents(content: Content) -> list[str]:
+    """What is to be said of referents whose image, file, annotation or mask is not there, a line each.
 
-    A mask that cannot be drawn stays as it is; ``faults`` gets a line for it.
+    What a form has a place for comes along all the same, so that nothing is lost on the way back.
+    """
+    images, annotations = unique_by_id(content.instances["images"]), unique_by_id(content.instances["annotations"])
+    faults: list[str] = []
+    for ref in content.refs:
+        which = f"referent {shown(ref['ref_id'])} ({len(ref['sentences'])} expressions)"
+        masks = named_masks(ref, annotations)
+        if ref["image_id"] not in images:
+            faults.append(f"{which}: image {shown(ref['image_id'])} is not there, or twice")
+        elif not file_name_of(images[ref["image_id"]]):
+            faults.append(f"{which}: image {shown(ref['image_id'])} states no file")
+        elif masks is None:
+            named = shown(ref["ann_id"])
+            faults.append(f"{which}: annotation {named} of image {shown(ref['image_id'])} is not there, or twice")
+        else:
+            faults += [f"{which}: {reason}" for mask in masks[:1] if (reason := reason_of(mask)) is not None]
+    return faults
+
+
+def with_sizes(content: Content, faults: list[str]) -> Content:
+    """Records whose images all state width and height, as COCO's and REFER's tools ask for.
+
+    Where the records state none, the photo says it; ``faults`` gets a line for each that cannot.
+    """
+    masks: dict[Any, list[Any]] = {}
+    for annotation in content.instances["annotations"]:
+        if (mask := stated_mask(annotation)) is not None:
+            masks.setdefault(annotation["image_id"], []).append(mask)
+    entries: list[dict[str, Any]] = []
+    for entry in content.instances["images"]:
+        name = file_name_of(entry)
+        if name and not (side_of(entry.get("height")) and side_of(entry.get("width"))):
+            path = content.image_file(name)
+            try:
+                height, width = _size_of(content, path, masks.get(entry["id"], []))
+                entry = {**entry, "height": height, "width": width}
+            except ImageError as error:
+                faults.append(f"{error}, so its width and height are not known" if path.is_file() else _gone(path))
+        entries.append(entry)
+    return replace(content, instances={**content.instances, "images": entries})
+
+
+def with_drawn_masks(content: Content, form: Form, faults: list[str]) -> Content:
+    """Records whose masks are what the tools of a form read.
+
+    COCO's and REFER's tools read lists of flat polygons and run lengths, so all else becomes one of these. In JSON
+    Lines only masks in files of their own change, since their names start from another folder. Own records get boxes
+    and areas too. A mask that cannot be drawn stays as it is.
+
+    Args:
+        content: the records.
+        form: what is to be written.
+        faults: gets a line for each mask that cannot be drawn.
     """
     images = unique_by_id(content.instances["images"])
     annotations: list[dict[str, Any]] = []
     for annotation in content.instances["annotations"]:
-        if "segmentation" not in annotation or "bbox" in annotation:
+        image = images.get(annotation["image_id"], {})
+        mask, nothing = stated_mask(annotation), states_nothing(annotation)
+        is_bare = not content.every_object and "bbox" not in annotation
+        fits = _is_standard(mask) if form != "jsonl" else not isinstance(mask, str)
+        if (mask is None and not nothing) or (fits and not is_bare) or (nothing and content.every_object):
             annotations.append(annotation)
             continue
-        mask = annotation["segmentation"]
-        path = content.image_file(images[annotation["image_id"]]["file_name"])
-        more: dict[str, Any] = {}
         try:
-            if mask is None:
-                mask_HW = np.zeros(read_image(path).shape[:2], dtype=np.bool_)
-                more = {"segmentation": encode_rle(mask_HW), "no_target": True}
-            elif isinstance(mask, str):
-                height, width = read_image(path).shape[:2]
-                mask_HW = decode_segmentation(mask, height, width, content.mask_roots)
-                more = {"segmentation": encode_rle(mask_HW)}
-            else:
-                mask_HW = decode_segmentation(mask, *canvas_of(mask))
-            left, top, right, bottom = mask_box(mask_HW)
-            more |= {"bbox": [left, top, right - left, bottom - top], "area": int(mask_HW.sum())}
+            annotations.append({**annotation, **_drawn(content, image, mask, nothing, fits, is_bare)})
         except (ImageError, DataError) as error:
-            faults.append(f"{path}: annotation {annotation['id']}: {error}")
-        annotations.append({**annotation, **more})
+            faults.append(f"{content.image_file(file_name_of(image))}: annotation {annotation['id']}: {error}")
+            annotations.append(annotation)
     return replace(content, instances={**content.instances, "annotations": annotations})
+
+
+def _size_of(content: Content, path: Path, masks: list[Any]) -> tuple[int, int]:
+    """The size of the photo as its masks mean it, upright or as it is stored."""
+    return annotated_size(path, None, lambda: [mask for mask in masks if mask is not None], content.mask_roots)
+
+
+def _gone(path: Path) -> str:
+    return f"{path}: no such image"
+
+
+def _drawn(
+    content: Content, image: Mapping[str, Any], mask: Any, nothing: bool, fits: bool, is_bare: bool
+) -> dict[str, Any]:
+    """The fields of an annotation that tell its mask as polygons or run lengths, and its box where it has none.
+
+    Raises:
+        DataError: where the mask cannot be drawn.
+        ImageError: where the size is needed, and neither stated nor to be read from the photo.
+    """
+    height, width = side_of(image.get("height")), side_of(image.get("width"))
+    parts = parts_of(mask) if isinstance(mask, list | dict) else []
+    known = bool(parts) and all(isinstance(part, dict) or is_polygon(part) for part in parts)
+    if not (height and width):
+        height, width = (
+            canvas_of(parts) if known else _size_of(content, content.image_file(file_name_of(image)), [mask])
+        )
+    mask_HW = np.zeros((height, width), dtype=np.bool_)
+    if not nothing:
+        mask_HW = decode_segmentation(mask, height, width, content.mask_roots)
+    told: dict[str, Any] = {"no_target": True} if nothing else {}
+    if not fits:
+        polygons = not nothing and all(is_polygon(part) for part in parts) and bool(parts)
+        told["segmentation"] = parts if polygons else encode_rle(mask_HW)
+    if is_bare:
+        left, top, right, bottom = mask_box(mask_HW)
+        told |= {"bbox": [left, top, right - left, bottom - top], "area": int(mask_HW.sum())}
+    return told
+
+
+def _is_standard(mask: Any) -> bool:
+    """Whether COCO's and REFER's tools read a mask as it is."""
+    if isinstance(mask, dict):
+        return isinstance(mask.get("size"), list) and isinstance(mask.get("counts"), list | str)
+    if not isinstance(mask, list) or not mask:
+        return False
+    return all(isinstance(part, dict) for part in mask) or all(
+        isinstance(part, list) and not any(isinstance(side, list | dict | str) for side in part) for part in mask
+    )
 
 
 def canvas_of(mask: Any) -> tuple[int, int]:
@@ -331,7 +445,7 @@ def copy_photos(content: Content, folder: Path, faults: list[str], progress: Pro
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, folder / name)
             else:
-                faults.append(f"{source}: no such image")
+                faults.append(_gone(source))
         entries.append(entry)
         if progress is not None:
             progress(number, len(content.instances["images"]))

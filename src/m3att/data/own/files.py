@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from m3att.data.own.content import SPLIT_NAMES, Content
+from m3att.data.fields import SPLIT_NAMES
+from m3att.data.own.content import Content
 from m3att.data.photos import folders_below, fullest_folder
 from m3att.errors import DataError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3att.data.annotation import read_segmentation
-from m3att.data.images import to_rgb
+from m3att.data.annotation import as_path, read_segmentation
+from m3att.data.fields import (
+    IMAGE_FIELDS,
+    MASK_FIELDS,
+    TEXT_FIELDS,
+    field_of,
+    names_of_split,
+    stated_mask,
+    states_nothing,
+    why_no_mask,
+)
+from m3att.data.images import read_image, to_rgb
 from m3att.data.masks import Mask, unite
-from m3att.data.own.content import text_field, texts_of
+from m3att.data.own.content import without
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
 from m3att.errors import ConfigError, DataError, ImageError
@@ -38,7 +49,7 @@ class RowsSource(CustomSource):
     Args:
         rows: a loaded `datasets.Dataset`, or any sequence of dicts. ``image`` is a picture (Pillow, or uint8 RGB),
             ``mask`` a picture, an array, polygons or run lengths, the expressions a text or a list of them in one of
-            `content.TEXT_FIELDS`; ``split`` and ``category`` may be there.
+            `fields.TEXT_FIELDS`; ``split`` and ``category`` may be there. The other names of `fields` are read too.
         split: only rows of this split, where the rows state one.
         name: what messages call the data.
 
@@ -51,17 +62,10 @@ class RowsSource(CustomSource):
         lines: list[dict[str, Any]] = []
         self._first_row: dict[str, int] = {}
         for number, row in enumerate(_without_pictures(rows, name)):
-            field = text_field(row)
-            texts = None if field is None else texts_of(row[field])
-            if field is None or texts is None:
-                raise DataError(f"{name}: row {number} has no expression, a text or a list of texts")
-            for key in ("split", "category"):
-                if not isinstance(row.get(key), str | None):
-                    raise DataError(f"{name}: row {number} has {key!r} that is not a text")
             image = str(row["image_id"]) if row.get("image_id") is not None else f"row {number}"
             self._first_row.setdefault(image, number)
-            kept = {key: row[key] for key in ("split", "category") if row.get(key)}
-            lines.append({"image": image, "mask": {"row": number}, "expressions": texts, **kept})
+            kept = {key: value for key, value in row.items() if key in _KEPT or key in TEXT_FIELDS}
+            lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
         if not lines:
             raise DataError(f"{name}: has no row")
         super().__init__(content_of_lines(lines, Path(name), name), split, name)
@@ -79,28 +83,50 @@ class RowsSource(CustomSource):
     def _image(self, index: int) -> NDArray[np.uint8]:
         number = self._first_row[self._files[index]]
         try:
-            picture = self._row_data[number].get("image")
-            if isinstance(picture, Image.Image):
-                return to_rgb(picture)
+            row = self._row_data[number]
+            field = field_of(row, IMAGE_FIELDS)
+            return _pixels(None if field is None else row[field], self.image_root)
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged files
             raise ImageError(f"{self.name}: row {number}: the image cannot be read ({error})") from None
-        pixels_HWC = np.asarray(picture)
-        if pixels_HWC.ndim != 3 or pixels_HWC.shape[2] != 3 or pixels_HWC.dtype != np.uint8:
-            raise ImageError(f"{self.name}: row {number}: 'image' is no picture")
-        return pixels_HWC
+        except ImageError as error:
+            raise ImageError(f"{self.name}: row {number}: {error}") from None
 
     def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
         number = int(mask["row"])
         try:
-            value = self._row_data[number].get("mask")
-            if value is None:
+            row = self._row_data[number]
+            if states_nothing(row):
                 return unite([], height, width)
+            value = stated_mask(row)
+            if value is None:
+                raise DataError(why_no_mask(row))
             found = read_segmentation(value, height, width, (self.image_root,))
         except (OSError, ValueError, SyntaxError, DataError, ImageError) as error:
             raise DataError(f"{self.name}: row {number}: the mask cannot be read ({error})") from None
         if not found.any():
             raise DataError(f"{self.name}: row {number}: its mask covers no pixel; give none where nothing is named")
         return found
+
+
+def _pixels(picture: Any, root: Path) -> NDArray[np.uint8]:
+    """A row's image as RGB, (H, W, 3).
+
+    Raises:
+        ImageError: where it is none, or a file that cannot be read.
+    """
+    if isinstance(picture, Mapping):  # not decoded
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, str):
+        return read_image(root / as_path(picture))
+    if isinstance(picture, bytes):
+        picture = Image.open(BytesIO(picture))
+    if isinstance(picture, Image.Image):
+        return to_rgb(picture)
+    pixels_HWC = np.asarray(picture)
+    is_rgb = pixels_HWC.ndim == 3 and pixels_HWC.shape[2] == 3 and pixels_HWC.dtype.kind in "iu" and pixels_HWC.size > 0
+    if is_rgb and (pixels_HWC.dtype == np.uint8 or (pixels_HWC.min() >= 0 and pixels_HWC.max() <= 255)):
+        return pixels_HWC.astype(np.uint8, copy=False)
+    raise ImageError(f"'image' is no picture; {', '.join(IMAGE_FIELDS)} are read")
 
 
 def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSource:
@@ -123,26 +149,41 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
         raise ConfigError("data.dataset hf needs the library datasets: pip install 'm3att[datasets]'") from None
     try:
         if (root / "dataset_dict.json").is_file():
-            rows = datasets.load_from_disk(str(root))[split]
+            saved = datasets.load_from_disk(str(root))
+            names = names_of_split(split, saved)
+            if not names:
+                raise ValueError(f"it has {', '.join(saved)}")
+            rows = saved[names[0]]
         elif (root / "state.json").is_file():
             rows = datasets.load_from_disk(str(root))
         else:
-            rows = datasets.load_dataset(str(root), split=split)
+            names = names_of_split(split, datasets.get_dataset_split_names(str(root))) or (split,)
+            rows = datasets.load_dataset(str(root), split=names[0])
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise DataError(
-            f"{root}: no data set with a split {split!r} to be had ({str(error).splitlines()[0]})"
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{root}: no data set with a split {split!r} to be had ({reason})") from error
     return RowsSource(rows, split, str(root))
 
 
 def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:
-    """The rows with their texts alone, so that no picture is decoded for it where that can be helped."""
+    """The rows with their texts alone, so that no picture is decoded for it where that can be helped.
+
+    Raises:
+        DataError: where no column holds images, expressions or masks.
+    """
     columns = getattr(rows, "column_names", None)
     if columns is None:
         return [rows[number] for number in range(len(rows))]
-    field = text_field(dict.fromkeys(columns))
-    if field is None:
-        raise DataError(f"{name}: no column of expressions among {', '.join(columns)}")
-    kept = [column for column in columns if column == field or column in _KEPT]
+    features = getattr(rows, "features", None) or {}
+    filled = [column for column in columns if getattr(features.get(column), "dtype", None) != "null"]
+    for what, names in (
+        ("images", IMAGE_FIELDS),
+        ("expressions", TEXT_FIELDS),
+        ("masks", (*MASK_FIELDS, "no_target")),
+    ):
+        if not any(column in names for column in filled):
+            there = ", ".join(map(str, columns))
+            raise DataError(f"{name}: no column of {what} among {there:.200}; {', '.join(names)} are read")
+    kept = [column for column in filled if column in TEXT_FIELDS or column in _KEPT]
     chosen: Sequence[Mapping[str, Any]] = rows.select_columns(kept)  # type: ignore[attr-defined]
     return chosen

@@ -8,51 +8,58 @@ from pathlib import Path
 from typing import Any
 
 from m3att.data.annotation import parts_of
-from m3att.data.masks import is_polygon
+from m3att.data.fields import (
+    IMAGE_FIELDS,
+    MASK_FIELDS,
+    TEXT_FIELDS,
+    field_of,
+    file_name_of,
+    split_of,
+    stated_mask,
+    states_nothing,
+    text_field,
+    texts_of,
+)
 from m3att.data.own.content import (
     NO_CATEGORY,
-    TEXT_FIELDS,
     Content,
     carried_sentence,
     fault_of_ref,
     named_masks,
     new_sentence,
     read_json,
+    reason_of,
     restored_sentence,
-    text_field,
-    texts_of,
+    split_or_none,
     unique_by_id,
     without,
 )
 from m3att.data.refer.records import sentence_text
-from m3att.errors import DataError
+from m3att.errors import DataError, shown
 
+_FIELDS = {"image": IMAGE_FIELDS, "mask": MASK_FIELDS, "text": TEXT_FIELDS}
 EXTRA = "extra.json"
 """What JSON Lines have no place for, written beside them by a conversion so that nothing is lost on the way back."""
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Any]:
     """The lines of a file; empty ones, which editors leave at the end, do not count.
 
     Raises:
-        DataError: where the file is missing, or a line is no JSON object or lacks image or expression.
+        DataError: where the file is missing or empty, or a line is no JSON.
     """
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    found: list[dict[str, Any]] = []
+    found: list[Any] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line.decode())
+            found.append(json.loads(line.decode()))
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not JSON ({str(error).splitlines()[0]})") from None
-        wrong = wrong_with(value)
-        if wrong is not None:
-            raise DataError(f"{path}: line {number} {wrong}")
-        found.append(value)
     if not found:
         raise DataError(f"{path}: holds no line")
     return found
@@ -61,24 +68,24 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def wrong_with(line: Any) -> str | None:
     """What keeps a line from being read, or None."""
     if not isinstance(line, dict):
-        return "is no JSON object"
-    if not isinstance(line.get("image"), str) or not line["image"] or "\0" in line["image"]:
-        return "has no 'image' (a path)"
+        return f"is {shown(line)}, no JSON object"
+    name = field_of(line, IMAGE_FIELDS)
+    image = None if name is None else line[name]
+    if not isinstance(image, str) or not image or "\0" in image:
+        found = f"has {shown(image)} as {name!r}" if image else "has no image"
+        return f"{found} (a path; {', '.join(IMAGE_FIELDS)} are read)"
     name = text_field(line)
     if name is None:
-        return f"has no 'expression' (a text or a list of texts; {', '.join(TEXT_FIELDS)} are read)"
-    if texts_of(line[name]) is None:
-        return f"has {name!r} that is neither a text nor a list of one text or more"
-    for key, kind, what in (("split", str, "a text"), ("category", str, "a text")):
-        if not isinstance(line.get(key), kind | None):
-            return f"has {key!r} that is not {what}"
+        return f"has no expression (a text or a list of texts; {', '.join(TEXT_FIELDS)} are read)"
+    if not texts_of(line[name]):
+        return f"has {shown(line[name])} as {name!r}, neither a text nor a list of one text or more"
     return None
 
 
-def content_of_lines(
-    lines: Sequence[Mapping[str, Any]], root: Path, name: str, splits: Sequence[str | None] = ()
-) -> Content:
+def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequence[str | None] = ()) -> Content:
     """Lines as records. Lines of one image with one mask and one category name one referent.
+
+    A line that cannot be read is told in ``faults`` and left out.
 
     Args:
         lines: as `read_lines` gives them.
@@ -87,57 +94,61 @@ def content_of_lines(
         splits: for each line the split that its file's name states; it holds where the line states none.
 
     Raises:
-        DataError: where some lines state a split and others do not.
+        DataError: where no line can be read.
     """
-    stated = [line.get("split") or (splits[at] if splits else None) for at, line in enumerate(lines)]
-    if any(stated) and not all(stated):
-        raise DataError(f"{name}: entry {stated.index(None) + 1} states no split, but others do; give all one, or none")
     images: dict[str, int] = {}
     categories: dict[str, int] = {}
     annotations: dict[tuple[Any, ...], dict[str, Any]] = {}
     refs: dict[tuple[Any, ...], dict[str, Any]] = {}
+    faults: dict[str, int] = {}
     sentences = 0
     for at, line in enumerate(lines):
-        image_id = images.setdefault(line["image"], len(images) + 1)
-        category_id = categories.setdefault(line["category"], len(categories) + 1) if line.get("category") else 0
-        mask = line.get("mask")
+        wrong = wrong_with(line)
+        if wrong is not None:
+            faults[f"{name}: entry {at + 1} {wrong}"] = 1
+            continue
+        split = split_of(line.get("split")) or (splits[at] if splits else None)
+        fields = {kind: field_of(line, names) for kind, names in _FIELDS.items()}
+        image_id = images.setdefault(file_name_of(line), len(images) + 1)
+        category = line.get("category")
+        category = str(category) if isinstance(category, int | float) else category
+        kind = categories.setdefault(category, len(categories) + 1) if category and isinstance(category, str) else 0
+        mask, nothing = stated_mask(line), states_nothing(line)
         # Without a mask, nothing tells that two lines mean the same thing.
-        key = (
-            image_id,
-            category_id,
-            json.dumps(parts_of(mask) if isinstance(mask, list) else mask, sort_keys=True)
-            if "mask" in line
-            else f"line {at}",
-        )
+        shape: Any = f"line {at}" if mask is None else parts_of(mask) if isinstance(mask, list) else mask
+        key = (image_id, kind, "" if nothing else json.dumps(shape, sort_keys=True))
         annotation = annotations.setdefault(
             key,
             {
                 "id": len(annotations) + 1,
                 "image_id": image_id,
-                "category_id": category_id,
+                "category_id": kind,
                 "iscrowd": 0,
-                **({"segmentation": mask} if "mask" in line else {}),
+                **({"segmentation": mask} if mask is not None else {}),
+                **({"no_target": True} if nothing else {}),
             },
         )
         ref = refs.setdefault(
-            (key, stated[at]),
+            (key, split),
             {
                 "ref_id": len(refs) + 1,
                 "ann_id": annotation["id"],
                 "image_id": image_id,
-                "category_id": category_id,
-                "split": stated[at],
+                "category_id": kind,
+                "split": split,
                 "sentences": [],
             },
         )
-        field = text_field(line)
-        assert field is not None
         # What is needed to write this very line again.
-        rest = without(line, "image", "mask", "category", field, *(() if "split" not in line else ("split",)))
-        kept = {"line": at, "field": field, "single": isinstance(line[field], str), "rest": rest}
-        for text in texts_of(line[field]) or ():
+        used = [field for field in fields.values() if field is not None]
+        rest = without(line, *used, *(("category",) if kind else ()), *(("split",) if "split" in line else ()))
+        single = isinstance(line[fields["text"]], str)
+        kept = {"line": at, "field": fields["text"], "single": single, "fields": fields, "rest": rest}
+        for text in texts_of(line[fields["text"]]) or ():
             sentences += 1
             ref["sentences"].append({**new_sentence(sentences, text), "extra": {"jsonl": kept}})
+    if not refs:
+        raise DataError(next(iter(faults), f"{name}: holds no line"))
     for ref in refs.values():
         ref["sent_ids"] = [sentence["sent_id"] for sentence in ref["sentences"]]
     names = [NO_CATEGORY] if any(not key[1] for key in annotations) else []
@@ -146,7 +157,8 @@ def content_of_lines(
         "annotations": list(annotations.values()),
         "categories": names + [{"id": number, "name": category} for category, number in categories.items()],
     }
-    return Content(list(refs.values()), instances, root, every_object=False)
+    chosen = split_or_none(list(refs.values()), faults, name)
+    return Content(chosen, instances, root, every_object=False, faults=faults)
 
 
 def lines_of_content(
@@ -174,10 +186,13 @@ def lines_of_content(
         if not isinstance(name, str) or not ref["sentences"]:
             homeless.append([position, ref])
             continue
-        category = categories.get(ref.get("category_id", annotation.get("category_id")))
+        named = ref.get("category_id", annotation.get("category_id"))  # gRefCOCO has one for each annotation
+        if isinstance(named, list):
+            named = named[0] if named and all(one == named[0] for one in named) else None
+        category = categories.get(named) if isinstance(named, int | str) else None
         line = {
             "image": place_of(name),
-            **(mask_field(annotation, content) or union_field(ref, annotations)),
+            **(mask_field(annotation) or union_field(ref, annotations)),
             **({"category": category} if isinstance(category, str) else {}),
             **({"split": ref["split"]} if ref["split"] is not None else {}),
         }
@@ -198,7 +213,10 @@ def lines_of_content(
             told[kept["line"]] = kept
         for number, kept in told.items():
             words = of_line[number][0] if kept["single"] else of_line[number]
-            placed.append((number, {**line, kept["field"]: words, **kept["rest"]}))
+            names = {kind: kept["fields"].get(kind) or kind for kind in ("image", "mask")}
+            unstated = kept["fields"].get("mask") is None
+            own = {names.get(name, name): value for name, value in line.items() if name != "mask" or not unstated}
+            placed.append((number, {**own, kept["field"]: words, **kept["rest"]}))
     lines = [line for _, line in sorted(placed, key=lambda pair: pair[0])]
     if fresh:
         return lines, None
@@ -206,7 +224,7 @@ def lines_of_content(
         content.refs[at]["ann_id"]
         for at, line in placed
         if line.get("mask") is not None and not isinstance(content.refs[at]["ann_id"], list)
-    }
+    } & {entry["id"] for entry in content.instances["annotations"] if entry.get("segmentation") is not None}
     entries = [
         without(entry, "segmentation") if entry["id"] in carried else entry
         for entry in content.instances["annotations"]
@@ -221,25 +239,20 @@ def lines_of_content(
     return lines, {"about": about, "instances": {**content.instances, "annotations": entries}}
 
 
-def mask_field(annotation: Mapping[str, Any], content: Content) -> dict[str, Any]:
-    """The mask of a line, where it states one; null where it is empty on purpose."""
-    if annotation.get("no_target"):
+def mask_field(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """The mask of a line, where it states one; null where it says that nothing is named."""
+    if states_nothing(annotation):
         return {"mask": None}
-    if "segmentation" not in annotation or (content.every_object and annotation["segmentation"] is None):
-        return {}
-    return {"mask": annotation["segmentation"]}
+    mask = stated_mask(annotation)
+    return {} if mask is None else {"mask": mask}
 
 
 def union_field(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
     """The mask of a referent of gRefCOCO, which names several annotations, or none; where it can be told."""
     masks = named_masks(ref, annotations) if isinstance(ref["ann_id"], list) else None
-    if masks is None:
+    if masks is None or any(reason_of(mask) for mask in masks):
         return {}
-    if not masks:
-        return {"mask": None}
-    if all(isinstance(mask, list) and all(map(is_polygon, mask)) for mask in masks):
-        return {"mask": [polygon for mask in masks for polygon in mask]}
-    return {"mask": masks} if all(isinstance(mask, dict) for mask in masks) else {}
+    return {"mask": [part for mask in masks for part in parts_of(mask)] if masks else None}
 
 
 def content_of_converted(lines: Sequence[Mapping[str, Any]], path: Path) -> Content:
@@ -272,7 +285,7 @@ def content_of_converted(lines: Sequence[Mapping[str, Any]], path: Path) -> Cont
             raise ValueError(wrong)
         entries = [
             {**entry, "segmentation": masks[entry["id"]]}
-            if entry["id"] in masks and "segmentation" not in entry
+            if entry["id"] in masks and stated_mask(entry) is None
             else entry
             for entry in instances["annotations"]
         ]

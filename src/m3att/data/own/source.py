@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.faults import Fault
+from m3att.data.fields import (
+    IMAGE_FIELDS,
+    file_name_of,
+    is_crowd,
+    names_of_split,
+    plain_id,
+    side_of,
+    states_nothing,
+    whole_id,
+)
 from m3att.data.images import read_size
 from m3att.data.masks import Mask, draw, unite
 from m3att.data.own.coco import content_of_coco, read_coco
-from m3att.data.own.content import Content, named_masks, unique_by_id
+from m3att.data.own.content import Content, mask_in, named_masks, reason_of, unique_by_id
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
@@ -22,7 +32,7 @@ from m3att.data.raster import are_turned, read_annotated
 from m3att.data.refer.records import sentence_text
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError
+from m3att.errors import DataError, ImageError, clipped, shown
 
 
 class CustomSource(Source):
@@ -50,34 +60,49 @@ class CustomSource(Source):
         self._photos, self._mask_roots = content.photos, content.mask_roots
         splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
         self.stated_split = splits != [None]
-        refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] == split or not self.stated_split)]
+        called = names_of_split(split, [stated for stated in splits if stated is not None])
+        refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] in called or not self.stated_split)]
         if not refs:
             found = ", ".join(str(stated) for stated in splits) or "no expression at all"
             raise DataError(f"{name}: no expression of split {split!r}, but {found}")
-        categories = sorted({entry["id"]: entry for entry in content.instances["categories"]}.items())
+        by_id = {entry["id"]: entry for entry in content.instances["categories"]}
+        categories = sorted(by_id.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
         self._category_names: tuple[str, ...] = ()
         if len(categories) < UNKNOWN:  # a map cannot hold more
             self._category_names = tuple(str(entry.get("name")) for _, entry in categories)
         self._category_number = {id_: number for number, (id_, _) in enumerate(categories, start=1)}
         self.has_every_object = content.every_object
         self._background = 0 if content.every_object and self.category_names else UNKNOWN
-        faults = [Fault(reason, entries=cost) for reason, cost in content.faults.items()]
+        faults = [Fault(reason, entries=cost) for reason, cost in content.faults.items() if cost]
+        self.notes = tuple(clipped(reason) for reason, cost in content.faults.items() if not cost)
         annotations = unique_by_id(content.instances["annotations"])
         images: dict[int, dict[str, Any]] = {}
         for entry in content.instances["images"]:
             images.setdefault(entry["id"], entry)
         kept: list[dict[str, Any]] = []
         for ref in refs:
-            if named_masks(ref, annotations) is None or ref["image_id"] not in images:
-                lost = f"{name}: {sentence_text(ref['sentences'][0])!r} names annotation {ref['ann_id']}"
-                reason = f"{lost}, which image {ref['image_id']} does not have, or has twice"
-                faults.append(Fault(reason, entries=len(ref["sentences"])))
-            else:
+            wrong = self._wrong_with(ref, images, annotations)
+            if wrong is None:
                 kept.append(ref)
+            else:
+                which = f"{name}: {shown(sentence_text(ref['sentences'][0]))}"
+                faults.append(Fault(f"{which} {wrong}", entries=len(ref["sentences"])))
         if not kept:
             raise DataError(faults[-1].reason)
         self.faults = tuple(faults)
         self._index(kept, images, annotations, content.instances["annotations"])
+
+    @staticmethod
+    def _wrong_with(
+        ref: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]], annotations: Mapping[Any, Mapping[str, Any]]
+    ) -> str | None:
+        """What keeps a referent from being read on any image, or None."""
+        if ref["image_id"] in images and not file_name_of(images[ref["image_id"]]):
+            return f"is of image {shown(ref['image_id'])}, which states no file; {', '.join(IMAGE_FIELDS)} are read"
+        if ref["image_id"] not in images or named_masks(ref, annotations) is None:
+            lost = f"names annotation {shown(ref['ann_id'])}"
+            return f"{lost}, which image {shown(ref['image_id'])} does not have, or has twice"
+        return None
 
     def _index(
         self,
@@ -95,9 +120,11 @@ class CustomSource(Source):
         order = [image_id for image_id in images if image_id in of_image]
         sentences = [s for image_id in order for own in of_image[image_id].values() for s in own]
         lengths = [len(own) for image_id in order for own in of_image[image_id].values()]
-        self.image_ids: list[int] = order
-        self._files = Packed(images[image_id]["file_name"] for image_id in order)
-        self._sizes = [(images[image_id].get("height"), images[image_id].get("width")) for image_id in order]
+        self.image_ids: list[int] = [whole_id(image_id) or 0 for image_id in order]
+        self._files = Packed(file_name_of(images[image_id]) for image_id in order)
+        self._sizes = [
+            (side_of(images[image_id].get("height")), side_of(images[image_id].get("width"))) for image_id in order
+        ]
         self._texts = Packed(sentence_text(sentence) for sentence in sentences)
         self._sentence_ids = np.array([sentence["sent_id"] for sentence in sentences], dtype=np.int64)
         self._skills = Packed(skills_of(sentence) for sentence in sentences)
@@ -109,10 +136,12 @@ class CustomSource(Source):
         self._no_targets = int(np.array(lengths)[np.array(empty)].sum())
         objects: dict[int, list[Any]] = {image_id: [] for image_id in order}
         for entry in every:
-            if entry["image_id"] in objects:
-                number = self._category_number.get(entry.get("category_id"), UNKNOWN)
-                crowd = bool(entry.get("iscrowd"))
-                objects[entry["image_id"]].append([UNKNOWN if crowd else number, mask_in(entry)])
+            if entry["image_id"] in objects and not states_nothing(entry):
+                category = plain_id(entry.get("category_id"))
+                number = (
+                    UNKNOWN if is_crowd(entry) or category is None else self._category_number.get(category, UNKNOWN)
+                )
+                objects[entry["image_id"]].append([number, mask_in(entry)])
         self._objects = Packed(objects[image_id] for image_id in order)
 
     def __len__(self) -> int:
@@ -160,7 +189,7 @@ class CustomSource(Source):
                 masks.append(unite(parts, height, width))
             except (DataError, ImageError) as error:
                 text = self._texts[flat[referents.index(referent)]]
-                raise DataError(f"{self.image_path(index)}: {text!r}: {error}") from None
+                raise DataError(f"{self.image_path(index)}: {shown(text)}: {error}") from None
         return Sample(
             image_HWC=image_HWC,
             masks=tuple(masks),
@@ -216,7 +245,11 @@ class CustomSource(Source):
         path, (height, width) = self.image_path(index), self._sizes[index]
         stated = (height, width) if height and width else None
         image_HWC = read_annotated(
-            path, stated, lambda: [mask for _, mask in self._objects[index]], self._mask_roots, self._others_turned
+            path,
+            stated,
+            lambda: [mask for _, mask in self._objects[index] if reason_of(mask) is None],
+            self._mask_roots,
+            self._others_turned,
         )
         if self._is_label_studio and stated is not None and read_size(path) != stated:
             raise ImageError(
@@ -229,16 +262,19 @@ class CustomSource(Source):
         """Whether some outlines leave the size that is stated for their image; asked for a few photos, if ever."""
         if self._turned is None:
             stated = [(at, (size[0], size[1])) for at, size in enumerate(self._sizes) if size[0] and size[1]]
-            self._turned = are_turned((size, [mask for _, mask in self._objects[at]]) for at, size in stated)
+            self._turned = are_turned(
+                (size, [mask for _, mask in self._objects[at] if reason_of(mask) is None]) for at, size in stated
+            )
         return self._turned
 
     def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
-        """A mask; null is empty on purpose, every other must cover something."""
-        if mask is None:
-            return unite([], height, width)
+        """A mask, which must cover something."""
+        reason = reason_of(mask)
+        if reason is not None:
+            raise DataError(reason)
         found = read_segmentation(mask, height, width, self._mask_roots)
         if not found.any():
-            raise DataError("its mask covers no pixel of the image; say null where the expression names nothing")
+            raise DataError('its mask covers no pixel of the image; say "no_target": true where nothing is named')
         return found
 
 
@@ -246,11 +282,6 @@ def skills_of(sentence: Mapping[str, Any]) -> list[str]:
     """The tags that a conversion or description carries at an expression; none where there are no such texts."""
     skills = sentence.get("skills") or ()
     return [skill for skill in skills if isinstance(skill, str)] if isinstance(skills, list | tuple) else []
-
-
-def mask_in(annotation: Mapping[str, Any]) -> Any:
-    """The mask of an annotation; None where it is empty on purpose."""
-    return None if annotation.get("no_target") else annotation.get("segmentation", [])
 
 
 def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> CustomSource:

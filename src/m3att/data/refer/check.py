@@ -71,6 +71,7 @@ class SplitReport:
         unreadable_masks: annotations of referents whose mask cannot be drawn.
         unreadable_photos: photos that are empty; where it was asked, all that cannot be read to the end or have another
             size than stated.
+        odd: referents and sentences that cannot be read.
     """
 
     refs: int
@@ -93,6 +94,7 @@ class SplitReport:
     misnamed_images: Faults = _NO_FAULTS
     unreadable_masks: Faults = _NO_FAULTS
     unreadable_photos: Faults = _NO_FAULTS
+    odd: Faults = _NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class DatasetReport:
         shared_by_design: whether those who made the splits divided objects and not images.
         without_image: annotations of images that are not listed.
         repeated_images: image ids that stand more than once, with different names or sizes.
+        odd_entries: images, annotations and categories without an id.
     """
 
     dataset: str
@@ -137,6 +140,7 @@ class DatasetReport:
     shared_by_design: bool = False
     without_image: int = 0
     repeated_images: Faults = _NO_FAULTS
+    odd_entries: Faults = _NO_FAULTS
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""
@@ -150,11 +154,11 @@ class DatasetReport:
             self.pixels != "none"
             and not self.unknown_splits
             and (self.shared_by_design or not self.shared_images)
-            and self.repeated_ids.count == self.repeated_images.count == 0
+            and self.repeated_ids.count == self.repeated_images.count == self.odd_entries.count == 0
             and any(split.refs for split in splits)
             and all(split.counts != "differs" for split in splits)
             and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
-            and all(split.misnamed_images.count == 0 for split in splits)
+            and all(split.misnamed_images.count == split.odd.count == 0 for split in splits)
             and (
                 self.pixels == "layout"
                 or (
@@ -227,6 +231,7 @@ def check_dataset(
         broken_segmentations=_faults(broken),
         repeated_ids=_faults(repeated),
         repeated_images=_faults(doubtful),
+        odd_entries=_faults([reason for objects in stores for reason in objects.store.notes["odd_objects"]]),
         shared_images=_shared_images({split: _image_ids(tables) for split, tables in opened.items()}),
         annotation_root=str(folder),
         shared_by_design=(dataset, split_by) in SHARED_BY_DESIGN,
@@ -297,6 +302,7 @@ def _check_split(
         known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
         misnamed_images=_faults(misnamed),
         unreadable_masks=_faults(unreadable_masks(tables, [*([photos.path] if photos else []), tables.folder])),
+        odd=_faults([reason for reason, _ in referents.odd_of_split(split)]),
         unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos else ()),
     )
 

@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import parts_of
+from m3att.data.fields import file_name_of, is_crowd, side_of, stated_mask, states_nothing, whole_id
 from m3att.data.layout.paint import Annotation
 from m3att.data.masks import FARTHEST, is_polygon
 from m3att.data.refer.json_stream import BEGIN, stream_json
-from m3att.data.refer.records import collector_paused, whole_id
+from m3att.data.refer.records import collector_paused
 from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
-from m3att.errors import DataError
+from m3att.errors import DataError, shown
 
 _NONE, _POLYGONS, _WRITTEN = 0, 1, 2  # how a segmentation is kept: not at all, as points, as the JSON that it was
 _ANNOTATION_IDS = ("id", "image_id", "category_id")
+_NAMELESS = -(2**62)  # an id that nothing names
 _BATCH = 256  # annotations that are taken at a time
 
 
@@ -133,7 +135,8 @@ def _build(path: Path) -> tuple[Arrays, Mapping[str, Any]]:
                 met.add(key)
             elif key in met and (key in adders or key == "annotations"):
                 if not isinstance(entry, dict):
-                    raise DataError(f"{path}: an entry of {key!r} is no object")
+                    writer.add_odd(key, entry)
+                    continue
                 if key != "annotations":
                     adders[key](entry)
                     continue
@@ -166,41 +169,68 @@ class ObjectWriter:
         self._points, self._lengths = array("d"), array("q")
         self._written: dict[int, str] = {}
         self._faulty: list[int] = []
+        self._nothing = bytearray()
+        self._odd: list[str] = []
 
     def add_image(self, entry: Mapping[str, Any]) -> None:
         """Takes an entry of COCO's ``images``."""
-        id_ = self._number(entry, "id", "images")
-        name = entry.get("file_name")
-        sides = [entry.get(key, 0) for key in ("height", "width")]
-        height, width = (int(side) if isinstance(side, int | float) and 0 <= side < 2**31 else 0 for side in sides)
-        image = (name if isinstance(name, str) else "", height, width)
+        id_ = whole_id(entry.get("id"))
+        if id_ is None:
+            self._odd.append(f"an image has the id {shown(entry.get('id'))}, which is none")
+            return
+        image = (file_name_of(entry), side_of(entry.get("height", 0)), side_of(entry.get("width", 0)))
         if self._images.setdefault(id_, image) != image:
             self._doubtful[id_] = None
 
     def add_category(self, entry: Mapping[str, Any]) -> None:
         """Takes an entry of COCO's ``categories``."""
-        self._categories[self._number(entry, "id", "categories")] = str(entry.get("name"))
+        id_ = whole_id(entry.get("id"))
+        if id_ is None:
+            self._odd.append(f"a category has the id {shown(entry.get('id'))}, which is none")
+        else:
+            self._categories[id_] = str(entry.get("name"))
+
+    def add_odd(self, key: str, entry: Any) -> None:
+        """Notes an entry that is no object of fields."""
+        self._odd.append(f"an entry of {key!r} is {shown(entry)}, no object of fields")
 
     def add_objects(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Takes entries of COCO's ``annotations``; many at a time, since there are hundreds of thousands.
-
-        Raises:
-            DataError: where an id is no whole number, or none of 64 bits.
-        """
+        """Takes entries of COCO's ``annotations``; many at a time, since there are hundreds of thousands."""
         columns: list[list[Any]] = [[entry.get(key) for entry in entries] for key in _ANNOTATION_IDS]
-        if any(set(map(type, column)) - {int} for column in columns):
-            columns = [[self._number(entry, key, "annotations") for entry in entries] for key in _ANNOTATION_IDS]
-        try:
-            for kept, column in zip((self._ids, self._image_ids, self._category_ids), columns, strict=True):
-                kept.extend(column)
-        except OverflowError:
-            raise DataError(f"{self._path}: an id exceeds 64 bits; download the file again") from None
+        ids, image_ids, categories = columns
+        before = len(self._ids)
+        if not all(set(map(type, column)) <= {int} for column in (ids, image_ids, categories)):
+            self._add_odd_ids(ids, image_ids, categories)
+        else:
+            try:
+                for kept, column in zip(
+                    (self._ids, self._image_ids, self._category_ids), (ids, image_ids, categories), strict=True
+                ):
+                    kept.extend(column)
+            except OverflowError:  # more than 64 bits
+                del self._ids[before:], self._image_ids[before:], self._category_ids[before:]
+                self._add_odd_ids(ids, image_ids, categories)
         boxes, areas = [entry.get("bbox") for entry in entries], [entry.get("area") for entry in entries]
         self._boxes.extend(_numbers(boxes, 4))
         self._areas.extend(_numbers([[area] for area in areas], 1))
-        self._crowd.extend(bool(entry.get("iscrowd", 0)) for entry in entries)
+        self._crowd.extend(map(is_crowd, entries))
+        self._nothing.extend(("no_target" in entry or "mask" in entry) and states_nothing(entry) for entry in entries)
         for entry in entries:
-            self._add_segmentation(entry.get("segmentation"))
+            self._add_segmentation(entry["segmentation"] if entry.get("segmentation") else stated_mask(entry))
+
+    def _add_odd_ids(self, ids: Sequence[Any], image_ids: Sequence[Any], categories: Sequence[Any]) -> None:
+        """Takes ids that are not all whole numbers.
+
+        An annotation that has no id gets one that nothing names; one that has no image belongs to none.
+        """
+        for given, image, category in zip(ids, image_ids, categories, strict=True):
+            id_, image_id = whole_id(given), whole_id(image)
+            if id_ is None:
+                self._odd.append(f"annotation {len(self._ids)} has the id {shown(given)}, which is none")
+                id_ = _NAMELESS - len(self._ids)
+            self._ids.append(id_)
+            self._image_ids.append(_NAMELESS if image_id is None else image_id)
+            self._category_ids.append(whole_id(category) or 0)
 
     def finish(self) -> tuple[Arrays, Mapping[str, Any]]:
         """The arrays, and notes of what is wrong with them."""
@@ -245,18 +275,15 @@ class ObjectWriter:
             "written_rows": np.array([row for row, _ in written], dtype=np.int64),
             **pack_texts("written", [text for _, text in written]),
             "broken": faulty[order],
+            "nothing": np.frombuffer(bytes(self._nothing), dtype=np.bool_)[order],
         }
-        notes = {"repeated": repeated, "doubtful": list(self._doubtful), "homeless": int((~known).sum())}
+        notes = {
+            "repeated": repeated,
+            "doubtful": list(self._doubtful),
+            "homeless": int((~known).sum()),
+            "odd_objects": self._odd,
+        }
         return arrays, notes
-
-    def _number(self, entry: Mapping[str, Any], key: str, kind: str) -> int:
-        number = whole_id(entry.get(key))
-        if number is None:
-            needed = ", ".join(_ANNOTATION_IDS) if kind == "annotations" else "id"
-            if entry.get(key) is not None:
-                raise DataError(f"{self._path}: an entry of {kind!r} has the {key} {entry[key]!r:.60}, which is no id")
-            raise DataError(f"{self._path}: an entry of {kind!r} lacks one of {needed}")
-        return number
 
     def _add_segmentation(self, segmentation: Any) -> None:
         place = len(self._kinds)

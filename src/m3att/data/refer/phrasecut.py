@@ -68,7 +68,7 @@ def _build(phrases: Path, images: Path, split: str) -> tuple[Arrays, Mapping[str
         arrays, notes = writer.finish()
         referents = ReferentWriter(ObjectTable(Store(dict(arrays), notes)))
         for number, (image_id, phrase, ids) in enumerate(found):
-            referents.add(number, image_id, split, ids, several=True)
+            referents.add(number, image_id, split, ids)
             referents.add_sentence(number, phrase)
         more, more_notes = referents.finish()
     return {**arrays, **more}, {**notes, **more_notes}

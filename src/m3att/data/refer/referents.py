@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.faults import Fault
+from m3att.data.fields import named_ids, names_of_split, whole_id
 from m3att.data.refer.objects import ObjectTable
-from m3att.data.refer.records import collector_paused, read_refs, sentence_text, whole_id
+from m3att.data.refer.records import collector_paused, read_refs, sentence_text
 from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
-
-NO_OBJECT = -1  # what gRefCOCO writes for the annotation of an expression that names nothing
 
 
 class ReferentTable:
@@ -66,8 +65,20 @@ class ReferentTable:
 
     def of_split(self, split: str) -> NDArray[np.int64]:
         """(R,), referents of a split in the file's order, those without an expression too."""
-        chosen = [number for number, label in enumerate(self.labels) if belongs(label, split)]
+        known = names_of_split(split, self.labels)
+        chosen = [number for number, label in enumerate(self.labels) if label in known or belongs(label, split)]
         return np.flatnonzero(np.isin(self.store["ref_labels"], chosen))
+
+    def odd_of_split(self, split: str) -> list[tuple[str, int]]:
+        """What cannot be read of a split, or says no split: the reason, and how many expressions it costs."""
+        return [
+            (reason, cost) for reason, label, cost in self.store.notes["odd"] if not label or is_of_split(label, split)
+        ]
+
+
+def is_of_split(label: str, split: str) -> bool:
+    """Whether a label that stands alone means a split."""
+    return belongs(label, split) or bool(names_of_split(split, [label]))
 
 
 def belongs(label: str, split: str) -> bool:
@@ -94,12 +105,13 @@ def read_referents(path: Path, objects: ObjectTable, annotations: Path) -> Refer
 def _build(path: Path, objects: ObjectTable) -> tuple[Arrays, Mapping[str, Any]]:
     writer = ReferentWriter(objects)
     with collector_paused():
-        for ref in read_refs(path):
-            ids = ref["ann_id"] if isinstance(ref["ann_id"], list) else [ref["ann_id"]]
-            writer.add(ref["ref_id"], ref["image_id"], ref["split"], ids, isinstance(ref["ann_id"], list))
+        refs, odd = read_refs(path)
+        for ref in refs:
+            writer.add(ref["ref_id"], ref["image_id"], ref["split"], named_ids(ref))
             for sentence in ref["sentences"]:
                 writer.add_sentence(sentence["sent_id"], sentence_text(sentence), sentence.get("skills"))
-        return writer.finish()
+        arrays, notes = writer.finish()
+        return arrays, {**notes, "odd": [list(one) for one in odd]}
 
 
 class ReferentWriter:
@@ -119,6 +131,7 @@ class ReferentWriter:
             del self._number_of[id_]
         self._owner = np.repeat(np.arange(len(objects.image_ids)), np.diff(objects.starts)).tolist()
         self._crowd = set(np.flatnonzero(objects.crowd).tolist())
+        self._nothing = set(np.flatnonzero(objects.store["nothing"]).tolist())
         self._ref_ids, self._ref_images, self._ref_labels = array("q"), array("i"), array("i")
         self._labels: dict[str, int] = {}
         self._sentence_counts, self._target_counts = array("i"), array("i")
@@ -126,40 +139,43 @@ class ReferentWriter:
         self._texts: list[str] = []
         self._skills: dict[tuple[str, ...], int] = {(): 0}
         self._skill_numbers = array("i")
-        self._lost_targets: dict[int, tuple[int, int]] = {}
+        self._lost_targets: dict[int, tuple[int | None, int]] = {}
         self._lost_images: dict[int, int] = {}
 
-    def add(self, ref_id: int, image_id: int, label: str, ids: Sequence[Any], several: bool = False) -> None:
+    def add(self, ref_id: int, image_id: int, label: str, ids: Sequence[Any]) -> None:
         """Begins a referent.
+
+        Crowd regions are no part of it where it names other objects too, as in ReLA; where it names nothing but them,
+        they are what it means.
 
         Args:
             ref_id: its id.
             image_id: its image's id.
             label: the split that it is of.
-            ids: of its annotations.
-            several: whether the data set names sets of objects; crowd regions are then no part of them, as in ReLA.
+            ids: of its annotations; none where it names nothing.
         """
         place = len(self._ref_ids)
         image = self._number_of.get(image_id, -1)
         if image < 0:
             self._lost_images[place] = image_id
-        before = len(self._target_rows)
+        rows: list[int] = []
         for id_ in ids:
             number = whole_id(id_)
-            if number is None or (several and number == NO_OBJECT):
-                continue
-            row = self._row_of.get(number, -1)
+            row = -1 if number is None else self._row_of.get(number, -1)
             if row >= 0 and self._owner[row] != image:
                 row = -1
             if row < 0:
                 self._lost_targets.setdefault(place, (number, image_id))
-            if not (several and row in self._crowd):
-                self._target_rows.append(row)
+            if row not in self._nothing:
+                rows.append(row)
+        if len(rows) > 1:
+            rows = [row for row in rows if row not in self._crowd] or rows
+        self._target_rows.extend(rows)
         self._ref_ids.append(ref_id)
         self._ref_images.append(image)
         self._ref_labels.append(self._labels.setdefault(label, len(self._labels)))
         self._sentence_counts.append(0)
-        self._target_counts.append(len(self._target_rows) - before)
+        self._target_counts.append(len(rows))
 
     def add_sentence(self, sentence_id: int, text: str, skills: Sequence[str] | None = None) -> None:
         """Takes an expression of the referent that was begun last.
@@ -193,12 +209,13 @@ class ReferentWriter:
             "skills": [list(tags) for tags in self._skills],
             "lost_targets": [[place, *lost] for place, lost in self._lost_targets.items()],
             "lost_images": list(self._lost_images.items()),
+            "odd": [],
         }
         return arrays, notes
 
 
 def split_whole(
-    table: ReferentTable, refs: NDArray[np.int64], place: str
+    table: ReferentTable, refs: NDArray[np.int64], place: str, split: str
 ) -> tuple[NDArray[np.int64], tuple[Fault, ...]]:
     """Tells referents whose image and annotations are there from those that nobody can find.
 
@@ -206,6 +223,7 @@ def split_whole(
         table: all referents.
         refs: those that are wanted.
         place: the data set's folder, for messages.
+        split: the split that they are of.
 
     Returns:
         Those that are whole, (R,), and a fault for each of the others.
@@ -216,12 +234,13 @@ def split_whole(
         reasons[ref] = f"points to annotation {annotation_id}, which image {image_id} does not have, or has twice"
     for ref, image_id in table.store.notes["lost_images"]:
         reasons[ref] = f"is of image {image_id}, which instances.json does not have, or has twice"
-    faults = tuple(
+    lost = [
         Fault(f"{place}: referent {int(table.store['ref_ids'][ref])} {reason}", entries=int(counts[ref]))
         for ref, reason in sorted(reasons.items())
         if ref in wanted
-    )
-    return refs[~np.isin(refs, list(reasons))], faults
+    ]
+    odd = [Fault(f"{place}: {reason}", entries=cost) for reason, cost in table.odd_of_split(split)]
+    return refs[~np.isin(refs, list(reasons))], tuple(odd + lost)
 
 
 def _starts(counts: array[int]) -> NDArray[np.int64]:

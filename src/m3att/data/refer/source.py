@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
+from m3att.data.faults import Fault
 from m3att.data.images import MAX_PIXELS
 from m3att.data.layout.paint import paint_layout
 from m3att.data.masks import Mask, RunLengths, draw, unite
@@ -23,7 +24,7 @@ from m3att.data.refer.tables import open_tables, splits_in
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError
+from m3att.errors import DataError, ImageError, shown
 
 Pixels = Literal["auto", "photos", "layout"]
 
@@ -71,16 +72,18 @@ class ReferSource(Source):
         refs = tables.refs[tables.referents.sentence_counts()[tables.refs] > 0]
         if len(refs) == 0:
             others = "" if is_published(dataset) else f"; it has {', '.join(splits_in(tables))}"
-            raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}{others}")
-        refs, self.faults = split_whole(tables.referents, refs, self._place)
-        if len(refs) == 0:
-            raise DataError(self.faults[0].reason)
+            odd = "".join(f"; {reason}" for reason, _ in tables.referents.odd_of_split(split)[:1])
+            raise DataError(f"{self._place}: no referent of split {split!r} for {split_by}{others}{odd}")
+        refs, self.faults = split_whole(tables.referents, refs, self._place, split)
         self._objects, self._referents = tables.objects, tables.referents
+        if pixels != "layout":
+            refs = self._named(refs)
+        if len(refs) == 0:
+            raise DataError(self.faults[-1].reason)
         self.categories = self._objects.categories
         refs = self._drawable(refs)
         self._images = np.unique(tables.referents.image_numbers[refs]).astype(np.int64)
         self.image_ids: list[int] = self._objects.image_ids[self._images].tolist()
-        self._require_names()
         self._index(refs)
         given = None if image_root is None else Path(image_root)
         photos = None if pixels == "layout" else tables.photos(self.root, dataset, given)
@@ -241,14 +244,18 @@ class ReferSource(Source):
             raise DataError(f"{self._place}: {which} is stated to be {width} x {height}, more than can be drawn")
         return height, width
 
-    def _require_names(self) -> None:
-        faults = self._objects.store["name_faults"][self._images]
-        if faults.any():
-            index = int(np.flatnonzero(faults)[0])
-            name, which = self._objects.file_names[int(self._images[index])], f"image {self.image_ids[index]}"
-            if not name:
-                raise DataError(f"instances.json: {which} has no 'file_name'")
-            raise DataError(f"instances.json: {which} is named {name!r}, outside the image folder")
+    def _named(self, refs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some referents whose photo has a name; the others become faults."""
+        numbers = self._referents.image_numbers[refs]
+        is_odd = self._objects.store["name_faults"][numbers] > 0
+        counts = self._referents.sentence_counts()
+        faults: list[Fault] = []
+        for ref, number in zip(refs[is_odd].tolist(), numbers[is_odd].tolist(), strict=True):
+            name, which = self._objects.file_names[number], f"image {int(self._objects.image_ids[number])}"
+            wrong = f"is named {shown(name)}, outside the image folder" if name else "has no 'file_name'"
+            faults.append(Fault(f"{self._place}: instances.json: {which} {wrong}", entries=int(counts[ref])))
+        self.faults += tuple(faults)
+        return refs[~is_odd]
 
     def _index(self, refs: NDArray[np.int64]) -> None:
         """Numbers the split's expressions by image, and within one by referent as the file has them."""
@@ -289,13 +296,14 @@ class ReferSource(Source):
             return image_HWC, tuple(unite([owner_HW == row - first for row in rows], height, width) for rows in targets)
         image_HWC = read_annotated(*self._photo(index))
         height, width = image_HWC.shape[:2]
-        masks = tuple(unite([self._mask(index, row, height, width) for row in rows], height, width) for rows in targets)
-        for mask, rows in zip(masks, targets, strict=True):
-            # Run lengths of nothing are meant so, where own data name nothing; an outline of nothing is a mistake, and
-            # must not pass for an expression that means nothing.
-            if not mask.any() and any(isinstance(self._objects.segmentation(row), list) for row in rows):
-                raise DataError(f"{self._which(index, rows[0])}: its outline covers no pixel of the image")
-        return image_HWC, masks
+        masks: list[Mask] = []
+        for rows in targets:
+            parts = [self._mask(index, row, height, width) for row in rows]
+            for row, part in zip(rows, parts, strict=True):  # what names nothing has no row
+                if not part.any():
+                    raise DataError(f"{self._which(index, row)}: its mask covers no pixel of the image")
+            masks.append(unite(parts, height, width))
+        return image_HWC, tuple(masks)
 
     def _photo(
         self, index: int
