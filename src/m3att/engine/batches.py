@@ -1,4 +1,4 @@
-"""The batches of a training: what comes next at any place in the data, and how many there are."""
+"""The batches of a training: the next one at any position in the data, and how many there are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def batches(
 ) -> Iterator[tuple[Batch, tuple[int, int]]]:
     """The batches from a position to the last step, each with the (epoch, batch) that follows it.
 
-    A batch of which nothing can be read is no step: it is passed over, and would be again when the run goes on.
+    A batch in which nothing can be read is skipped and not counted as a step. A resumed run skips it too.
 
     Args:
         config: of the run.
@@ -53,7 +53,7 @@ def batches(
         drawn = source.at_epoch(epoch)
         order: list[list[Group]] | EndlessOrder
         if len(source) >= ENDLESS:
-            # One batch a step, and no last one: a run that is lengthened goes on with images that it has not seen.
+            # There is no last batch, so a run that is made longer goes on with new images.
             start, length = step, ENDLESS
             order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, stop, settings.seed)
         else:
@@ -66,7 +66,7 @@ def batches(
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,
             worker_init_fn=quiet_worker,
-            # Its own, so that making a loader, as each epoch and each --resume does, shifts no dropout.
+            # A generator of its own: each epoch and each --resume makes a loader, which must not change dropout.
             generator=torch.Generator(),
         )
         begun, first = step, start
@@ -82,7 +82,7 @@ def batches(
 
 
 def quiet_worker(_: int) -> None:
-    """A reading process takes one core, and leaves the others to the network."""
+    """Limit a reading process to one core, so that the network can use the others."""
     torch.set_num_threads(1)
 
 

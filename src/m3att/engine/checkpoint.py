@@ -1,4 +1,4 @@
-"""The state of a training: written atomically, read back to go on with the very next batch."""
+"""The state of a training. It is written as a whole, and a resumed run continues with the next batch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Position:
 
 
 def save_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim.Optimizer, position: Position) -> None:
-    """Write weights, optimiser state and position as one safetensors file; an interruption leaves the elder one.
+    """Write weights, optimiser state and position as one safetensors file; an interruption leaves the old one.
 
     Args:
         folder: of the run.
@@ -55,7 +55,7 @@ def save_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["random"] = torch.get_rng_state()
     device = next(network.parameters()).device
-    if device.type == "cuda":  # dropout there draws on a generator of the GPU's
+    if device.type == "cuda":  # dropout on a GPU uses the GPU's generator
         tensors["random_cuda"] = torch.cuda.get_rng_state(device)
     replace_tensors(folder.checkpoint, tensors, {"position": json.dumps(vars(position))})
 
@@ -86,15 +86,15 @@ def load_checkpoint(folder: RunFolder, network: M3AttNet, optimizer: torch.optim
         number, key = name.split(".", 1)
         state.setdefault(int(number), {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    # Moments lie in memory as their weights do: the fused optimiser walks through both as they lie, without a look at
-    # strides, and would give each kernel the moments of others.
+    # Moments need the memory layout of their weights: the fused optimiser ignores strides, and would otherwise mix up
+    # the moments of a kernel.
     for weight, moments in optimizer.state.items():
         for key, value in moments.items():
             if value.ndim > 1:
                 moments[key] = torch.empty_like(weight).copy_(value)
     torch.set_rng_state(tensors["random"])
     device = next(network.parameters()).device
-    if device.type == "cuda" and "random_cuda" in tensors:  # none where the run was on a CPU till now
+    if device.type == "cuda" and "random_cuda" in tensors:  # missing if the run was on a CPU until now
         torch.cuda.set_rng_state(tensors["random_cuda"], device)
     return position
 

@@ -1,4 +1,4 @@
-"""Masks as a protocol makes them, of logits and of truth, at the size at which it compares them."""
+"""Makes predicted and true masks by the rules of a protocol, at the size at which it compares them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compare(
     resize: Resize,
     counts: dict[Protocol, MaskCounts],
 ) -> None:
-    """Add the expressions of one image to the counts of every protocol; protocols that count alike share the work.
+    """Add the expressions of one image to the counts of every protocol; protocols with equal counting share the work.
 
     Args:
         mask_logits_NHW: the network's output, of any stride.
@@ -49,7 +49,7 @@ def compare_masks(
     size: int,
     counts: dict[Protocol, MaskCounts],
 ) -> None:
-    """Add masks that no network made to the counts: they have no threshold and are interpolated as the truth is.
+    """Add masks without probabilities to the counts; they have no threshold and are interpolated like true masks.
 
     Args:
         predicted_NHW: at the image's own size.
@@ -63,7 +63,7 @@ def compare_masks(
 
 
 def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> Tensor:
-    """What the protocol decides masks by, at the size at which it compares: logits under arg max, else probabilities.
+    """The maps from which the protocol makes masks, at its size: logits for arg max, otherwise probabilities.
 
     Args:
         mask_logits_NHW: the network's output, of any stride.
@@ -74,7 +74,7 @@ def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> 
         (N, height, width) float32; 0 and 1 where the protocol decides before it interpolates.
     """
     if protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image":
-        return resize.probability(mask_logits_NHW)  # what `Segmenter` hands out
+        return resize.probability(mask_logits_NHW)  # as `Segmenter` gives it
     maps_NHW = mask_logits_NHW.float()
     if protocol.maps == "probabilities":
         maps_NHW = maps_NHW.sigmoid()
@@ -117,7 +117,7 @@ def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
     """
     top, left, height, width = resize.content
     across, down = width / resize.width, height / resize.height
-    # Pixel centres lie at halves, so that the map lies where the network's own resize has put the image.
+    # Pixel centres are at halves, as in the network's own resize.
     to_square = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     found = [
@@ -130,13 +130,13 @@ def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
 def decide(scores_NHW: Tensor, protocol: Protocol) -> Tensor:
     """Masks, (N, H, W) bool, of what `mask_scores` gives.
 
-    A tie, a score that is the threshold, is background in every evaluator.
+    A score that equals the threshold is background in every evaluator.
     """
     return scores_NHW > (0.0 if protocol.arg_max else protocol.threshold)
 
 
 def true_masks(masks_MHW: NDArray[np.bool_], size: int, protocol: Protocol) -> NDArray[np.bool_]:
-    """True masks where the protocol compares them: as they are, or in the input frame, stretched to fill it.
+    """True masks at the size at which the protocol compares: unchanged, or stretched to the input frame.
 
     Args:
         masks_MHW: at the image's own size.

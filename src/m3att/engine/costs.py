@@ -20,7 +20,7 @@ from m3att.engine.optim import build_optimizer, numbers_kept
 from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet
 from m3att.weights.start import pretrained_parts
 
-# Part -> which modules are it; a module inside another one's belongs to the first that names it.
+# Part -> its modules. A module inside another one belongs to the first part that names it.
 PARTS = {
     "merge and projection": r"vision\.(merge|projection|fusion)",
     "vision trunk": r"vision\.backbone",
@@ -90,7 +90,7 @@ def count_parts(network: M3AttNet, input_size: int, word_limit: int) -> tuple[Pa
 
     Operations are multiply-adds of matrix products, convolutions and recurrent cells in one pass forward, without LFR
     and the category head, which only training runs; norms, activations, softmaxes and resizing are not counted. An
-    image's share is what is done once for all its expressions, in the decoders too.
+    image's share is the work that is done once for all its expressions, also in the decoders.
 
     Args:
         network: on the CPU.
@@ -149,7 +149,7 @@ class OperationMeter:
 
     def __enter__(self) -> OperationMeter:
         self._stack = ExitStack()
-        # PyTorch's fused attention and encoder layers run as one operation that the counter does not know.
+        # The counter does not know the operations of PyTorch's fused attention and encoder layers.
         self._stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
@@ -179,7 +179,7 @@ class OperationMeter:
         self._open.pop()
 
     def _settle(self) -> None:
-        """Book what was counted since the last time on the part that is running."""
+        """Add the operations counted since the last call to the part that is running."""
         now = self._counter.get_total_flops()
         if self._open:
             self.counts[self._open[-1]] += (now - self._seen) // 2
@@ -198,9 +198,9 @@ def recurrent_operations(inputs: Sequence[int], first: Sequence[int], second: Se
 
 
 def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
-    """Memory of a training step, of what one image and two or four expressions keep for the backward pass.
+    """Memory of a training step, computed from what one image with two and with four expressions keeps.
 
-    Not in it: what single operations need while they run, and the batch itself.
+    It does not include the batch itself and what single operations need while they run.
 
     Args:
         network: in training mode, on the CPU; running statistics of its norms are changed.
@@ -219,7 +219,7 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
         with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own) as sizes:
             output = network.segment(loose, *words, reconstruct=True)
         kept.append(sum(sizes.values()))
-        del output  # held till here, or its memory would be given out twice and counted once
+        del output  # kept until here; otherwise its memory would be used twice and counted once
     per_expression = (kept[1] - kept[0]) // 2
     return Memory(
         weights=sum(tensor.numel() * tensor.element_size() for tensor in own),
@@ -231,7 +231,7 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
 
 
 def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneMaps:
-    """The same values cut off from what made them, with a gradient of their own."""
+    """The same values, detached, with a gradient of their own."""
     if isinstance(encoded, BackboneMaps):
         return BackboneMaps(tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
     return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_())
@@ -239,7 +239,7 @@ def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneM
 
 @contextmanager
 def saved_bytes(own: Sequence[Tensor]) -> Iterator[dict[int, int]]:
-    """Gathers the size of every storage that is kept for the backward pass, once each; weights are not counted."""
+    """Adds up the sizes of all storages that are kept for the backward pass, each once; weights are not counted."""
     weights = {tensor.untyped_storage().data_ptr() for tensor in own}
     sizes: dict[int, int] = {}
 

@@ -1,4 +1,4 @@
-"""A whole run proven before a machine is booked for it: its network's costs, and one real optimiser step."""
+"""Tests a run before a machine is booked for it: the costs of its network, and one real optimiser step."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from m3att.settings import config_to_dict
 
 STAND_INS = {"refcoco+": "shaperef+", "refcocog": "shaperefg"}  # like in their words; for all others ShapeRef itself
 STAND_IN_IMAGES = 64
-FREE_SHARE = 0.75  # of a machine's free memory that the step may take: other programs run there too
-WORKING_ROOM = 1.6  # what a step takes over the estimate at most: 1.27 was seen with Swin-B, 1.57 with Darknet-53
+FREE_SHARE = 0.75  # share of the free memory that the step may take, because other programs run too
+WORKING_ROOM = 1.6  # most memory of a step relative to the estimate: it was 1.27 with Swin-B and 1.57 with Darknet-53
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def dry_run(config: RunConfig) -> DryRun:
 
 
 def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
-    """The run's data, drawn where they cannot be read, and a line on that.
+    """The data of the run, or drawn data if they cannot be read, with a note that says so.
 
     Raises:
         DataError: where the data set or one of its splits is unknown, which nothing that is drawn would tell.
@@ -166,7 +166,7 @@ def data_at_hand(data: DataConfig) -> tuple[DataConfig, list[str]]:
 
 
 def loosened(model: ModelConfig, notes: list[str]) -> ModelConfig:
-    """The settings with encoders that lack their weights not frozen, which a run would be refused for, but noted."""
+    """The settings with encoders without weights not frozen; a run would be refused, the dry run notes it."""
     for half in halves_of(model):
         if half.starts_fresh or half.freezes_nothing:
             notes.append(f"the {half.name} encoder is fresh: the run itself wants --model.{half.name}.weights")
@@ -190,7 +190,7 @@ def first_groups(source: Source, config: RunConfig, expressions: int) -> list[Gr
 
 
 def fitting_expressions(memory: Memory, config: RunConfig, source: Source, free: int | None) -> int:
-    """The whole batch, or the half, quarter ... of it, whose step finds room.
+    """The whole batch, or the largest half, quarter ... of it that fits into memory.
 
     Args:
         memory: of `estimate_memory`.
@@ -262,7 +262,7 @@ def take_step(
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a step may take on a GPU, or on a machine that says what is free; else None."""
+    """Bytes that a step may take on a GPU, or on a machine whose free memory is known; otherwise None."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     found: list[int] = []

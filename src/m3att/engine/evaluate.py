@@ -1,4 +1,4 @@
-"""Scores a network, or a floor, on a source: each image encoded once, each protocol's masks, integer counts."""
+"""Scores a network, or a simple baseline, on a source, with integer counts for each protocol."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def evaluate(
     batches = evaluation_batches(source, config.batch_size, data.images)
     source.prepare()
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
-    # A generator of its own keeps the loader from drawing on the one that dropout uses: scoring changes no training.
+    # A generator of its own, so that scoring does not change the dropout of a training.
     chance = torch.Generator()
     loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers, generator=chance)
     if workers:
-        cv2.setNumThreads(0)  # a reading process forked beside OpenCV's own threads would hang
+        cv2.setNumThreads(0)  # otherwise a reading process that is forked while OpenCV has threads would hang
     scores = no_scores(source, data, config)
     training = network.training
     network.eval()
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:
-    """Scores to add to: under the protocols that are asked for, and under `original` at every reported threshold.
+    """Empty scores for the wanted protocols, and for `original` at every reported threshold.
 
     Args:
         source: that is to be scored.
@@ -135,7 +135,7 @@ def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequ
     """
     targets = [bool(mask.any()) for mask in sample.masks]
     positions = group.positions or ()
-    # A drawn source draws the scene again to tell its referents, so it is asked only where that counts.
+    # A drawn source must draw the scene again to list its referents, so it is asked only if needed.
     asked = any(protocol.sentences == "first" for protocol in protocols)
     firsts = {position for position, *_ in source.expression_groups(group.image)} if asked else set(positions)
     for position, row, skills in zip(positions, sample.mask_index_N, sample.skills, strict=True):
@@ -149,7 +149,7 @@ def evaluate_largest(
     data: DataConfig,
     progress: Progress | None = None,
 ) -> Scores:
-    """The floor of a guess without language: every expression of an image gets the mask of its largest object.
+    """A baseline without language: every expression of an image gets the mask of its largest object.
 
     Args:
         source: images, expressions and true masks.

@@ -1,4 +1,4 @@
-"""What of its data a run could not read: named in its folder, counted across interruptions."""
+"""The data that a run could not read: named in its folder, and counted across interruptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from m3att.files import replace_file
 class RunFaults:
     """The faults of one run.
 
-    A run that goes on knows those that it met before, so that it stops where it would have stopped uninterrupted.
+    A resumed run knows the earlier faults, so it stops at the same point as a run without interruption.
 
     Args:
         folder: of the run.

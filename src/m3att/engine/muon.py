@@ -18,14 +18,14 @@ TINY = 1e-7
 class MuonAdamW(torch.optim.AdamW):
     """AdamW, in which the groups that have ``pieces`` step by Muon instead.
 
-    Muon takes a weight's momentum as a matrix and steps along the nearest orthogonal one, so that all directions of the
-    matrix learn at one pace (Jordan et al., 2024). PyTorch's own `torch.optim.Muon` takes plain matrices alone; here a
-    convolution's kernel is the matrix of its outputs, of all groups together, and a matrix packed of several (query,
-    key and value; a recurrent cell's gates) is taken apart into ``pieces`` of equal height.
+    Muon reads the momentum of a weight as a matrix and steps along the nearest orthogonal matrix, so that all
+    directions of the matrix learn equally fast (Jordan et al., 2024). PyTorch's `torch.optim.Muon` takes only plain
+    matrices. Here the kernel of a convolution is a matrix with one row for each output. A matrix that packs several
+    (query, key and value; the gates of a recurrent cell) is divided into ``pieces`` of equal height.
 
-    Departs from Jordan in the length of a step: its root mean square over a matrix is the group's learning rate where
-    the momentum has full rank, and less where it has not, whatever the matrix's shape. Jordan's is shorter by
-    sqrt(columns), and that of `match_rms_adamw` in PyTorch by 5.
+    Departs from Jordan in the length of a step. For any shape of the matrix, its root mean square is the learning rate
+    of the group if the momentum has full rank, and less otherwise. Jordan's step is shorter by sqrt(columns), and that
+    of `match_rms_adamw` in PyTorch by 5.
 
     Args:
         groups: as for AdamW; those with ``pieces``, the number of matrices packed into each weight, are Muon's.
@@ -45,7 +45,7 @@ class MuonAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             if "pieces" in group:
                 self.step_matrices(group)
-        super().step()  # passes over what has no gradient
+        super().step()  # skips weights without gradient
         return loss
 
     def step_matrices(self, group: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class MuonAdamW(torch.optim.AdamW):
             weight.mul_(1 - group["lr"] * group["weight_decay"])
             for part, direction in zip(weight.chunk(group["pieces"]), ahead.chunk(group["pieces"]), strict=True):
                 directions[part.shape].append((part, direction.flatten(1)))
-        for alike in directions.values():  # matrices of one shape in one product: many small ones are slow
+        for alike in directions.values():  # matrices of one shape share a product: many small ones are slow
             stacked = orthogonal(torch.stack([direction for _, direction in alike]))
             scale = max(stacked.shape[1:]) ** 0.5
             for (part, _), step in zip(alike, stacked, strict=True):
@@ -73,9 +73,9 @@ class MuonAdamW(torch.optim.AdamW):
 
 
 def orthogonal(matrices_XRC: Tensor) -> Tensor:
-    """The orthogonal matrix nearest to each, roughly: the same singular vectors, and values between 0.7 and 1.2.
+    """Roughly the nearest orthogonal matrices: the same singular vectors, with singular values from 0.7 to 1.2.
 
-    Values under a hundredth of the matrix's norm come less far, and zero stays zero.
+    Singular values under a hundredth of the norm of the matrix grow less, and zero stays zero.
 
     Args:
         matrices_XRC: X matrices of R rows and C columns.

@@ -14,8 +14,8 @@ from m3att.engine.muon import MuonAdamW, packed_matrices
 
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
 UNDECAYED = ("bias", "position", "token")  # in the names of weights, whatever their shape
-MUON_SHARE = 1.6  # of the learning rate that AdamW has beside it; 0.2 and 4 learnt slower
-MUON_SIDE = 16  # with fewer inputs or outputs, as for pixels and masks, a matrix stays AdamW's
+MUON_SHARE = 1.6  # times AdamW's learning rate; 0.2 and 4 learned more slowly
+MUON_SIDE = 16  # smaller matrices, such as those for pixels and masks, use AdamW
 
 
 def build_optimizer(
@@ -23,9 +23,9 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Adam, AdamW, or Muon beside AdamW over weights that want a gradient.
 
-    Weight decay touches matrices and kernels only, never norms, biases, positions and word vectors. A group's ``share``
-    is its learning rate as a share of the others'. Muon has those matrices and kernels that decay, but for pretrained
-    ones and the smallest; a category head of enough classes is Muon's too.
+    Weight decay applies to matrices and kernels, never to norms, biases, positions and word vectors. ``share`` of a
+    group is its learning rate relative to the others. Muon updates the matrices and kernels with weight decay, except
+    for pretrained ones and the smallest. A category head with enough classes is among them.
 
     Args:
         network: its weights.
@@ -39,7 +39,7 @@ def build_optimizer(
         for name, weight in module.named_parameters(recurse=False):
             if not weight.requires_grad:
                 continue
-            # Swin's tables of biases and a ViT's positions have several axes, and are no kernels.
+            # Swin's tables of biases and the positions of a ViT have several axes but are not kernels.
             plain = weight.ndim < 2 or any(word in name for word in UNDECAYED) or isinstance(module, nn.Embedding)
             pieces = packed_matrices(module, weight)
             fits = not plain and min(len(weight) // pieces, weight.shape[1]) >= MUON_SIDE
@@ -74,7 +74,7 @@ def numbers_kept(optimizer: torch.optim.Optimizer) -> int:
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     """The learning rate of step ``step`` (from 0) out of ``steps``: a linear rise, then the schedule.
 
-    With restarts, each leg between two of them has the whole schedule to itself.
+    With restarts, each leg between two of them has a complete schedule.
 
     Args:
         step: from 0.

@@ -1,4 +1,4 @@
-"""What a run is about to do, in a few lines: its data, its words and its length, and what of its settings is idle."""
+"""What a run will do, in a few lines: its data, words and length, and its settings without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes what a run leaves: figures, faults, checkpoints and models; nobody else writes into a run's folder."""
+"""Writes the figures, faults, checkpoints and models of a run; nothing else writes into the folder of a run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Recorder:
         return position
 
     def save_checkpoint(self, position: Position) -> None:
-        """Write what the run goes on from."""
+        """Write the checkpoint from which the run can be resumed."""
         save_checkpoint(self.folder, self.network, self.optimizer, position)
 
 
@@ -111,7 +111,7 @@ def recording(
 
 
 def drop_later_lines(path: Path, step: int) -> None:
-    """Drop what a run logged after its checkpoint, the torn last line of a killed one too; it will be logged anew."""
+    """Drop the lines that a run logged after its checkpoint, also a half-written last line; they are logged again."""
     kept: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
         try:

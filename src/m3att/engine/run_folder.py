@@ -1,4 +1,4 @@
-"""The folder of a run: the names of its files, and what they say of it. It needs no PyTorch."""
+"""The folder of a run: the names of its files, and what they contain. It does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.settings import config_from_file
 
-# What a system says whose file system knows no locks: a run there is trusted to be alone.
+# Errors of file systems without locks. A run there is trusted to be alone.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _held: set[Path] = set()  # by this process, which its own locks do not keep out
 
@@ -58,7 +58,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Weights, optimiser and place in the data, to go on from."""
+        """Weights, optimiser and position in the data, for resuming."""
         return self.path / "checkpoint.safetensors"
 
     @property
@@ -73,7 +73,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """The file that the process at work holds; absent where none is."""
+        """The file that the running process holds; absent if no process runs."""
         return self.path / ".lock"
 
     @property
@@ -106,7 +106,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out of the folder; the system lets go when this process dies, however it dies.
+        """Keep other processes out of the folder; the system ends this when the process ends, for any reason.
 
         The folder is made where it is missing, and removed again where nothing was written to it.
 
@@ -183,8 +183,8 @@ else:
     def take_lock(file: IO[bytes]) -> bool:
         """Lock a file for this process; returns whether no other process has it.
 
-        The lock belongs to the process alone: reading processes do not inherit it, so none that outlives a killed
-        training for a moment keeps the run from going on.
+        Only this process has the lock. Reading processes do not inherit it, so one that lives a moment longer than a
+        killed training does not keep the run from being resumed.
         """
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

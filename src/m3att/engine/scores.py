@@ -1,4 +1,4 @@
-"""What one evaluation found: counts under every protocol, and the figures that follow from them."""
+"""The result of one evaluation: counts under every protocol, and the figures computed from them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Scores:
 
     @property
     def shown(self) -> Protocol:
-        """Ours, at the threshold of the settings, by which the masks that one gets are made: always beside the rest."""
+        """Protocol `original` at the threshold of the settings, which also makes the users' masks; always reported."""
         return next(protocol for protocol in self.beside if protocol.name == "original")
 
     def iou_N(self, protocol: Protocol) -> NDArray[np.float64]:
@@ -68,7 +68,7 @@ class Scores:
         return found
 
     def merge(self, other: Scores) -> Scores:
-        """The scores of both shards: the same, to the bit, as of one evaluation of all that they scored.
+        """The scores of both shards together, equal to the last bit to one evaluation of everything.
 
         Raises:
             ValueError: where the shards were not scored alike.
@@ -81,7 +81,7 @@ class Scores:
             for protocol, counted in part.counts.items():
                 counts[protocol].extend(counted)
         expressions = [*self.expressions, *other.expressions]
-        # What was left out when the files were opened, every shard has met.
+        # Every shard has the faults that were found when the files were opened.
         left_out = self.left_out + tuple(fault for fault in other.left_out if fault.image >= 0)
         return Scores(
             counts,
@@ -96,7 +96,7 @@ class Scores:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The headline's figures, by skill too; `at` each threshold of `original`; and of all `protocols` beside it."""
+        """The figures of the first protocol, also by skill, of `original` at each threshold, and of all protocols."""
         original = {counted.threshold: counted for counted in self.counts if counted.name == "original"}
         return {
             **self.figures(),

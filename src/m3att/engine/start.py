@@ -1,4 +1,4 @@
-"""What a run starts with, be it trained or only tried: the process, words, network, first weights and optimiser."""
+"""The start of a run or a dry run: process, words, network, first weights and optimiser."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def start_process(settings: TrainConfig) -> torch.device:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    cv2.setNumThreads(0)  # before OpenCV starts threads of its own: a reading process forked after that would hang
+    cv2.setNumThreads(0)  # before OpenCV starts its own threads; a reading process forked after that would hang
     return device
 
 
@@ -122,7 +122,7 @@ def build(config: RunConfig, source: Source, tokenizer: Tokenizer, architectures
 
 
 def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
-    """Move a network to its device, lay its weights out as convolutions like them, and make its optimiser.
+    """Move a network to its device, choose the memory layout for convolutions, and make its optimiser.
 
     Args:
         network: with its first weights.

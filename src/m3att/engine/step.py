@@ -1,4 +1,4 @@
-"""One optimiser step: forward, losses, backward, and what the step says of itself."""
+"""One optimiser step: forward, losses, backward, and its figures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from m3att.model.network import M3AttNet
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Denormal numbers count as zero here, on a CPU that can.
+    """Let the CPU treat denormal numbers as zero, if it can.
 
-    Moments of units that never fire shrink to them, and a CPU reckons many times slower with them: Muon's part of a
-    step took 0.15 s where it takes 0.04. PyTorch's threads take the mode over where they start: this comes before them.
+    Moments of inactive units shrink to denormal numbers, with which a CPU is many times slower: Muon's part of a step
+    took 0.15 s instead of 0.04. PyTorch's threads copy this mode when they start, so it must be set before.
     """
     before = (torch.tensor([1e-39]) * 0.5).item() == 0
     torch.set_flush_denormal(True)
@@ -90,7 +90,7 @@ def train_step(
 
 
 def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
-    """Stop a training that has run away.
+    """Stop a training that diverges.
 
     Args:
         losses: of a step.
@@ -106,7 +106,7 @@ def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
 
 
 def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:
-    """What a step says of itself.
+    """The figures of a step.
 
     Args:
         losses: of a step.

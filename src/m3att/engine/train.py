@@ -1,4 +1,4 @@
-"""Trains a network as a RunConfig says; survives being killed at any moment."""
+"""Trains a network by a RunConfig. It may be killed and resumed at any moment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train(
     report: Report | None = None,
     announce: Announce | None = None,
 ) -> Path:
-    """Train, validate and save; `RunFolder` says what is where.
+    """Train, validate and save; `RunFolder` lists the files.
 
     Args:
         config: the run.
@@ -89,7 +89,7 @@ def train(
                     position.step == steps or position.step % every == 0
                     for every in (settings.log_every, settings.validate_every, settings.save_every)
                 )
-                if logs or validates or saves:  # what is no number is never saved
+                if logs or validates or saves:  # weights that are not finite are never saved
                     require_finite(losses, norm, position.step)
                 figures = step_figures(losses, norm, rate, position) if logs else {}
                 if validates:
