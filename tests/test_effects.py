@@ -23,6 +23,10 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
         ),
         ({"data.per_image": 4, "data.grouped": False}, "data.per_image 4 has no effect: data.grouped is false"),
         ({"data.seed": 4, "data.root": "x"}, "data.seed 4 has no effect: the images of data.root are not drawn"),
+        (
+            {"data.expression_field": "x"},
+            "data.expression_field x has no effect: data.dataset names no file of an annotation tool",
+        ),
         ({"data.image_root": "x"}, "data.image_root x has no effect: data that are drawn have no photos"),
         (
             {"model.decoder.injection": 0.2, "model.decoder.interaction": "none"},

@@ -167,11 +167,9 @@ class DataConfig:
     root: str | None = None
     """Folder of the data set in the REFER layout, or your own file or folder (`jsonl`, `coco`, `hf`). None: ShapeRef
     scenes are drawn on the fly, and no scene repeats."""
-    image_root: str | None = None
-    """Folder of the photos; `--image-root` for short. None: it is looked for beside the annotations."""
     dataset: str = "shaperef"
     """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
-    shaperef+, shaperefg. Or your own: jsonl, coco, hf. Several, joined by commas, are mixed."""
+    shaperef+, shaperefg. Or your own: jsonl, coco, label_studio, labelme, hf. Several, joined by commas, are mixed."""
     split_by: str | None = None
     """Author of the split: unc, google, umd or berkeley. None: the usual one of the data set."""
     split: str = "val"
@@ -188,6 +186,11 @@ class DataConfig:
     """Training: files or folders of your own (JSON Lines, or a COCO json with expressions) that are trained on too."""
     beside_share: float = 0.2
     """Share of an epoch's images that are of `beside`; its images are repeated until they are about so many."""
+    expression_field: str | None = None
+    """For coco, label_studio and labelme: the field, label attribute or text area that holds the expressions, or
+    `category` to take the names of the categories. None: the usual names (docs/datasets.md)."""
+    image_root: str | None = None
+    """Folder of the photos; `--image-root` for short. None: it is looked for beside the annotations."""
     images: int | None = None
     """Use only this many images, the first of the split. None: all."""
     sentences: Literal["one", "all"] = "all"

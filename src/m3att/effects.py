@@ -42,6 +42,11 @@ RULES = (
     Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),
     Rule(("data.per_image",), lambda run: not run.data.grouped, "data.grouped is false"),
     Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
+    Rule(
+        ("data.expression_field",),
+        lambda run: not {"coco", "label_studio", "labelme"} & {name.strip() for name in run.data.dataset.split(",")},
+        "data.dataset names no file of an annotation tool",
+    ),
     Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),
     Rule(
         ("model.decoder.injection",),

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from m3att.data.own.convert import convert, read_content
-from m3att.data.own.source import CustomSource, open_coco, open_jsonl
+from m3att.data.own.source import CustomSource, open_jsonl
+from m3att.data.own.tools import open_coco
 from m3att.data.refer.pickles import loads_plain
 from m3att.data.refer.source import ReferSource
 from m3att.data.source import Source

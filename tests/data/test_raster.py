@@ -13,7 +13,8 @@ from PIL import Image
 
 from m3att.data.masks import encode_rle
 from m3att.data.own.convert import convert
-from m3att.data.own.source import CustomSource, open_coco, open_jsonl
+from m3att.data.own.source import CustomSource, open_jsonl
+from m3att.data.own.tools import open_coco
 from m3att.data.raster import annotated_size, are_turned, fits, read_annotated
 from m3att.data.refer.check import check_dataset
 from m3att.data.refer.source import ReferSource

@@ -21,7 +21,8 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         "place",
         type=Path,
         metavar="IN",
-        help="folder of one data set in the REFER layout (ROOT/refcoco), a COCO json with expressions, or a .jsonl",
+        help="folder of one data set in the REFER layout (ROOT/refcoco), a json of CVAT, Roboflow, Label Studio or "
+        "COCO with expressions, a folder of labelme, or a .jsonl",
     )
     parser.add_argument(
         "--to",
@@ -37,13 +38,25 @@ def data_convert(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
     )
+    parser.add_argument(
+        "--expression-field",
+        metavar="NAME",
+        help="field of a json that holds the expressions, or category for the labels (default: the usual names)",
+    )
     given = parser.parse_args(words)
 
     from m3att.data.own.convert import convert
 
     with progress_bar("copying") as progress:
         written = convert(
-            given.place, given.to, given.out, given.split_by, given.copy_images, progress, given.image_root
+            given.place,
+            given.to,
+            given.out,
+            given.split_by,
+            given.copy_images,
+            progress,
+            given.image_root,
+            given.expression_field,
         )
     for fault in written.faults[:_NAMED]:
         print(f"fault: {fault}")

@@ -14,7 +14,8 @@ from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
 from m3att.data.own.hub import open_hub
-from m3att.data.own.source import open_coco, open_jsonl
+from m3att.data.own.source import open_jsonl
+from m3att.data.own.tools import TOOLS, open_coco
 from m3att.data.refer.source import ReferSource
 from m3att.data.refer.tables import find_split_by
 from m3att.data.sample import Sample
@@ -25,8 +26,8 @@ from m3att.errors import ConfigError, DataError
 
 OWN: dict[str, Callable[[Path, str, Path | None], Source]] = {
     "jsonl": open_jsonl,
-    "coco": open_coco,
     "hf": open_hub,
+    **TOOLS,
 }
 """How to open data of one's own, by the name that `data.dataset` gives them."""
 
@@ -179,7 +180,11 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     if name in OWN:
         if data.root is None:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
-        return OWN[name](Path(data.root), split, image_root)
+        if data.expression_field is None:
+            return OWN[name](Path(data.root), split, image_root)
+        if name not in TOOLS:
+            raise ConfigError(f"data.expression_field: is for {', '.join(TOOLS)}, not for {name}")
+        return TOOLS[name](Path(data.root), split, image_root, data.expression_field)
     if data.root is not None:
         split_by = find_split_by(Path(data.root), name, data.split_by)
         if data.pixels == "collage":

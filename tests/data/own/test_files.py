@@ -10,7 +10,8 @@ import pytest
 
 from m3att.data.own.convert import convert
 from m3att.data.own.files import file_of_split, own_files, split_of_file
-from m3att.data.own.source import open_coco, open_jsonl
+from m3att.data.own.source import open_jsonl
+from m3att.data.own.tools import open_coco
 from m3att.errors import DataError
 
 from ..own_files import square, write_lines, write_mask, write_picture

@@ -16,7 +16,8 @@ from m3att.data.annotation import decode_segmentation
 from m3att.data.masks import encode_rle
 from m3att.data.open import OWN, open_source
 from m3att.data.own.hub import RowsSource
-from m3att.data.own.source import open_coco, open_jsonl
+from m3att.data.own.source import open_jsonl
+from m3att.data.own.tools import open_coco
 from m3att.errors import ConfigError, DataError, ImageError
 
 from ..own_files import HEIGHT, WIDTH, square, write_lines, write_mask, write_picture
@@ -377,4 +378,4 @@ def test_settings_open_own_data(tmp_path: Path, lines: list[dict[str, Any]]) -> 
     assert (len(source), source.pixels) == (2, "photos")
     with pytest.raises(ConfigError, match=r"--data\.root"):
         open_source(DataConfig(dataset="coco"), "train")
-    assert set(OWN) == {"jsonl", "coco", "hf"}
+    assert set(OWN) == {"jsonl", "coco", "label_studio", "labelme", "hf"}

@@ -16,7 +16,7 @@ import numpy as np
 from m3att.data.annotation import decode_segmentation, parts_of
 from m3att.data.fields import SPLIT_NAMES, file_name_of, plain_id, side_of, stated_mask, states_nothing
 from m3att.data.masks import encode_rle, is_polygon, mask_box
-from m3att.data.own.coco import coco_of_content, content_of_coco, read_coco
+from m3att.data.own.coco import coco_of_content
 from m3att.data.own.content import (
     Content,
     json_bytes,
@@ -27,8 +27,9 @@ from m3att.data.own.content import (
     unique_by_id,
     without,
 )
-from m3att.data.own.files import own_files, with_photos
+from m3att.data.own.files import own_files, with_found_names, with_photos
 from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, lines_of_content, read_lines
+from m3att.data.own.tools import content_of_tool, tool_of
 from m3att.data.raster import annotated_size
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.records import collector_paused, read_refs
@@ -59,7 +60,9 @@ class Converted:
     faults: tuple[str, ...]
 
 
-def read_content(place: Path, split_by: str | None = None, image_root: Path | None = None) -> Content:
+def read_content(
+    place: Path, split_by: str | None = None, image_root: Path | None = None, field: str | None = None
+) -> Content:
     """Reads a data set of any of the three forms.
 
     Args:
@@ -67,6 +70,7 @@ def read_content(place: Path, split_by: str | None = None, image_root: Path | No
             folder that holds one of these two.
         split_by: which refs file of a REFER folder; needed where it has several.
         image_root: folder of the images; None: looked for.
+        field: where a json has its expressions; see `expressions.with_attributes`.
 
     Raises:
         DataError: where it is none of them, or broken.
@@ -78,13 +82,15 @@ def read_content(place: Path, split_by: str | None = None, image_root: Path | No
             return read_refer_content(place, split_by, image_root)
         if place.is_file():
             stated = place.stem if place.stem in SPLIT_NAMES else None
-            return with_photos(content_of_coco(read_coco(place), place, stated), place, stated, image_root)
+            return with_photos(content_of_tool(place, stated, field), place, stated, image_root)
         files = own_files(place, ".json")
+        if files and tool_of(files[0]) == "labelme":
+            return with_photos(content_of_tool(place, None, field), place / "labelme", None, image_root)
         if len(files) != 1:
             inside = sorted(path.parent.name for path in place.glob("*/*refs(*).*"))
             advice = f"name one of its data sets: {', '.join(dict.fromkeys(inside))}" if inside else "name a file"
             raise DataError(f"{place}: neither a data set of the REFER layout nor a folder of own data; {advice}")
-        return read_content(files[0], split_by, image_root)
+        return read_content(files[0], split_by, image_root, field)
 
 
 def read_jsonl_content(place: Path, image_root: Path | None = None) -> Content:
@@ -176,6 +182,7 @@ def convert(
     copy_images: bool = False,
     progress: Progress | None = None,
     image_root: Path | None = None,
+    field: str | None = None,
 ) -> Converted:
     """Writes a data set in another form to a new folder, which is there whole or not at all.
 
@@ -188,11 +195,12 @@ def convert(
         copy_images: copy the images into the folder; else they are referred to where they are.
         progress: called with the number of images copied and of all.
         image_root: see `read_content`.
+        field: see `read_content`.
 
     Raises:
         DataError: where the data set cannot be read, or the folder is not new.
     """
-    content = read_content(place, split_by, image_root)
+    content = with_found_names(read_content(place, split_by, image_root, field))
     with new_folder(out) as folder:
         written = write_content(content, form, folder, out, copy_images, progress)
     return replace(written, path=out / written.path.relative_to(folder))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from m3att.data.fields import SPLIT_NAMES
 from m3att.data.own.content import Content
@@ -121,6 +122,25 @@ def with_photos(content: Content, path: Path, split: str | None = None, image_ro
         raise lost_photos(content, path, split, image_root)
     # Masks in files of their own lie where the file says, wherever the photos are.
     return content if found is None else replace(content, image_root=found.path, mask_root=content.image_root)
+
+
+def with_found_names(content: Content) -> Content:
+    """The records with file names that any program finds.
+
+    A name that leads to no file as it stands, as an address or a path of another machine, becomes the name under which
+    the photo was found.
+
+    Args:
+        content: with the folder in which its photos were found.
+    """
+    entries: list[dict[str, Any]] = []
+    for entry in content.instances["images"]:
+        name = entry.get("file_name")
+        path = content.photos.find(name) if isinstance(name, str) and name and content.family == "own" else None
+        if path is not None and path != content.image_root / name:
+            entry = {**entry, "file_name": path.relative_to(content.image_root).as_posix()}
+        entries.append(entry)
+    return replace(content, instances={**content.instances, "images": entries})
 
 
 def photo_names(content: Content) -> list[str]:

@@ -23,7 +23,6 @@ from m3att.data.fields import (
 )
 from m3att.data.images import read_size
 from m3att.data.masks import Mask, draw, unite
-from m3att.data.own.coco import content_of_coco, read_coco
 from m3att.data.own.content import Content, mask_in, named_masks, reason_of, unique_by_id
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
@@ -298,26 +297,24 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
     path, stated = file_of_split(root, ".jsonl", split)
     lines = read_lines(path)
     content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
-    return _open(content, path, split, stated, image_root)
+    return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
 
 
-def open_coco(root: Path, split: str, image_root: Path | None = None) -> CustomSource:
-    """A COCO json with expressions, or a folder that holds ``train.json``, ``val.json`` ... or a single one.
+def source_of(
+    content: Content, path: Path, split: str, stated: str | None = None, image_root: Path | None = None
+) -> CustomSource:
+    """Records whose photos were looked for, as a source.
 
     Args:
-        root: the file or folder.
+        content: the records.
+        path: of their file.
         split: which expressions.
-        image_root: folder of the photos; None: looked for in the layouts of `files`.
+        stated: the split that the file's name states.
+        image_root: the folder of photos that the user names.
 
     Raises:
-        DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
+        DataError: where the split holds no expression, or none of its photos is there.
     """
-    path, stated = file_of_split(root, ".json", split)
-    return _open(content_of_coco(read_coco(path), path, stated), path, split, stated, image_root)
-
-
-def _open(content: Content, path: Path, split: str, stated: str | None, image_root: Path | None) -> CustomSource:
-    content = with_photos(content, path, stated, image_root)
     source = CustomSource(content, split, str(path))
     if not source.has_photos():
         raise lost_photos(content, path, stated, image_root)

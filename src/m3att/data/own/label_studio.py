@@ -1,0 +1,208 @@
+"""Label Studio's JSON export: tasks whose regions are outlined in per cent, by polygon, rectangle, ellipse or brush."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3att.data.images import MAX_PIXELS
+from m3att.data.masks import encode_rle
+from m3att.data.own.content import read_json
+from m3att.data.own.expressions import CATEGORY, lines_of, no_expressions
+from m3att.data.own.shapes import ellipse, rectangle
+from m3att.errors import DataError, shown
+
+_IMAGE_FIELDS = ("image", "img", "photo", "picture", "image_url", "url")
+_LABELS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels", "labels")
+
+
+def is_label_studio(data: Any) -> bool:
+    """Whether this is a list of Label Studio's tasks."""
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and all(isinstance(task, dict) for task in data[:5])
+        and isinstance(data[0].get("data"), dict)
+        and "annotations" in data[0]
+    )
+
+
+def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str, Any], dict[str, int]]:
+    """The tasks of an export as a COCO json with ``expressions``.
+
+    Of a region the texts of its own text area (``perRegion``) are the expressions, or else its note (``meta``). Of
+    several annotations of a task the one that is marked as ground truth counts, or else the last that was not skipped.
+
+    Args:
+        path: the export (format JSON).
+        field: the text area that holds the expressions (its ``from_name``), or ``category`` for the labels; None: all.
+
+    Returns:
+        The json, and what had to be left out with the number of expressions that it costs.
+
+    Raises:
+        DataError: where it is no such export, or no region has an expression.
+    """
+    tasks = read_json(path)
+    if not is_label_studio(tasks):
+        raise DataError(
+            f"{path}: holds no tasks of Label Studio; export them as JSON (JSON-MIN does not say which text is whose)"
+        )
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    categories: dict[str, int] = {}
+    faults: dict[str, int] = {}
+    seen_fields: list[str] = []
+    for number, task in enumerate(tasks):
+        task = task if isinstance(task, dict) else {}
+        which, name = f"{path}: task {shown(task.get('id', number), 40)}", _image_of(task)
+        if name is None:
+            faults[f"{which} names no image"] = 0
+            continue
+        chosen, passed = _chosen(task)
+        if passed:
+            faults[f"{which} has {passed + 1} annotations; the last, or the one marked as ground truth, is read"] = 0
+        image: dict[str, Any] = {"id": len(images) + 1, "file_name": name}
+        if isinstance(task["data"].get("split"), str):
+            image["split"] = task["data"]["split"]
+        images.append(image)
+        for region, texts in _regions(chosen, field, seen_fields):
+            value = region["value"]
+            label = next((value[key][0] for key in _LABELS if isinstance(value.get(key), list) and value[key]), None)
+            expressions = lines_of(label) if field == CATEGORY else texts
+            try:
+                size, mask = _mask_of(region)
+            except (DataError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+                why = error if isinstance(error, DataError) else "its outline is not what Label Studio writes"
+                faults[f"{which}, region {shown(region.get('id'), 40)}: {why}"] = len(expressions)
+                continue
+            image.setdefault("height", size[0])
+            image.setdefault("width", size[1])
+            category = categories.setdefault(str(label), len(categories) + 1) if label is not None else None
+            annotations.append({
+                "id": len(annotations) + 1,
+                "image_id": image["id"],
+                "segmentation": mask,
+                "iscrowd": 0,
+                **({"category_id": category} if category is not None else {}),
+                **({"expressions": expressions} if expressions else {}),
+            })  # fmt: skip
+    if not any("expressions" in entry for entry in annotations) and not any(faults.values()):
+        raise no_expressions(path, seen_fields, field)
+    listed = [{"id": id_, "name": name} for name, id_ in categories.items()]
+    return {"images": images, "annotations": annotations, "categories": listed}, faults
+
+
+def decode_brush(packed: Iterable[int], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask of a brush region.
+
+    Args:
+        packed: the bytes of its ``rle``: 32 bits of the count, 5 of the word size, 4 x 4 of the sizes of lengths; then
+            blocks of one repeated word or of several words. The words are RGBA; the mask is where alpha is not 0.
+        height: of the image, pixels.
+        width: of the image, pixels.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        DataError: where the bytes are none, or of another size.
+    """
+    bits = "".join(f"{byte:08b}" for byte in bytes(packed))
+    at = 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        if at + count > len(bits):
+            raise DataError("its brush strokes are cut short")
+        at += count
+        return int(bits[at - count : at], 2)
+
+    total, word = take(32), take(5) + 1
+    sizes = [take(4) + 1 for _ in range(4)]
+    if total != 4 * height * width or word != 8:
+        raise DataError(f"its brush strokes are of {total} numbers, not of an image of {width} x {height}")
+    values = np.zeros(total, dtype=np.uint8)
+    done = 0
+    while done < total:
+        repeated, count = take(1), take(sizes[take(2)]) + 1
+        if repeated:
+            values[done : done + count] = take(word)
+        else:
+            values[done : done + count] = [take(word) for _ in range(count)][: total - done]
+        done += count
+    mask_HW: NDArray[np.bool_] = values.reshape(height, width, 4)[:, :, 3] > 0
+    return mask_HW
+
+
+def _image_of(task: Mapping[str, Any]) -> str | None:
+    """The name of a task's image: the usual field, or the only text that ends as images do, or the uploaded file."""
+    data = task.get("data")
+    if not isinstance(data, dict):
+        return None
+    texts = {name: value for name, value in data.items() if isinstance(value, str) and value}
+    endings = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+    images = [value for value in texts.values() if value.partition("?")[0].lower().endswith(endings)]
+    named = [texts[name] for name in _IMAGE_FIELDS if name in texts]
+    upload = task.get("file_upload")
+    return next(iter([*named, *images, *([upload] if isinstance(upload, str) else [])]), None)
+
+
+def _chosen(task: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """The annotation of a task that counts, and how many others there are."""
+    every = task.get("annotations")
+    listed = every if isinstance(every, list) else []
+    kept = [one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")]
+    if not kept:
+        return {}, 0
+    return next((one for one in kept if one.get("ground_truth")), kept[-1]), len(kept) - 1
+
+
+def _regions(
+    annotation: Mapping[str, Any], field: str | None, seen_fields: list[str]
+) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """The regions of an annotation with their texts; names of text areas are added to ``seen_fields``."""
+    results = annotation.get("result")
+    entries = (
+        [one for one in results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
+        if isinstance(results, list)
+        else []
+    )
+    texts: dict[Any, list[str]] = {}
+    regions: dict[Any, Mapping[str, Any]] = {}
+    for number, one in enumerate(entries):
+        if one.get("type") in ("textarea", "choices"):
+            seen_fields.append(str(one.get("from_name")))
+            if one["type"] == "textarea" and field in (None, one.get("from_name")):
+                texts.setdefault(one.get("id"), []).extend(lines_of(one["value"].get("text")))
+        elif one.get("original_width") is not None:
+            regions.setdefault(one.get("id", f"region {number}"), one)
+    found = []
+    for id_, region in regions.items():
+        meta = region.get("meta")
+        note = lines_of(meta.get("text")) if isinstance(meta, dict) and field is None else []
+        found.append((region, texts.get(id_) or note))
+    return found
+
+
+def _mask_of(region: Mapping[str, Any]) -> tuple[tuple[int, int], Any]:
+    """The size of a region's image (height, width), and its mask as a COCO json has it."""
+    width, height, value = int(region["original_width"]), int(region["original_height"]), region["value"]
+    if min(width, height) < 1 or width * height > MAX_PIXELS:
+        raise DataError(f"it is drawn on an image of {width} x {height}")
+    x, y = width / 100, height / 100
+    if "rle" in value:
+        return (height, width), encode_rle(decode_brush(value["rle"], height, width))
+    if "points" in value:
+        return (height, width), [[float(side) * (x, y)[at % 2] for p in value["points"] for at, side in enumerate(p)]]
+    if "radiusX" in value:
+        radii = float(value["radiusX"]) * x, float(value["radiusY"]) * y
+        return (height, width), [ellipse(value["x"] * x, value["y"] * y, *radii, float(value.get("rotation") or 0))]
+    if "width" in value and "height" in value:
+        sides = float(value["width"]) * x, float(value["height"]) * y
+        return (height, width), [rectangle(value["x"] * x, value["y"] * y, *sides, float(value.get("rotation") or 0))]
+    raise DataError(f"a region of type {shown(region.get('type'), 40)} encloses nothing")
