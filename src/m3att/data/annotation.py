@@ -1,4 +1,4 @@
-"""The one reader of an annotation entry: its mask in any form, its ids, texts and split."""
+"""Reads the masks of annotation entries, in every form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from m3att.data.masks import RunLengths, is_polygon, pack_mask, read_lengths
 from m3att.errors import DataError, shown
 
 _PNG = b"\x89PNG"
-_PNG_AS_TEXT = "iVBORw0KGgo"  # how base64 begins of every PNG
+_PNG_AS_TEXT = "iVBORw0KGgo"  # the beginning of every PNG in base64
 _DEEPEST = 4  # lists in lists, of a polygon in a part in a list of parts
 _FEW = 8  # polygons, or numbers of one; with as many rows and columns of 0 and 1, lists are an array
 
@@ -56,7 +56,7 @@ def read_segmentation(segmentation: Any, height: int, width: int, folders: Seque
             image has such a size.
         ImageError: where it is a picture that cannot be read.
     """
-    if height * width > MAX_PIXELS:  # more than pycocotools finds memory for, which it does not check
+    if height * width > MAX_PIXELS:  # more than pycocotools has memory for; it does not check this
         raise DataError(f"a mask of {width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
     if isinstance(segmentation, str):
         return _read_text(segmentation, height, width, folders)

@@ -1,4 +1,4 @@
-"""Samples to batches: what groups of expressions name is read, resized, tokenized, and counted where it cannot be."""
+"""Turns samples into batches: reads, resizes and tokenizes, and counts what cannot be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from m3att.data.transforms import Resize, mirror, to_pixels
 from m3att.errors import DataError, ImageError
 
 PLAIN_LETTER = re.compile("[0-9A-Za-z]")
-BLIND_WORD = "object"  # what every expression becomes for a network that is to be blind to language
+BLIND_WORD = "object"  # replaces every expression if `data.same_words` is set
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Batch:
         image_index_N: image of each expression.
         word_ids_NL: word ids.
         word_mask_NL: True = a real word.
-        masks_MHW: uint8 coverage in [0, 255] at the input size, one a distinct referent.
-        mask_index_N: row of ``masks_MHW`` of each expression.
-        samples: what the batch was made of, for comparison at the images' own size; empty in training.
-        resizes: where each image lies in its square.
+        masks_MHW: uint8 coverage in [0, 255] at the input size, one for each different referent.
+        mask_index_N: number of the mask of each expression.
+        samples: the samples of the batch, for comparison at the images' own size; empty in training.
+        resizes: how each image lies in its square.
         cut: expressions longer than the word limit.
         categories_BHW: uint8 map of categories at the input size, where the samples have one; see Source.
-        groups: what it holds; without what could not be read.
+        groups: the groups of expressions that were read.
         faults: what could not be read.
         partly_unknown: expressions that hold unknown words beside others.
         unknown: expressions that hold no known word.
@@ -125,7 +125,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
 
 
 class BatchReader(Dataset[Batch]):
-    """Reads the batch that a list of groups describes; lives in the worker processes.
+    """Reads the batch that a list of groups describes. It runs in the worker processes.
 
     Args:
         source: where images come from.
@@ -162,7 +162,7 @@ class BatchReader(Dataset[Batch]):
         return replace(batch, groups=tuple(held), faults=tuple(faults))
 
     def readable(self, group: Group) -> tuple[tuple[Group, Sample] | None, tuple[Fault, ...]]:
-        """What of a group can be read, and what of it cannot: a pure function of the group and the files."""
+        """The readable and the unreadable part of a group, which depend only on the group and the files."""
         faults: tuple[Fault, ...] = ()
         try:
             sample = self.sample(group)
@@ -172,7 +172,7 @@ class BatchReader(Dataset[Batch]):
                 return None, faults
             group = replace(group, positions=good)
             sample = self.sample(group)
-        # Plain letters and digits are words to every tokenizer; only what has none needs a look.
+        # Letters and digits are words for every tokenizer; only texts without any must be checked.
         wordless = [
             number
             for number, text in enumerate(sample.expressions)
@@ -199,7 +199,7 @@ class BatchReader(Dataset[Batch]):
         return tuple(sorted(chosen[: group.limit]))
 
     def sample(self, group: Group) -> Sample:
-        """One image with the group's expressions, mirrored or blinded where the settings say so."""
+        """One image with the expressions of a group, mirrored or with the same words if the settings say so."""
         chance = np.random.default_rng(group.seed)
         positions = group.positions
         if positions is None:

@@ -1,7 +1,7 @@
-"""Masks in a smaller size: the share of each larger pixel that a mask covers, as OpenCV's INTER_AREA gives it.
+"""Shrinks masks: the share of each larger pixel that a mask covers, as OpenCV's INTER_AREA computes it.
 
-Only what the mask covers is worked on, most of the time a small part of the image, so that both ways take a fraction of
-the time that OpenCV takes.
+Only the part of the image that the mask covers is processed. It is usually small, so both ways take a fraction of the
+time of OpenCV.
 """
 
 from __future__ import annotations

@@ -29,12 +29,12 @@ class Fault:
 
     @property
     def expressions(self) -> int:
-        """How many expressions it costs."""
+        """How many expressions are left out with it."""
         return len(self.positions) + self.entries
 
 
 class FaultLog:
-    """Counts different faults against a limit, the same ones whatever the number of reading processes.
+    """Counts different faults against a limit, independently of the number of reading processes.
 
     Args:
         limit: most of them.
@@ -55,7 +55,7 @@ class FaultLog:
         return new
 
     def check(self) -> None:
-        """Stop where there are too many.
+        """Stop if there are too many.
 
         Raises:
             DataError: names the newest, and the number.

@@ -1,4 +1,4 @@
-"""The one way in which an image file becomes pixels, in training and in use."""
+"""Reads image files into pixels, in the same way for training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ _STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations of which width and height change places when the image is turned upright."""
 LARGE = 4_000_000
-"""Pixels from which on an image is converted in bands, so that it never stands in memory twice."""
+"""Images with more pixels are converted in bands, so that they are never in memory twice."""
 
 
 def read_image(path: Path | str, upright: bool = True) -> NDArray[np.uint8]:
-    """Reads an image file in RGB and upright, whatever it was stored as.
+    """Reads an image file as upright RGB.
 
     CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8, and so are floats of 0 to 1),
-    transparent ones are laid on white, the EXIF orientation is applied, and of an animation the first frame is taken.
-    A large image takes 4/3 of its RGB size while it is read (where the system takes single pages back; else 7/3).
+    transparent ones get a white background, the EXIF orientation is applied, and of an animation the first frame is
+    used. A large image takes 4/3 of its RGB size while it is read (where the system takes single pages back; else 7/3).
 
     Args:
         path: the file.
@@ -162,7 +162,7 @@ def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels], content:
     """Opens an image file, or what it holds, and converts it."""
     try:
         if content is None and not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-            raise ImageError(f"{path}: is no regular file")  # a pipe would be waited for, a device read without end
+            raise ImageError(f"{path}: is no regular file")  # a pipe would block, and a device has no end
         image = Image.open(path if content is None else BytesIO(content))
     except FileNotFoundError:
         advice = "; an address is not fetched, download the image first" if _ADDRESS.search(str(path)) else ""
@@ -277,7 +277,7 @@ def to_mask(image: Image.Image) -> NDArray[np.bool_]:
     if image.format == "JPEG":
         raise ImageError("a mask cannot be a JPEG, whose black is not quite black; save it as PNG")
     image.load()
-    # A palette's numbers are labels, whatever colours they stand for.
+    # The numbers of a palette are labels; its colours do not matter.
     if image.mode in _SIXTEEN_BIT or image.mode in ("1", "L", "F", "P"):
         mask_HW: NDArray[np.bool_] = np.asarray(image) != 0
         return mask_HW
@@ -287,7 +287,7 @@ def to_mask(image: Image.Image) -> NDArray[np.bool_]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 for upright; a block that cannot be read says nothing, and spoils no pixel."""
+    """The EXIF orientation, 1 for upright; a block that cannot be read counts as 1."""
     try:
         orientation = int(image.getexif().get(0x0112, 1))
     except _DAMAGED:

@@ -1,4 +1,4 @@
-"""Masks as run lengths or pixels; `annotation` reads them from what annotation files say."""
+"""Masks as run lengths or pixels; `annotation` reads them from annotation files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pycocotools import mask as coco_mask
 
 from m3att.errors import DataError, shown
 
-FARTHEST = 100_000.0  # pixels; the rasteriser walks every pixel of an edge, inside the image or not
+FARTHEST = 100_000.0  # pixels; the rasteriser visits every pixel of an edge, also outside the image
 
 
 @dataclass(frozen=True, slots=True)
 class RunLengths:
-    """A mask as the lengths of its runs down the columns, in turn without and with the object; COCO's compressed form.
+    """A mask as COCO's compressed run lengths: runs down the columns, alternately outside and inside the object.
 
-    A few hundred bytes, which travel between processes, unite and shrink without being drawn.
+    It takes a few hundred bytes. It can be sent to processes, united and shrunk without being drawn.
 
     Args:
         height: of the image, pixels.
@@ -70,7 +70,7 @@ def draw(mask: Mask) -> NDArray[np.bool_]:
 
 
 def unite(masks: Sequence[Mask], height: int, width: int) -> Mask:
-    """The mask of all that several masks cover; of none, an empty one.
+    """The union of several masks; an empty mask if there are none.
 
     Args:
         masks: of one size.
@@ -193,9 +193,9 @@ def _packed_bytes(counts: str | bytes) -> bytes:
 
 
 def pack_lengths(lengths: NDArray[np.int64], height: int, width: int) -> RunLengths:
-    """Run lengths in the one form that everything behind this relies on.
+    """Run lengths in a canonical form, on which all later code relies.
 
-    Runs of no pixel, which pycocotools' own buffers have no room for, are taken out, and what they parted is joined.
+    Runs of no pixel are removed, because pycocotools' buffers have no room for them, and their neighbours are joined.
 
     Args:
         lengths: pixels of each run, column by column, the first run outside the object.

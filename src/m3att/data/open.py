@@ -31,12 +31,12 @@ OWN: dict[str, Callable[[Path, str, Path | None], Source]] = {
 }
 """How to open data of one's own, by the name that `data.dataset` gives them."""
 
-ENDLESS = 10**9  # images of a ShapeRef split that no run comes to the end of
-DRAWN_IMAGES = 500  # images of a drawn split that is scored, where the settings do not say how many
+ENDLESS = 10**9  # images of an endless ShapeRef split; no run reaches the end
+DRAWN_IMAGES = 500  # images of a drawn split for scoring, if the settings do not say how many
 
 
 class MixedSource(Source):
-    """Several sources as one; image numbers run through them in turn, so that each part of an epoch holds all.
+    """Several sources as one. Image numbers go through them in turn, so that each part of an epoch has all of them.
 
     Args:
         sources: at least one. Of endless ones image i is image i of source i modulo their number.
@@ -197,7 +197,7 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
 
 
 def open_training(data: DataConfig, validation_images: int | None) -> tuple[Source, Source]:
-    """What a network is trained on, and what it is validated on meanwhile.
+    """The sources for training and for the validation during training.
 
     Args:
         data: as for open_source; ``split`` is the one to validate on.

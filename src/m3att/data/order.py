@@ -1,4 +1,4 @@
-"""In which order an epoch shows its expressions, and which of them share a batch: a matter of the seed alone."""
+"""The order of the expressions of an epoch, and their batches. Both depend only on the seed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from m3att.data.source import Source
 
 @dataclass(frozen=True)
 class Group:
-    """Expressions of one image that stand in one batch.
+    """Expressions of one image in one batch.
 
     Args:
         image: number of the image in its source.
-        positions: which of its expressions; None: any, at most ``limit`` of them.
+        positions: which of its expressions; None: at most ``limit``, chosen at random.
         limit: most expressions, where positions are not given.
-        seed: decides what is left to chance: mirroring, and the choice where positions are not given.
+        seed: decides the mirroring, and the choice of expressions if positions are not given.
     """
 
     image: int
@@ -74,15 +74,15 @@ class TrainingOrder(Sampler[list[Group]]):
         return -(-sum(len(positions) for _, positions, _ in self.groups) // self.batch_size)
 
 
-SEEDS, SEED_IMAGES = 1000, 10**6  # so many runs share out a source without end, and each has so many images
+SEEDS, SEED_IMAGES = 1000, 10**6  # an endless source is divided among so many runs, and each has so many images
 
 
 class EndlessOrder(Sampler[list[Group]]):
-    """Batches of ever new images, for a source that is drawn on the fly.
+    """Batches that never repeat an image, for a source that is drawn on the fly.
 
     How many expressions an image has is known only once it is drawn, so a batch holds ``batch_size // per_image``
-    images with at most ``per_image`` expressions each. Another seed takes other images, so that a run which goes on
-    from another's weights need not see its images again.
+    images with at most ``per_image`` expressions each. Another seed takes other images. So a run that
+    starts from another's weights does not see its images again.
 
     Args:
         batch_size: most expressions a batch.

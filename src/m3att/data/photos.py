@@ -1,4 +1,4 @@
-"""Photos in a folder: under which names they may lie there, and which of several folders is the one."""
+"""Finds photos: the names that they may have in a folder, and the right one of several folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_SAMPLE = 48  # names that are looked up in a folder before it counts as the one
+_SAMPLE = 48  # names that are looked up in a folder to decide whether it is the right one
 _MOST_FOLDERS = 64
 _COCO_PREFIX = "COCO_train2014_"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -37,7 +37,7 @@ class PhotoFolder:
         return next((path for one in self._spellings(name)[1:] if _is_file(path := self.path / one)), None)
 
     def file(self, name: str) -> Path:
-        """Where a photo lies, or would lie, by its name in the annotations."""
+        """The path of a photo with this name in the annotations, whether it exists or not."""
         return self.find(name) or self.path / name
 
     def has(self, name: str) -> bool:
@@ -55,7 +55,7 @@ class PhotoFolder:
 
 
 def spellings(name: str) -> list[str]:
-    """The names below a folder that a file name of an annotation tool may stand for, the likeliest first.
+    """The names below a folder that a file name of an annotation tool may mean, the likeliest first.
 
     The name may be relative, absolute, of Windows, or an address; of each the file itself is looked for with fewer and
     fewer of the folders that it names, as long as something is left.
@@ -78,7 +78,7 @@ def spellings(name: str) -> list[str]:
         found.append(_UPLOAD.sub("", pieces[-1], count=1))
     if "%" in text:
         found += [unquote(one) for one in found]
-    if not name.isascii():  # a Mac writes an accent as a letter of its own
+    if not name.isascii():  # macOS writes an accent as a separate letter
         found += [unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in found[:]]
     return list(dict.fromkeys(one for one in found if one))
 
@@ -89,7 +89,7 @@ def fullest_folder(
     family: str = "own",
     holds_any: Callable[[Path], bool] | None = None,
 ) -> PhotoFolder | None:
-    """Of some folders the one that holds most of the photos.
+    """The folder that holds most of the photos.
 
     A sample from the whole length of the list decides, so that no single photo does. Where no folder holds any photo of
     the sample, all names are looked up.

@@ -1,7 +1,7 @@
-"""Which pixels of a photo its annotations mean, where the EXIF orientation turns it on its side.
+"""Decides whether annotations mean the upright or the stored pixels of a photo that EXIF turns on its side.
 
-Some tools annotate a photo as people see it, others as its file stores it, and some state the size of the one beside
-outlines of the other. The stated size and the outlines tell which it is:
+Some tools annotate the upright photo, others the stored one, and some state the size of one with outlines of the other.
+The stated size and the outlines decide:
 
 - the stated size is that of the upright photo, or the photo is square: upright;
 - the stated size is that of the stored photo: as the outlines fit; where they fit both, upright if other outlines of

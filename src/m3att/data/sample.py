@@ -1,4 +1,4 @@
-"""The one form in which every data source hands over an image with some of its expressions."""
+"""The form in which every data source returns an image with some of its expressions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from m3att.errors import DataError
 class Sample:
     """One image, the masks of its referents and N expressions that name them.
 
-    Expressions of one referent share one mask, so masks are stored once a referent.
+    Expressions of the same referent share one mask.
 
     Args:
         image_HWC: RGB, uint8 in [0, 255].
-        masks: M masks, one a distinct referent, at the image's own size.
+        masks: M masks, one for each different referent, at the image's own size.
         mask_index_N: for each expression the number of the mask that it names.
         expressions: the N texts as written.
         expression_ids: the N sentence ids of the data set.
         image_id: the image's id in the data set.
         skills: for each expression the tags that reports are split by; empty tuples where a data set has none.
-        categories_HW: uint8, what stands where, as `Source.read_categories` gives it; None where it was not asked for.
+        categories_HW: uint8, the map of categories of `Source.read_categories`; None if it is not needed.
 
     Raises:
         DataError: where the shapes or lengths do not agree.

@@ -1,4 +1,4 @@
-"""The contract of a data set: what training and evaluation ask of it, be it on disk or drawn on the fly."""
+"""The interface of every data set, on disk or drawn on the fly, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ UNKNOWN = 255  # in a map of categories
 
 
 class Source(ABC):
-    """Images with expressions, by number. A new data set is a subclass; nothing else asks what class it is.
+    """Images with expressions, by number. A new data set is a subclass; no other code asks for its class.
 
-    Reading is a pure function of its arguments, so that processes can share a source.
+    Reading depends only on the arguments, so that processes can share a source.
 
     Attributes:
         category_names: the categories of its objects, as its annotations name them; none where it has none.
         faults: entries that were left out when its files were opened.
-        notes: what is odd in its files and costs nothing.
+        notes: oddities of its files through which nothing is lost.
         split_by: who made the split (``unc``, ``umd`` ...); None where that is not part of its name.
         stated_split: whether the data say which split an expression belongs to; else the source gives all of them.
         has_every_object: whether all objects of an image are annotated, and not only those that expressions name.
@@ -38,11 +38,11 @@ class Source(ABC):
     @property
     @abstractmethod
     def pixels(self) -> str:
-        """What reports call its pixels: ``photos``, ``layout``, ``drawn``, or several joined by ``+``."""
+        """The kind of its pixels in reports: ``photos``, ``layout``, ``drawn``, or several joined by ``+``."""
 
     @property
     def world(self) -> str:
-        """A few words on what a network knows that was trained on it; empty where it saw photos."""
+        """A few words that say what kind of pictures a network trained on it knows; empty for photos."""
         return "" if "photos" in self.pixels.split("+") else f"{self.pixels} pictures"
 
     @property
@@ -52,7 +52,7 @@ class Source(ABC):
 
     @property
     def no_targets(self) -> int | None:
-        """How many of its expressions name nothing in their image; None where only reading tells."""
+        """How many of its expressions name nothing in their image; None if that is known only after reading."""
         return None
 
     @property
@@ -87,21 +87,21 @@ class Source(ABC):
         """Every expression, to build a vocabulary from."""
 
     def prepare(self) -> None:  # noqa: B027 - most sources have nothing to prepare
-        """Do once, before processes share the source, what each of them would do for itself otherwise."""
+        """Do work once, before processes share the source, that each of them would otherwise repeat."""
 
     def at_epoch(self, epoch: int) -> Source:
         """The source as an epoch of a training sees it: pictures that are drawn anew each epoch are of that one."""
         return self
 
     def read_categories(self, index: int) -> NDArray[np.uint8]:
-        """What stands where in image ``index``: 0 nothing, i + 1 category i, 255 unknown; (H, W).
+        """The category of each pixel of image ``index``: 0 background, i + 1 category i, 255 unknown; (H, W).
 
         A source that names no categories knows nothing of any pixel.
         """
         return np.full(self.read(index).image_HWC.shape[:2], UNKNOWN, dtype=np.uint8)
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do.
+        """The mask (H, W) of the largest object of the image that is not a crowd: a baseline without language.
 
         Raises:
             DataError: where not all objects of an image are annotated.
@@ -112,9 +112,9 @@ class Source(ABC):
 def find_readable(
     source: Source, index: int, positions: Sequence[int], whole: DataError | ImageError
 ) -> tuple[tuple[int, ...], tuple[Fault, ...]]:
-    """Tells which expressions of an image that cannot be read with all of them are to blame.
+    """Finds the expressions because of which an image cannot be read with all of them.
 
-    One broken mask takes its own expressions along, not those of its neighbours; a broken image takes all.
+    A broken mask affects only its own expressions. A broken image affects all of them.
 
     Args:
         source: holds the image.

@@ -1,4 +1,4 @@
-"""Words: one tokenizer file serves training, evaluation and use."""
+"""Words and tokenizers: training, evaluation and prediction use the same tokenizer file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from m3att.errors import ExpressionError, ModelError
 
-if TYPE_CHECKING:  # whoever only counts words needs no PyTorch
+if TYPE_CHECKING:  # counting words needs no PyTorch
     from torch import Tensor
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 START, END = "[CLS]", "[SEP]"
 SPECIAL = (PADDING, UNKNOWN, START, END)
-# How RoBERTa and its kin write them; no other spelling occurs in BERT-like encoders.
+# The spelling of RoBERTa and related encoders. BERT-like encoders use no other.
 PADDINGS, UNKNOWNS = (PADDING, "<pad>"), (UNKNOWN, "<unk>")
 WORD = r"\w+(?:['’]\w+)?"  # within ASCII
 # Scripts that set no spaces between words: each of their letters is a word, with the marks that belong to it.
@@ -92,7 +92,7 @@ class Tokenizer:
         if highest >= self.size:
             raise ModelError(f"the tokenizer numbers {self.size} words up to {highest}: numbers are left out")
         try:
-            tokenizer.encode("\N{CJK UNIFIED IDEOGRAPH-9F98}")  # a word that few know must come out as unknown
+            tokenizer.encode("\N{CJK UNIFIED IDEOGRAPH-9F98}")  # a rare word must become the unknown word
         except Exception as error:  # the library raises bare Exception
             raise ModelError(f"the tokenizer cannot read a word that it does not know ({error})") from error
         self.padding_id: int = padding
@@ -187,7 +187,7 @@ class Tokenizer:
 
     def _count(self, encodings: Sequence[Encoding]) -> Coverage:
         cut = sum(len(encoding.ids) > self.word_limit for encoding in encodings)
-        # The words that the network reads: what is cut off is lost, known or not.
+        # Only the words that the network reads: words beyond the limit do not count.
         unknown = [[number == self.unknown_id for number in one.ids[: self.word_limit]] for one in encodings]
         some, every = sum(map(any, unknown)), sum(bool(row) and all(row) for row in unknown)
         return Coverage(len(encodings), cut, some - every, every)

@@ -1,4 +1,4 @@
-"""From an image's own pixels to the network's square input, and exactly back."""
+"""The resize from an image's own pixels to the network's square input, and its exact inverse."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from m3att.data.coverage import cover_box, cover_runs
 from m3att.data.masks import Mask, RunLengths, draw
 from m3att.data.sample import Sample
 
-GREY = 128  # what surrounds a letterboxed image
+GREY = 128  # the grey around a letterboxed image
 LARGE_BOX = 0.2  # share of the image from which on a mask is shrunk faster whole than by its box
 
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Where one image lies in the network's square input.
+    """The place of an image in the network's square input.
 
     Args:
         height: of the image, pixels.
@@ -141,7 +141,7 @@ class Resize:
     def probability(self, mask_logits_NHW: Tensor) -> Tensor:
         """Mask logits, of any stride, as probabilities at the image's own pixels: (N, height, width) float32.
 
-        Evaluation and use both make their masks of this, by a threshold, so that what is scored is what one gets.
+        Evaluation and prediction both compute their masks from this, so users get the masks that are scored.
         """
         return torch.sigmoid(self.invert(mask_logits_NHW))
 
@@ -169,7 +169,7 @@ MIRRORED_WORD = re.compile(r"\b(?ai:" + "|".join(sorted(MIRRORED, key=len, rever
 
 
 def mirror(sample: Sample) -> Sample:
-    """The sample seen in a mirror: image and masks flipped, left and right exchanged in the expressions."""
+    """The mirrored sample: image and masks are flipped, and left and right are exchanged in the expressions."""
     return replace(
         sample,
         image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),

@@ -1,4 +1,4 @@
-"""A data set as plain records, whatever file it came in: what conversion, mixing and one's own images all speak."""
+"""A data set as plain records, for conversion, mixing and one's own images in any form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NO_MASK = "has no mask"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a data set holds, in the words of the REFER layout.
+    """The content of a data set, named as in the REFER layout.
 
     Args:
         refs: as in ``refs(...).p``; the split of a referent is None where the file states none.

@@ -1,4 +1,4 @@
-"""Between the REFER layout, COCO json and JSON Lines, losing nothing."""
+"""Converts between the REFER layout, COCO json and JSON Lines without losing anything."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def convert(
     image_root: Path | None = None,
     field: str | None = None,
 ) -> Converted:
-    """Writes a data set in another form to a new folder, which is there whole or not at all.
+    """Writes a data set in another form to a new folder, which appears only when it is complete.
 
     Args:
         place: see `read_content`.

@@ -1,4 +1,4 @@
-"""The entries of a COCO json of one's own as they are meant: whole numbers as ids, and what is odd named."""
+"""Reads the entries of one's own COCO json as they are meant: ids become whole numbers, and oddities are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one's own data lie: the file of a split and the folder of the photos, in the layouts that tools export."""
+"""Finds one's own data: the file of a split and the folder of the photos, in the layouts that tools export."""
 
 from __future__ import annotations
 

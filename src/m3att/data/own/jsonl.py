@@ -39,7 +39,7 @@ from m3att.errors import DataError, shown
 
 _FIELDS = {"image": IMAGE_FIELDS, "mask": MASK_FIELDS, "text": TEXT_FIELDS}
 EXTRA = "extra.json"
-"""What JSON Lines have no place for, written beside them by a conversion so that nothing is lost on the way back."""
+"""File for the values that JSON Lines have no place for; a conversion writes it so that nothing is lost."""
 
 
 def read_lines(path: Path) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Small values by the hundred thousand in one piece of memory, which forked workers share and never copy."""
+"""Hundreds of thousands of small values in one block of memory, which forked workers share without copying."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 class Packed:
     """Values that JSON can hold, by number.
 
-    A list of Python objects is copied into every worker that merely looks at it, since each look changes a reference
-    count; bytes are not.
+    A list of Python objects is copied into every worker that reads it, because reading changes reference counts. Bytes
+    are not copied.
 
     Args:
         values: kept in their order.

@@ -31,7 +31,7 @@ Agreement = Literal["agrees", "differs", "unpublished", "absent"]
 
 WORD_LIMITS = (15, 20)  # the paper's, for short and for long expressions
 PERCENTILES = (50, 90, 95, 99, 100)
-_NAMED = 5  # how many of a kind of fault are named; the rest are counted
+_NAMED = 5  # faults of a kind that are named; the others are only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """What ``m3att data check`` says about a data set.
+    """The report of ``m3att data check`` about a data set.
 
     Args:
         dataset: name of the data set.
@@ -342,7 +342,7 @@ def _pixels(
 ) -> Literal["photos", "layout", "none"]:
     if any(split.images > split.missing_images.count for split in reports):
         return "photos"
-    if not is_published(dataset):  # somebody's own photos are not drawn without a word
+    if not is_published(dataset):  # missing photos of one's own are never replaced by drawings silently
         return "none"
     has_boxes = all(not np.isnan(tables.objects.boxes_A4).any() for tables in opened)
     has_sizes = all((tables.objects.image_sizes > 0).all() for tables in opened)

@@ -1,4 +1,4 @@
-"""Reads a large JSON file entry by entry, so that the whole of it never stands in memory as objects."""
+"""Reads a large JSON file entry by entry, so that it is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _NeitherKindError(Exception):
 
 
 class _Scanner:
-    """A window over the file that moves on as entries are taken from its front."""
+    """A window over the file. It moves on as entries are taken from its front."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

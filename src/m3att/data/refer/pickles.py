@@ -1,4 +1,4 @@
-"""Reads the pickles of the REFER data sets without running anything that they might carry."""
+"""Reads the pickles of the REFER data sets without running code that they may contain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from m3att.errors import DataError, shown
 
-# What a broken pickle makes the unpickler raise; anything else is a fault of ours and must surface.
+# Errors of the unpickler for a broken pickle. Other errors are bugs of ours and must not be hidden.
 _BROKEN = (
     pickle.UnpicklingError,
     EOFError,
@@ -107,7 +107,7 @@ def _no_bytes() -> bytes:
     return b""
 
 
-# What a pickle of plain numbers asks for, and our own that is given in its place: nothing of its choice is called.
+# Names that a pickle of plain numbers needs, with our replacements. Nothing else can be called.
 _STAND_INS: dict[str, Callable[..., Any]] = {
     "numpy.dtype": _NumberType,
     "numpy.ndarray": _Numbers,
@@ -122,7 +122,7 @@ _STAND_INS: dict[str, Callable[..., Any]] = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Knows nothing but our own stand-ins: lists, dicts, tuples, texts, numbers, True, False and None need no name."""
+    """Knows only our replacements. Lists, dicts, tuples, texts, numbers, True, False and None need no name."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         found = _STAND_INS.get(f"{module_name}.{global_name}")

@@ -1,4 +1,4 @@
-"""Where data sets and their photos lie: in the REFER layout, and as users of other programs have them on disk."""
+"""Finds data sets and their photos: in the REFER layout, and in the folders of other programs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def annotation_folders(root: Path, dataset: str) -> list[Path]:
     """
     places = [place.format(dataset=dataset) for place in (_PHRASECUT if dataset == "phrasecut" else _ANNOTATIONS)]
     if dataset != "phrasecut" and is_published(dataset) and root.name != dataset:
-        places.remove("")  # a folder of another data set must not pass for this one
+        places.remove("")  # a folder of another data set must not be taken for this one
     return [root / place for place in places]
 
 

@@ -1,4 +1,4 @@
-"""Finds what a run would stumble over only when it comes to it: masks and photos that cannot be read."""
+"""Finds masks and photos that cannot be read, before a run needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records that data sets of the REFER family are written in: referents, sentences, annotations, ids."""
+"""The records of the REFER family's files: referents, sentences, annotations, ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m3att.errors import DataError, shown
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Holds the garbage collector while millions of small containers are read; that halves the time."""
+    """Stops the garbage collector while millions of small containers are read, which halves the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -35,8 +35,8 @@ class ReferSource(Source):
     An expression's mask is that of its object, the union where it names several (gRefCOCO, PhraseCut), and empty where
     it names none (gRefCOCO).
 
-    Where the photos are not at hand, each annotated object is drawn in its box (see ``layout``), and masks are what is
-    seen of it in the drawing; ``pixels`` says which of the two this source gives.
+    Without photos, each annotated object is drawn in its box (see ``layout``), and its mask is its visible part in the
+    drawing. ``pixels`` says which of the two this source gives.
 
     Args:
         root: folder that holds the data set in one of the layouts of `places`.
@@ -172,7 +172,7 @@ class ReferSource(Source):
         )
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask of the image's largest object that is no crowd region: what a guess without language can do.
+        """The mask of the largest object of the image that is not a crowd region: a baseline without language.
 
         Largest is the visible area of a drawing, the annotated area of a photo.
 

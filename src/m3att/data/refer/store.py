@@ -1,7 +1,7 @@
 """Arrays and texts of annotations in one flat file that processes share through the page cache.
 
-Reading a data set's own files takes seconds and a lot of memory; what they say is kept in a folder of the user's cache
-in this form, and thrown away as soon as size or time of the files differ.
+Reading the files of a data set takes seconds and much memory. So their content is kept in this form in the user's cache
+folder. It is made again if size or time of the files differ.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ _open_stores: WeakValueDictionary[str, Store] = WeakValueDictionary()
 
 
 def cached(name: str, files: Sequence[Path], build: Callable[[], tuple[Arrays, Mapping[str, Any]]]) -> Store:
-    """What files say, from the cache where it is as new as they are, else built and kept there.
+    """The content of files, from the cache if it is up to date, otherwise built and stored there.
 
-    A cache that is stale or damaged is built anew; one that cannot be written is done without.
+    A cache that is out of date or damaged is built again. If the cache cannot be written, the result is not stored.
 
     Args:
         name: what is built; two kinds may come of the same files.
@@ -155,7 +155,7 @@ def kept(key: Key, build: Callable[[], tuple[Arrays, Mapping[str, Any]]]) -> Sto
 
 
 def _key(name: str, files: Sequence[Path]) -> Key | None:
-    """Name and places, then what tells old from new; None where a file is not there, which `build` will say better."""
+    """Name and paths, and what shows a change of the files; None if a file is missing, which `build` reports better."""
     try:
         facts = [(str(path.resolve()), path.stat()) for path in files]
     except OSError:
@@ -203,7 +203,7 @@ def write_store(path: Path, key: Key, arrays: Arrays, notes: Mapping[str, Any]) 
                     checksum = zlib.crc32(piece, checksum)
             file.seek(len(_MAGIC) + 8)
             file.write(checksum.to_bytes(8, "little"))
-    except OSError:  # read-only home, full disk: the cache is a convenience and nobody's fault
+    except OSError:  # read-only home or full disk: the cache is optional, so this is not an error
         return False
     return True
 

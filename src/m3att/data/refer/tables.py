@@ -1,4 +1,4 @@
-"""Opens the annotations of one split of a published data set, wherever and in whichever files they lie."""
+"""Opens the annotations of one split of a published data set, in any of the known folders and files."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def open_tables(root: Path, dataset: str, split_by: str, split: str) -> Tables:
         refs = next((path for path in markers if path.is_file()), markers[0])
         if not refs.is_file() and not is_published(dataset):
             find_split_by(root, dataset, split_by)
-        if not refs.is_file():  # said before seconds go into reading the annotations
+        if not refs.is_file():  # reported before the annotations are read, which takes seconds
             raise DataError(f"{refs}: cannot be read (no such file); docs/datasets.md lists the layouts that are known")
         objects = read_objects(folder / "instances.json")
         referents = read_referents(refs, objects, folder / "instances.json")
