@@ -68,7 +68,7 @@ def read_segmentation(segmentation: Any, height: int, width: int, folders: Seque
         segmentation = segmentation.get("bytes") or Path(str(segmentation["path"]))
     if isinstance(segmentation, bytes | bytearray | Path | Image.Image):
         return _fitting(_read_picture(segmentation), height, width)
-    array = _as_array(segmentation, height, width)
+    array = as_array(segmentation, height, width)
     if array is not None:
         return _fitting(array, height, width)
     parts = parts_of(segmentation)
@@ -143,10 +143,16 @@ def _is_point(value: Any) -> bool:
     )
 
 
-def _as_array(value: Any, height: int, width: int) -> NDArray[np.bool_] | None:
-    """An array of the image's size, or of another where it can be nothing else; None where it is no array.
+def as_array(value: Any, height: int, width: int) -> NDArray[np.bool_] | None:
+    """A mask that is an array of the image's size, or of another where it can be nothing else.
 
-    Several channels are united.
+    Args:
+        value: of any form.
+        height: image height in pixels.
+        width: image width in pixels.
+
+    Returns:
+        bool, (H, W), several channels united; None where it is no array.
     """
     shape = _shape_of(value)
     fits = len(shape) in (2, 3) and (height, width) in (shape[:2], shape[1:])

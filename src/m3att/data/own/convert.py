@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from m3att.data.annotation import decode_segmentation, parts_of
-from m3att.data.fields import SPLIT_NAMES, file_name_of, plain_id, side_of, stated_mask, states_nothing
+from m3att.data.annotation import as_array, decode_segmentation, parts_of
+from m3att.data.fields import SPLIT_NAMES, file_name_of, is_crowd, plain_id, side_of, stated_mask, states_nothing
 from m3att.data.masks import encode_rle, is_polygon, mask_box
 from m3att.data.own.coco import coco_of_content
 from m3att.data.own.content import (
@@ -38,6 +38,8 @@ from m3att.errors import DataError, ImageError, shown
 Form = Literal["refer", "coco", "jsonl"]
 FORMS: tuple[Form, ...] = get_args(Form)
 LINES, COCO = "expressions.jsonl", "expressions.json"
+_GIVEN_MASK = "given_mask"
+"""Field of an annotation that keeps its run lengths as they were, where another form's tools want them otherwise."""
 Progress = Callable[[int, int], None]
 
 
@@ -144,7 +146,9 @@ def read_refer_content(folder: Path, split_by: str | None, image_root: Path | No
     names = [name for entry in instances["images"] if (name := file_name_of(entry))]
     found = find_photos(folder.parent, folder.name, folder, names, image_root)
     photos = found or usual_photos(folder.parent, folder.name)
-    return Content(refs, instances, photos.path, folder.name, chosen, every_object, faults, family=photos.family)
+    return Content(
+        refs, instances, photos.path, folder.name, chosen, every_object, faults, photos.family, mask_root=folder
+    )
 
 
 def _plain_instances(instances: Any, path: Path, faults: dict[str, int]) -> dict[str, Any]:
@@ -330,16 +334,22 @@ def with_drawn_masks(content: Content, form: Form, faults: list[str]) -> Content
     """
     images = unique_by_id(content.instances["images"])
     annotations: list[dict[str, Any]] = []
-    for annotation in content.instances["annotations"]:
+    for written in content.instances["annotations"]:
+        annotation = written
+        if _GIVEN_MASK in written:
+            annotation = {**without(written, _GIVEN_MASK), "segmentation": written[_GIVEN_MASK]}
         image = images.get(annotation["image_id"], {})
         mask, nothing = stated_mask(annotation), states_nothing(annotation)
-        is_bare = not content.every_object and "bbox" not in annotation
-        fits = _is_standard(mask) if form != "jsonl" else not isinstance(mask, str)
+        sides = side_of(image.get("height")), side_of(image.get("width"))
+        is_bare = form != "jsonl" and not content.every_object and "bbox" not in annotation
+        # A published set goes back to the REFER layout as it came.
+        in_list = form == "refer" and content.dataset == "custom" and not is_crowd(annotation)
+        fits = not isinstance(mask, str) if form == "jsonl" else _is_standard(mask, *sides, form, in_list)
         if (mask is None and not nothing) or (fits and not is_bare) or (nothing and content.every_object):
             annotations.append(annotation)
             continue
         try:
-            annotations.append({**annotation, **_drawn(content, image, mask, nothing, fits, is_bare)})
+            annotations.append({**annotation, **_drawn(content, image, mask, nothing, fits, is_bare, in_list)})
         except (ImageError, DataError) as error:
             faults.append(f"{content.image_file(file_name_of(image))}: annotation {annotation['id']}: {error}")
             annotations.append(annotation)
@@ -356,7 +366,7 @@ def _gone(path: Path) -> str:
 
 
 def _drawn(
-    content: Content, image: Mapping[str, Any], mask: Any, nothing: bool, fits: bool, is_bare: bool
+    content: Content, image: Mapping[str, Any], mask: Any, nothing: bool, fits: bool, is_bare: bool, in_list: bool
 ) -> dict[str, Any]:
     """The fields of an annotation that tell its mask as polygons or run lengths, and its box where it has none.
 
@@ -376,23 +386,29 @@ def _drawn(
         mask_HW = decode_segmentation(mask, height, width, content.mask_roots)
     told: dict[str, Any] = {"no_target": True} if nothing else {}
     if not fits:
-        polygons = not nothing and all(is_polygon(part) for part in parts) and bool(parts)
-        told["segmentation"] = parts if polygons else encode_rle(mask_HW)
+        polygons = bool(parts) and all(map(is_polygon, parts)) and as_array(mask, height, width) is None
+        code = mask if isinstance(mask, dict) and isinstance(mask.get("counts"), str) else encode_rle(mask_HW)
+        told["segmentation"] = parts if polygons else [code] if in_list else code
+        if parts and all(isinstance(part, dict) for part in parts):
+            told[_GIVEN_MASK] = mask
     if is_bare:
         left, top, right, bottom = mask_box(mask_HW)
         told |= {"bbox": [left, top, right - left, bottom - top], "area": int(mask_HW.sum())}
     return told
 
 
-def _is_standard(mask: Any) -> bool:
-    """Whether COCO's and REFER's tools read a mask as it is."""
+def _is_standard(mask: Any, height: int, width: int, form: Form, in_list: bool) -> bool:
+    """Whether COCO's and REFER's tools read a mask as it is.
+
+    pycocotools takes run lengths as they are. The refer toolbox takes those of objects compressed and in a list.
+    """
     if isinstance(mask, dict):
-        return isinstance(mask.get("size"), list) and isinstance(mask.get("counts"), list | str)
+        return not in_list and isinstance(mask.get("size"), list) and isinstance(mask.get("counts"), list | str)
     if not isinstance(mask, list) or not mask:
         return False
-    return all(isinstance(part, dict) for part in mask) or all(
-        isinstance(part, list) and not any(isinstance(side, list | dict | str) for side in part) for part in mask
-    )
+    if all(isinstance(part, dict) for part in mask):
+        return form == "refer" and (not in_list or all(isinstance(part.get("counts"), str) for part in mask))
+    return all(isinstance(part, list) and is_polygon(part) for part in mask) and as_array(mask, height, width) is None
 
 
 def canvas_of(mask: Any) -> tuple[int, int]:
