@@ -1,6 +1,6 @@
 """How each COCO category looks in a drawn layout: silhouette, colours and inner pattern, unique together.
 
-Categories of one supercategory are of neighbouring hues, so that kin look akin.
+Categories of one supercategory have neighbouring hues, so that related categories look alike.
 """
 
 from __future__ import annotations

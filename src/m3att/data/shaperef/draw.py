@@ -42,7 +42,7 @@ _SHIFT = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sprite:
-    """A painted object on nothing.
+    """A painted object without background.
 
     Args:
         paint_HW3: colour times coverage, uint8.

@@ -221,7 +221,7 @@ def _attempt(draft: Draft, form: str) -> str | None:
 
 
 def _typed(text: str, dice: Dice) -> str:
-    """The text as fingers leave it: a slip now and then, a capital or a full stop at times."""
+    """The text as people type it, sometimes with a typing error, a capital or a full stop."""
 
     def slip(match: re.Match[str]) -> str:
         word = match[0]

@@ -1,4 +1,4 @@
-"""ShapeRef as a source of samples: drawn on the fly, or the very same from disk."""
+"""ShapeRef as a source of samples that are drawn on the fly; `writer.py` writes the same samples to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ShapeRef's world: what may stand in a scene, and what a scene's objects are known by.
+"""ShapeRef's world: the objects of a scene, and the properties by which expressions name them.
 
 Both halves of the generator share only this file: ``draw.py`` paints objects, ``expressions.py`` talks about them.
 """

@@ -1,4 +1,4 @@
-"""What a vision backbone gives, whatever it is."""
+"""The interface of every vision backbone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class VisionBackbone(nn.Module, ABC):
-    """Pixels in, a list of feature maps out. It knows no language, so an image passes through it once.
+    """Computes a list of feature maps from pixels. It gets no language, so an image passes through it once.
 
-    All of it may be pretrained, and all of it is frozen where it is frozen. Merging the maps is the encoder's part.
+    It may be pretrained, and it may be frozen as a whole. The encoder merges the maps.
 
     Attributes:
         channels: channels of each map, finest map first.
         strides: pixels of the input between two neighbouring cells of each map; each stride is twice the one before.
         pixel_mean: RGB in [0, 255]; the encoder subtracts it from the pixels.
         pixel_std: RGB in [0, 255]; the encoder divides by it after that.
-        architecture: plain values that rebuild it where the settings do not say enough; a model folder keeps them.
+        architecture: plain values to build it again, if the settings do not suffice. A model folder keeps them.
     """
 
     channels: tuple[int, ...]

@@ -59,9 +59,9 @@ class Stage(nn.Module):
 class DarknetTrunk(nn.Module):
     """Darknet-53 without its classifier: 52 convolutions.
 
-    Public weights were trained with two habits. Darknet's own want RGB in [0, 1] and a slope of 0.1; timm's want
-    normalised pixels and have PyTorch's slope of 0.01. Both are part of the weights, as buffers: a network's folder
-    needs no other file to be used as it was trained.
+    Public weights were trained in two ways. Darknet's own need RGB in [0, 1] and a slope of 0.1. timm's need normalised
+    pixels and PyTorch's slope of 0.01. Both values are buffers and are saved with the weights, so a model folder needs
+    no other file.
 
     Args:
         widths: channels of the first convolution and of each stage.

@@ -19,9 +19,9 @@ MERGED_CHANNELS = 512
 
 
 class VisionEncoder(nn.Module):
-    """Encodes images with no knowledge of any expression, so that one pass serves all expressions of an image.
+    """Encodes images without any expression, so that one pass serves all expressions of an image.
 
-    With early fusion only the backbone does so, and `fuse` does the rest an expression.
+    With early fusion only the backbone runs once an image, and `fuse` does the rest once an expression.
 
     Paper: Sec. III, "a transformer encoder with N_enc layers".
     Departs: none; the sine code is added once, to its input.

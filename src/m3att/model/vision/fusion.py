@@ -9,12 +9,11 @@ from m3att.model.norm import MaskedBatchNorm, Projection
 
 
 class EarlyFusion(nn.Module):
-    """Lets the sentence open and close the channels of the coarsest map, before the maps are merged.
+    """Multiplies the coarsest map by the projected sentence, before the maps are merged.
 
-    Paper: says nothing of it; VLT, whose network the paper's CNN form stands on, does so, and MCN before it. Both give
-    the projected sentence and the product BN and a leaky ReLU each.
-    Departs: from VLT in the ReLU, which is the paper's own choice (Sec. IV-A), and in the residual block that VLT has
-    over the coarsest map first.
+    Paper: does not have it. VLT, on which the paper's CNN form builds, has it, and MCN too. Both apply BN and a leaky
+    ReLU to the projected sentence and to the product. Departs: from VLT in the ReLU, which is the paper's choice (Sec.
+    IV-A), and in leaving out VLT's residual block over the coarsest map.
 
     Args:
         channels: channels of the coarsest map.

@@ -1,4 +1,4 @@
-"""Merges a backbone's maps into one grid, by default at the middle one's stride, as the paper's lineage does."""
+"""Merges the maps of a backbone into one grid, by default that of the middle map, as MCN and VLT do."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ class ScaleMerge(nn.Module):
     The coarser maps come first, from the coarsest on: each is enlarged to the next finer grid and joined with that
     map. Then come the finer ones, from the finest on: each is averaged down to the next coarser grid.
 
-    Paper: Sec. IV-A says of Darknet-53 no more than its name; MCN and VLT, which the paper's model stands on, merge
-    the grids of side 13, 26 and 52 into 26.
-    Departs: VLT multiplies the sentence into the coarsest map first; here no language comes in, so that an image is
-    encoded once for all of its expressions.
+    Paper: Sec. IV-A only names Darknet-53. MCN and VLT, on which the paper's model builds, merge the grids of side 13,
+    26 and 52 into 26.
+    Departs: VLT first multiplies the sentence into the coarsest map. Here no language is used, so an image is encoded
+    once for all of its expressions.
 
     Args:
         channels: channels of the maps, finest first; each map's stride is twice the one before.
