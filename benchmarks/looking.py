@@ -27,6 +27,7 @@ from torch import Tensor
 
 from m3att.data.batch import Batch, make_batch
 from m3att.data.shaperef.source import ShapeRefSource
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.m3att import M3Att
 from m3att.pretrained import Pretrained, load_model
@@ -48,7 +49,7 @@ def seeing(mode: Literal["whole", "mean", "another image"]) -> Iterator[list[Ten
         mask_NL: Tensor,
         vis_BPC: Tensor,
         grouping: Grouping,
-        grid: tuple[int, int],
+        grid: Grid,
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         vis_BPC = vis_BPC.roll(1, dims=0) if mode == "another image" else vis_BPC
@@ -69,7 +70,7 @@ def run(model: Pretrained, batch: Batch) -> NDArray[np.float64]:
     found = []
     for number, (sample, resize) in enumerate(zip(batch.samples, batch.resizes, strict=True)):
         own = output.mask_logits_NHW[batch.image_index_N == number]
-        masks_NHW = resize.probability(own).numpy() > model.config.evaluate.threshold
+        masks_NHW = resize.probability(own, output.mask_stride).numpy() > model.config.evaluate.threshold
         true_NHW = sample.masks_MHW[list(sample.mask_index_N)].astype(bool)
         union_N = (masks_NHW | true_NHW).sum(axis=(1, 2))
         found.append((masks_NHW & true_NHW).sum(axis=(1, 2)) / np.maximum(union_N, 1))

@@ -90,7 +90,7 @@ def dice_after(config: ModelConfig, start: Callable[[M3AttNet], None], samples: 
         batch = make_batch([samples[at] for at in chosen], tokenizer, inputs, keep_samples=False)
         output = network(batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, True)
         size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
-        targets_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, size)
+        targets_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, size, output.mask_stride)
         losses = total_loss(
             output.mask_logits_NHW, output.reconstructed_NC, output.projected_NC, targets_NHW, dice_weight=1.0
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -153,7 +154,7 @@ def test_a_target_is_the_share_of_its_cell_that_the_referent_covers() -> None:
     masks_MHW[0, :2, :2] = 255  # one whole cell
     masks_MHW[1, 1, :3] = 255  # two pixels of one, one of the next
     masks_MHW[1, 3, 3] = 51  # a fifth of a pixel of a fourth
-    targets_NHW = mask_targets(masks_MHW, torch.tensor([1, 0, 1]), (2, 2))
+    targets_NHW = mask_targets(masks_MHW, torch.tensor([1, 0, 1]), (2, 2), 2)
     assert targets_NHW.dtype == torch.float32
     assert targets_NHW[1].tolist() == [[1, 0], [0, 0]]
     for row in (targets_NHW[0], targets_NHW[2]):
@@ -161,14 +162,38 @@ def test_a_target_is_the_share_of_its_cell_that_the_referent_covers() -> None:
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(0, 99))
-def test_targets_stay_in_range_at_any_size(height: int, width: int, rows: int, columns: int, seed: int) -> None:
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 8, 14]), st.integers(0, 3), st.integers(0, 99))
+def test_each_cell_of_a_target_is_the_mean_of_its_pixels_wherever_it_begins(
+    height: int, width: int, vision_stride: int, upsamplings: int, seed: int
+) -> None:
     masks_MHW = torch.randint(0, 256, (1, height, width), generator=torch.Generator().manual_seed(seed)).byte()
-    targets_NHW = mask_targets(masks_MHW, torch.tensor([0]), (rows, columns))
+    rows, columns = (2**upsamplings * math.ceil(side / vision_stride) for side in (height, width))
+    stride = vision_stride / 2**upsamplings
+    targets_NHW = mask_targets(masks_MHW, torch.tensor([0]), (rows, columns), stride)
     assert targets_NHW.shape == (1, rows, columns)
-    assert targets_NHW.min() >= 0 and targets_NHW.max() <= 1
-    if height % rows == 0 and width % columns == 0:  # whole pixels a cell: nothing is lost or counted twice
-        assert targets_NHW.mean().item() == pytest.approx(masks_MHW.float().mean().item() / 255, abs=1e-5)
+    # Eight parts of a pixel are the most that a cell's edge can tell apart; beyond the edge its last pixels go on.
+    fine = np.repeat(np.repeat(masks_MHW[0].numpy().astype(float) / 255, 8, axis=0), 8, axis=1)
+    side = round(8 * stride)
+    fine = np.pad(fine, ((0, rows * side - len(fine)), (0, columns * side - fine.shape[1])), mode="edge")
+    expected = fine.reshape(rows, side, columns, side).mean(axis=(1, 3))
+    np.testing.assert_allclose(targets_NHW[0].numpy(), expected, atol=1e-5)
+
+
+def test_a_target_needs_cells_that_cover_the_input() -> None:
+    masks_MHW = torch.zeros(1, 100, 100, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="12 x 13 cells of 8 pixels do not cover 100 x 100 pixels"):
+        mask_targets(masks_MHW, torch.tensor([0]), (12, 13), 8)
+
+
+def test_the_last_cell_of_a_target_holds_what_lies_at_the_edge() -> None:
+    """100 pixels at stride 8: 13 cells, the last of which holds 4 pixels of the input and 4 of padding."""
+    masks_MHW = torch.zeros(2, 100, 100, dtype=torch.uint8)
+    masks_MHW[0, :, 96:] = 255
+    masks_MHW[1, :, 96:98] = 255
+    targets_NHW = mask_targets(masks_MHW, torch.tensor([0, 1]), (13, 13), 8)
+    assert targets_NHW[:, :, :12].max() == 0
+    assert targets_NHW[0, :, 12].tolist() == [1.0] * 13
+    assert targets_NHW[1, :, 12].tolist() == [0.25] * 13
 
 
 def test_category_loss_by_hand() -> None:
@@ -176,12 +201,20 @@ def test_category_loss_by_hand() -> None:
     categories_BHW = torch.tensor([[[0, 1, 1, 255]]], dtype=torch.uint8)
     category_logits_BPY = torch.tensor([[[LN3, 0.0], [0.0, 0.0]]])  # probabilities 3/4, 1/4; 1/2, 1/2
     expected = (0.5 * math.log(4 / 3) + 0.5 * math.log(4) + 0.5 * math.log(2)) / 1.5
-    assert category_loss(category_logits_BPY, categories_BHW, (1, 2)).item() == pytest.approx(expected, rel=1e-6)
+    assert category_loss(category_logits_BPY, categories_BHW, 2).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_cell_that_reaches_over_the_edge_is_told_by_its_pixels_of_the_input() -> None:
+    """Five pixels at stride 2: the third cell holds the last pixel alone, the first two hold two pixels each."""
+    categories_BHW = torch.tensor([[[0, 0, 1, 1, 1], [0, 0, 1, 1, 1]]], dtype=torch.uint8)
+    category_logits_BPY = torch.zeros(1, 3, 2)
+    category_logits_BPY[0, 0, 0] = category_logits_BPY[0, 1, 1] = category_logits_BPY[0, 2, 1] = 100
+    assert category_loss(category_logits_BPY, categories_BHW, 2).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_what_is_unknown_teaches_nothing() -> None:
     category_logits_BPY = torch.randn(2, 4, 3, requires_grad=True)
-    loss = category_loss(category_logits_BPY, torch.full((2, 8, 8), 255, dtype=torch.uint8), (2, 2))
+    loss = category_loss(category_logits_BPY, torch.full((2, 8, 8), 255, dtype=torch.uint8), 4)
     assert loss.item() == 0
     loss.backward()
     assert category_logits_BPY.grad is not None and not category_logits_BPY.grad.any()

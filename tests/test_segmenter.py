@@ -99,7 +99,7 @@ def test_a_mask_is_what_the_network_trained_and_scored_with_says(
     pixels_BCHW = torch.from_numpy(resize.image(image)).permute(2, 0, 1)[None]
     with torch.no_grad():
         output = pretrained.network(pixels_BCHW, torch.zeros(1, dtype=torch.int64), *dataclasses.astuple(words)[:2])
-    probability_NHW = torch.sigmoid(resize.invert(output.mask_logits_NHW)).numpy()
+    probability_NHW = torch.sigmoid(resize.invert(output.mask_logits_NHW, output.mask_stride)).numpy()
     (prediction,) = segmenter.encode(image).segment([DOG])
     np.testing.assert_allclose(prediction.probability, probability_NHW[0], atol=1e-5)
 
@@ -112,9 +112,9 @@ def test_a_large_image_is_answered_in_turns_that_bound_memory(
     sizes: list[int] = []
     inverse = Resize.probability
 
-    def spy(self: Resize, mask_logits_NHW: torch.Tensor) -> torch.Tensor:
+    def spy(self: Resize, mask_logits_NHW: torch.Tensor, stride: float) -> torch.Tensor:
         sizes.append(len(mask_logits_NHW))
-        return inverse(self, mask_logits_NHW)
+        return inverse(self, mask_logits_NHW, stride)
 
     monkeypatch.setattr(Resize, "probability", spy)
     monkeypatch.setattr(m3att.segmenter, "PIXELS_AT_ONCE", 2 * 40 * 60 + 1)
@@ -314,6 +314,7 @@ def fields() -> dict[str, object]:
         "image": np.zeros((4, 6, 3), np.uint8),
         "mask_logits": np.zeros((2, 2), np.float32),
         "resize": Resize(4, 6, 32, "letterbox"),
+        "mask_stride": 16.0,
     }
 
 
@@ -329,6 +330,7 @@ def fields() -> dict[str, object]:
         ("image", np.zeros((4, 6, 3), np.float32)),
         ("resize", Resize(6, 4, 32, "letterbox")),
         ("mask_logits", np.zeros((1, 2, 2), np.float32)),
+        ("mask_stride", 15.0),
         ("words_cut", -1),
     ],
 )

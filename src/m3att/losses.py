@@ -35,8 +35,11 @@ class Losses:
     target_spread: Tensor
 
 
-def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int]) -> Tensor:
+def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int], stride: float) -> Tensor:
     """Ground truth at the size of the logits: the share of each cell that the referent covers.
+
+    The first cell begins at the upper left corner of the input. A cell that reaches over the right or lower edge of the
+    input finds there what lies at the edge.
 
     Departs: the paper does not say how. A share keeps thin and small objects, which a choice of 0 or 1 would lose.
 
@@ -44,12 +47,42 @@ def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int])
         masks_MHW: uint8 in [0, 255], one for each different referent, at the network's input size.
         mask_index_N: for each expression the number of its mask.
         size: (H, W) of the logits.
+        stride: pixels of the input between the centres of two neighbouring cells.
 
     Returns:
         (N, H, W) float32 in [0, 1].
+
+    Raises:
+        ValueError: where the cells do not cover the input.
     """
-    shares_M1HW = F.adaptive_avg_pool2d(masks_MHW.unsqueeze(1).float() / 255, size)
+    pixels_M1HW = masks_MHW.unsqueeze(1).float() / 255
+    height, width = masks_MHW.shape[1:]
+    covered_height, covered_width = (round(cells * stride) for cells in size)
+    if covered_height < height or covered_width < width:
+        raise ValueError(f"{size[0]} x {size[1]} cells of {stride} pixels do not cover {height} x {width} pixels")
+    if (covered_height, covered_width) != (height, width):
+        beyond = (0, covered_width - width, 0, covered_height - height)
+        pixels_M1HW = F.pad(pixels_M1HW, beyond, mode="replicate")
+    if stride % 1 == 0 or 1 / stride % 1 == 0:
+        shares_M1HW = F.adaptive_avg_pool2d(pixels_M1HW, size)
+    else:
+        down, across = (cell_weights(cells, stride, masks_MHW.device) for cells in size)
+        shares_M1HW = down @ pixels_M1HW @ across.T
     return shares_M1HW.squeeze(1).index_select(0, mask_index_N)
+
+
+def cell_weights(cells: int, stride: float, device: torch.device) -> Tensor:
+    """The share of each cell that each pixel makes up, along one axis: (cells, cells * stride).
+
+    Args:
+        cells: number of cells.
+        stride: pixels per cell; a cell may begin within a pixel.
+        device: where the result lies.
+    """
+    edges = torch.arange(cells + 1, device=device, dtype=torch.float32) * stride
+    pixels = torch.arange(round(cells * stride), device=device)
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return overlap.clamp(min=0) / stride
 
 
 def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
@@ -87,24 +120,27 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
     return (1 - (2 * overlap_N + 1) / (total_N + 1)).mean()
 
 
-def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, grid: tuple[int, int]) -> Tensor:
+def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, stride: int) -> Tensor:
     """Cross-entropy of the category of each cell, averaged over cells.
 
-    The target of a cell is the share of each category in it. Pixels of unknown category do not count.
+    The target of a cell is the share of each category in it. Pixels of unknown category do not count, and neither
+    does the part of a cell that lies beyond the input.
 
     Args:
         category_logits_BPY: class 0 is nothing.
         categories_BHW: uint8 map of the whole input; 255 is unknown.
-        grid: (H, W), H * W = P.
+        stride: pixels of the input per cell; the first cell begins at the input's upper left corner.
+
+    Returns:
+        A scalar.
     """
     images, cells, classes = category_logits_BPY.shape
-    height, width = categories_BHW.shape[1:]
     rows_H, columns_W = (
-        torch.arange(side, device=categories_BHW.device) * count // side
-        for side, count in zip((height, width), grid, strict=True)
+        torch.arange(side, device=categories_BHW.device) // stride for side in categories_BHW.shape[1:]
     )
+    columns = -(-categories_BHW.shape[2] // stride)
     cell_BHW = torch.arange(images, device=categories_BHW.device)[:, None, None] * cells + (
-        rows_H[:, None] * grid[1] + columns_W
+        rows_H[:, None] * columns + columns_W
     )
     # Unknown pixels become one more class, which is then removed. The shares that remain are the weight of a cell.
     label_BHW = categories_BHW.long().clamp(max=classes)
@@ -129,7 +165,7 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
         attention_NKLP: each layer's A_mut before any softmax.
         word_mask_NL: True = a word that counts. Only the word with the largest share counts, so that words for other
             objects ("left of the dog") may attend to those. The share is averaged over heads.
-        targets_NHW: of `mask_targets` at the grid, H * W = P.
+        targets_NHW: of `mask_targets` at the grid of F_enc, H * W = P.
     """
     inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)
     most_N = inside_NP1.squeeze(2).amax(dim=1)

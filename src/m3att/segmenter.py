@@ -40,6 +40,8 @@ class Prediction:
         image: the image, RGB uint8 (H, W, 3); all predictions of a scene share it.
         mask_logits: float32 (h, w), the output of the network over its square input.
         resize: how the image lies in that square.
+        mask_stride: pixels of that square between the centres of two neighbouring logits; the first logit begins at
+            the upper left corner.
         unknown_words: words that the model does not know; it read each as the unknown word.
         words_cut: number of words beyond the model's word limit, which it did not read.
 
@@ -54,6 +56,7 @@ class Prediction:
     image: NDArray[np.uint8] = field(repr=False)
     mask_logits: NDArray[np.float32] = field(repr=False)
     resize: Resize = field(repr=False)
+    mask_stride: float = field(repr=False)
     unknown_words: tuple[str, ...] = ()
     words_cut: int = 0
 
@@ -65,6 +68,8 @@ class Prediction:
             raise ValueError(f"mask is {self.mask.dtype} {self.mask.shape}, not bool {size}, the size of the image")
         if (self.resize.height, self.resize.width) != size or self.mask_logits.ndim != 2:
             raise ValueError(f"mask_logits {self.mask_logits.shape} and resize are not of an image of size {size}")
+        if min(self.mask_logits.shape) * self.mask_stride < self.resize.size:
+            raise ValueError(f"mask_logits {self.mask_logits.shape} of mask_stride {self.mask_stride} are too few")
         if not 0.0 <= self.score <= 1.0 or not 0.0 <= self.threshold < 1.0:
             raise ValueError(f"score {self.score} or threshold {self.threshold} is no probability")
         if self.words_cut < 0:
@@ -89,7 +94,7 @@ class Prediction:
     def probability(self) -> NDArray[np.float32]:
         """Probability of each pixel, float32 (H, W). It is large, so it is computed at each access and not kept."""
         logits_NHW = torch.from_numpy(self.mask_logits[None])
-        probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW)[0].numpy()
+        probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW, self.mask_stride)[0].numpy()
         return probability_HW
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,13 +172,14 @@ class Scene:
 
     def _predict(self, texts: list[str], checks: list[ExpressionCheck], threshold: float) -> Iterator[Prediction]:
         """Predictions, in turns that limit both the batch of the network and the pixels held as floats."""
+        stride = self.segmenter.network.mask_stride
         rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
         for start in range(0, len(texts), EXPRESSIONS_AT_ONCE):
             turn = texts[start : start + EXPRESSIONS_AT_ONCE]
             logits_NHW = self.segmenter.mask_logits(self.encoded, turn)
             for first in range(0, len(turn), rows):
                 # engine.evaluate does the same, so the masks that are scored are the masks that users get.
-                probability_NHW = self.resize.probability(logits_NHW[first : first + rows]).numpy()
+                probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride).numpy()
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW: NDArray[np.bool_] = probability_HW > threshold
                     inside = probability_HW[mask_HW]
@@ -185,6 +191,7 @@ class Scene:
                         self.image,
                         logits_NHW[number].numpy().copy(),  # a view would keep the logits of the whole turn in memory
                         self.resize,
+                        stride,
                         checks[start + number].unknown_words,
                         checks[start + number].words_cut,
                     )
@@ -285,7 +292,7 @@ class Segmenter:
         """Run the language half for N expressions of one image.
 
         Returns:
-            (N, h, w) float32 on the CPU, over the network's square input.
+            (N, h, w) float32 on the CPU, over the network's square input; their stride is the network's `mask_stride`.
         """
         words = self.tokenizer(expressions)
         index_N = torch.zeros(len(expressions), dtype=torch.int64, device=self.device)

@@ -153,25 +153,31 @@ def test_the_inverse_too_follows_each_axis(height: int, width: int, size: int, s
     rows, columns = (
         tent_weights(side, size) if side < size else linear_weights(side, size) for side in (height, width)
     )
-    found_HW = Resize(height, width, size, "stretch").invert(maps_HW[None])[0]
+    found_HW = Resize(height, width, size, "stretch").invert(maps_HW[None], 1)[0]
     np.testing.assert_allclose(found_HW.numpy(), rows @ maps_HW.numpy() @ columns.T, atol=1e-3)
 
 
 @QUICK
-@given(SIDES, SIDES, SQUARES, MODES, st.sampled_from([1, 2, 4]))
-@example(1, 1, 32, "letterbox", 4)
-@example(1, 500, 32, "letterbox", 1)
-@example(3000, 40, 128, "letterbox", 4)
-@example(3000, 40, 128, "stretch", 2)
-def test_what_is_linear_comes_back_linear(height: int, width: int, size: int, mode: Mode, stride: int) -> None:
+@given(SIDES, SIDES, SQUARES, MODES, st.sampled_from([(1, 1), (4, 1), (8, 2), (8, 8), (14, 8), (16, 8), (14, 1)]))
+@example(1, 1, 32, "letterbox", (4, 1))
+@example(1, 500, 32, "letterbox", (1, 1))
+@example(3000, 40, 128, "letterbox", (4, 1))
+@example(3000, 40, 128, "stretch", (2, 1))
+@example(480, 640, 480, "stretch", (14, 8))  # 35 * 8 cells of 14 / 8 pixels: the last five are padding
+@example(427, 640, 100, "letterbox", (8, 4))
+@example(427, 640, 100, "stretch", (8, 1))
+def test_what_is_linear_comes_back_linear(
+    height: int, width: int, size: int, mode: Mode, strides: tuple[int, int]
+) -> None:
     """A map that says where it is must say the image's own place after the inverse, to a fraction of a pixel of it."""
     resize = Resize(height, width, size, mode)
     top, left, inner_height, inner_width = resize.content
-    cells = -(-size // stride)
+    vision_stride, finer = strides
+    cells, stride = finer * -(-size // vision_stride), vision_stride / finer
     # Continuous coordinates of the map's cell centres in the square, and of the image's pixel centres there.
-    at = (torch.arange(cells, dtype=torch.float32) + 0.5) * size / cells
+    at = (torch.arange(cells, dtype=torch.float32) + 0.5) * stride
     maps_2HW = torch.stack([at[:, None].expand(cells, cells), at[None].expand(cells, cells)])
-    back_2HW = resize.invert(maps_2HW)
+    back_2HW = resize.invert(maps_2HW, stride)
     assert back_2HW.shape == (2, height, width) and back_2HW.dtype == torch.float32
     for back_HW, start, inner, side in (
         (back_2HW[0], top, inner_height, height),
@@ -179,7 +185,7 @@ def test_what_is_linear_comes_back_linear(height: int, width: int, size: int, mo
     ):
         true = start + (torch.arange(side, dtype=torch.float32) + 0.5) * inner / side
         # Interpolation has nothing to lean on within a cell of the border; shrinking looks half a step further.
-        reach = size / cells + 1 + max(1.0, inner / side)
+        reach = stride + 1 + max(1.0, inner / side)
         trusted = (true - start > reach) & (start + inner - true > reach)
         error = (back_HW - true[:, None]).abs()
         # Averaging over few cells with weights from a triangle, as shrinking does, is not quite linear.
@@ -242,15 +248,22 @@ def test_large_rectangles_come_back_almost_whole(height: int, width: int, mode: 
 
 def test_a_pixel_of_a_small_image_is_the_average_of_its_cells() -> None:
     stripes_1HW = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(8).expand(1, 32, 32)
-    assert torch.allclose(Resize(4, 4, 32, "stretch").invert(stripes_1HW)[..., 1:3], torch.tensor(0.25), atol=1e-6)
+    assert torch.allclose(Resize(4, 4, 32, "stretch").invert(stripes_1HW, 1)[..., 1:3], torch.tensor(0.25), atol=1e-6)
 
 
 def test_probabilities_are_the_sigmoid_of_the_inverse() -> None:
     resize = Resize(30, 50, 32, "letterbox")
     logits_NHW = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(1)) * 4
-    probability_NHW = resize.probability(logits_NHW)
-    assert torch.equal(probability_NHW, torch.sigmoid(resize.invert(logits_NHW)))
+    probability_NHW = resize.probability(logits_NHW, 4)
+    assert torch.equal(probability_NHW, torch.sigmoid(resize.invert(logits_NHW, 4)))
     assert probability_NHW.shape == (3, 30, 50)
+
+
+def test_maps_that_do_not_cover_the_square_are_refused() -> None:
+    resize = Resize(30, 50, 100, "stretch")
+    assert resize.covered((13, 26), 8) == (104, 208)
+    with pytest.raises(ValueError, match="a map of 13 x 12 cells of 8 pixels does not cover a square of 100"):
+        resize.invert(torch.zeros(1, 13, 12), 8)
 
 
 def test_the_mirror_swaps_sides_in_the_words() -> None:
@@ -304,7 +317,7 @@ def test_pixels_are_channels_first() -> None:
 def there_and_back(resize: Resize, mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask placed in the square, and back by the inverse and the threshold at a half."""
     maps_1HW = torch.from_numpy(resize.mask(mask_HW)).unsqueeze(0)
-    back_HW: NDArray[np.bool_] = resize.invert(maps_1HW)[0].numpy() > 127.5
+    back_HW: NDArray[np.bool_] = resize.invert(maps_1HW, 1)[0].numpy() > 127.5
     return back_HW
 
 

@@ -36,7 +36,9 @@ def logits(resize: Resize, seed: int = 0) -> Tensor:
 
 def masks(name: str, maps_NHW: Tensor, resize: Resize) -> NDArray[np.bool_]:
     protocol = PROTOCOLS[name]
-    found: NDArray[np.bool_] = decide(mask_scores(maps_NHW, resize, protocol), protocol).numpy()
+    found: NDArray[np.bool_] = decide(
+        mask_scores(maps_NHW, resize.size / maps_NHW.shape[1], resize, protocol), protocol
+    ).numpy()
     return found
 
 
@@ -68,12 +70,34 @@ def test_a_mask_found_exactly_scores_one(name: str, mode: str) -> None:
     truth_HW[:, :32] = True
     maps_NHW = torch.from_numpy(resize.mask(truth_HW).astype(np.float32)).unsqueeze(0) / 255 * 40 - 20
     counts = {PROTOCOLS[name]: MaskCounts()}
-    compare(maps_NHW, truth_HW[None], np.array([0]), resize, counts)
+    compare(maps_NHW, 1.0, truth_HW[None], np.array([0]), resize, counts)
     (counted,) = counts.values()
     area = 64 * 32 if name in INPUT else 32 * 32
     # `refer` keeps what it touches, so that the doubling of rows under a letterbox may cost it the seam.
     assert abs(counted.predicted[0] - area) <= (32 if name == "refer" else 0)
     assert counted.unions[0] - counted.intersections[0] <= (32 if name == "refer" else 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("mode", ["letterbox", "stretch"])
+def test_a_mask_found_by_cells_that_reach_beyond_the_input_scores_one(name: str, mode: str) -> None:
+    """60 pixels at stride 14, halved three times: 40 logits, of which the last five lie on padding."""
+    resize = Resize(60, 120, 60, mode)  # type: ignore[arg-type]
+    stride = 14 / 8
+    edge = 28 * stride  # of 60 columns: an edge of a logit near the padding
+    truth_HW = np.zeros((60, 120), dtype=bool)
+    truth_HW[:, : round(2 * edge)] = True
+    centres = (torch.arange(40) + 0.5) * stride
+    maps_NHW = torch.where(centres < edge, 20.0, -20.0).expand(1, 40, 40)
+    counts = {PROTOCOLS[name]: MaskCounts()}
+    compare(maps_NHW, stride, truth_HW[None], np.array([0]), resize, counts)
+    (counted,) = counts.values()
+    height, width = (60, 60) if name in INPUT else (60, 120)
+    assert abs(counted.predicted[0] - 49 / 60 * height * width) <= height * (width / 60)
+    # `refer` keeps what it touches, a threshold under a half moves the edge, and CRIS mixes zeros in at the border.
+    columns = 0 if PROTOCOLS[name].threshold == 0.5 and name != "refer" else 1
+    rows = 1 if PROTOCOLS[name].kernel == "cubic" else 0
+    assert counted.unions[0] - counted.intersections[0] <= columns * height + 2 * rows * width
 
 
 @pytest.mark.parametrize("name", INPUT)
@@ -106,7 +130,9 @@ def test_vlt_does_as_opencv_s_resize(resize: Resize) -> None:
     maps_NHW = logits(resize)
     top, left, height, width = resize.content
     for map_HW, found_HW in zip(
-        maps_NHW.sigmoid().numpy(), mask_scores(maps_NHW, resize, PROTOCOLS["vlt"]), strict=True
+        maps_NHW.sigmoid().numpy(),
+        mask_scores(maps_NHW, resize.size / maps_NHW.shape[1], resize, PROTOCOLS["vlt"]),
+        strict=True,
     ):
         square_HW = cv2.resize(map_HW, (SIZE, SIZE))
         inner_HW = square_HW[top : top + height, left : left + width]
@@ -122,7 +148,7 @@ def test_cris_samples_bicubically_at_the_image_s_pixels(resize: Resize) -> None:
     columns = (left + (torch.arange(resize.width) + 0.5) * width / resize.width) * 2 / SIZE - 1
     grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).expand(3, -1, -1, -1)
     expected = F.grid_sample(enlarged, grid, mode="bicubic", padding_mode="zeros", align_corners=False).squeeze(1)
-    found = mask_scores(maps_NHW, resize, PROTOCOLS["cris"])
+    found = mask_scores(maps_NHW, resize.size / maps_NHW.shape[1], resize, PROTOCOLS["cris"])
     # OpenCV rounds the place to a 32nd of a pixel.
     assert torch.allclose(found, expected, atol=0.03)
 
@@ -160,10 +186,10 @@ def test_all_at_once_is_each_alone() -> None:
     together = {
         protocol: MaskCounts() for protocol in (*PROTOCOLS.values(), replace(PROTOCOLS["original"], threshold=0.5))
     }
-    compare(logits(WIDE), truth_MHW, index_N, WIDE, together)
+    compare(logits(WIDE), 2.0, truth_MHW, index_N, WIDE, together)
     for protocol, counted in together.items():
         alone = {protocol: MaskCounts()}
-        compare(logits(WIDE), truth_MHW, index_N, WIDE, alone)
+        compare(logits(WIDE), 2.0, truth_MHW, index_N, WIDE, alone)
         assert alone[protocol] == counted and len(counted) == 3
     assert together[PROTOCOLS["mcn"]] == together[PROTOCOLS["vlt"]]
     assert together[PROTOCOLS["mcn"]].predicted is not together[PROTOCOLS["vlt"]].predicted

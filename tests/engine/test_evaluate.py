@@ -25,6 +25,7 @@ from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
 from m3att.metrics import MaskCounts
 from m3att.model.build import build_network
+from m3att.model.grid import Grid
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.protocols import ORIGINAL, PROTOCOLS
 from m3att.report.tables import scores_heading
@@ -53,7 +54,8 @@ class SeesRed(nn.Module):
         logits_NHW = (2 * red_BHW[image_index_N] - 1) * SEEN_LOGIT
         first_N = word_ids_NL[:, 0].view(-1, 1, 1)
         logits_NHW = torch.where(first_N == FLAT, torch.zeros(()), logits_NHW)
-        return ModelOutput(torch.where(first_N == NEVER, torch.tensor(-SEEN_LOGIT), logits_NHW))
+        grid = Grid(pixels_BCHW.shape[2], pixels_BCHW.shape[3], self.stride)
+        return ModelOutput(torch.where(first_N == NEVER, torch.tensor(-SEEN_LOGIT), logits_NHW), self.stride, grid)
 
 
 class PaintedSource(Source):

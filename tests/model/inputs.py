@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from m3att.config import DecoderConfig, LanguageConfig, MaskDecoderConfig, ModelConfig, VisionConfig
 from m3att.model.build import build_network
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.network import M3AttNet
 from m3att.model.norm import MaskedBatchNorm
@@ -29,10 +30,10 @@ class Inputs:
     word_mask_NL: Tensor
     vis_BPC: Tensor
     grouping: Grouping
-    grid: tuple[int, int]
+    grid: Grid
 
     @property
-    def arguments(self) -> tuple[Tensor, Tensor, Tensor, Grouping, tuple[int, int]]:
+    def arguments(self) -> tuple[Tensor, Tensor, Tensor, Grouping, Grid]:
         return self.words_NLC, self.word_mask_NL, self.vis_BPC, self.grouping, self.grid
 
 
@@ -48,7 +49,7 @@ def make_inputs(channels: int = 8, grid: tuple[int, int] = (2, 3), words: int = 
         word_mask((3, 1, 4), words),
         torch.randn(2, grid[0] * grid[1], channels, dtype=torch.float64),
         Grouping.of(torch.tensor([1, 0, 1]), 2),
-        grid,
+        Grid(*grid, 1),
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from m3att.config import ModelConfig
 from m3att.errors import ConfigError
 from m3att.model.build import build_network
+from m3att.model.grid import Grid
 from m3att.model.language.birnn import BiRNN
 from m3att.model.network import M3AttNet
 
@@ -44,15 +45,18 @@ def test_defaults_build_the_papers_sizes(papers: M3AttNet) -> None:
 def test_the_grid_covers_an_input_that_is_no_multiple_of_the_stride() -> None:
     for size, side in ((32, 8), (33, 9), (30, 8)):
         network = build_network(small_config(), size, WORDS)
-        assert network.vision.grid == network.mask_decoder.grid == (side, side)
+        assert network.vision.grid == network.mask_decoder.grid == Grid(size, size, 4)
+        assert network.vision.grid.cells == (side, side)
         assert network.decoder.layers[0].mutual.output.in_features == side * side
-        assert network(*ask(size=size).arguments).mask_logits_NHW.shape == (4, 2 * side, 2 * side)
+        output = network(*ask(size=size).arguments)
+        assert output.mask_logits_NHW.shape == (4, 2 * side, 2 * side)
+        assert output.grid == network.vision.grid and output.mask_stride == 2
 
 
 def test_a_grid_of_another_size_than_the_inputs() -> None:
     fixed = replace(small_config(), grid_size=32)
     wide, narrow = build_network(fixed, 48, WORDS).eval(), build_network(fixed, 32, WORDS).eval()
-    assert wide.vision.grid == wide.mask_decoder.grid == narrow.vision.grid == (8, 8)
+    assert wide.vision.grid == wide.mask_decoder.grid == narrow.vision.grid == Grid(32, 32, 4)
     wide.load_state_dict(narrow.state_dict())  # the weights are those of the other size
     assert wide(*ask(size=48).arguments).mask_logits_NHW.shape == (4, 24, 24)
 
@@ -121,7 +125,7 @@ def test_maps_and_the_grid_that_they_are_merged_to_are_chosen(wanted: int | None
     network = build_network(small_config(vision={**LITE, "grid_stride": wanted}), 33, WORDS)
     assert network.vision.backbone.strides == (4, 8, 16)
     assert network.vision.stride == stride
-    assert network.vision.grid == (-(-33 // stride),) * 2
+    assert network.vision.grid == Grid(33, 33, stride)
     assert network.vision.projection.linear.in_features == channels  # 16, C, would be fewer
     wide = build_network(replace(small_config(vision={**LITE, "grid_stride": wanted}), channels=128), 33, WORDS)
     assert wide.vision.projection.linear.in_features == 128

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.m3att import Attention, M3Att
 
@@ -28,7 +29,7 @@ def make(
     fusion_norm: bool = False,
     fusion_vision: bool = False,
 ) -> M3Att:
-    return settled(M3Att(CHANNELS, GRID, attention, heads, projection_norm, fusion_norm, fusion_vision))
+    return settled(M3Att(CHANNELS, Grid(*GRID, 1), attention, heads, projection_norm, fusion_norm, fusion_vision))
 
 
 def literal_mutual(word_keys: Matrix, vision_keys: Matrix, heads: int, head: int) -> Matrix:
@@ -275,6 +276,6 @@ def test_vision_is_projected_once_an_image() -> None:
         word_mask((4,) * expressions, 4),
         torch.randn(2, 6, CHANNELS, dtype=torch.float64),
         Grouping.of(torch.tensor([0, 1, 0, 1, 1]), 2),
-        GRID,
+        Grid(*GRID, 1),
     )
     assert seen == [2, 2, 2]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.imi import IMI
 from m3att.model.m3att import Attention, M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
@@ -19,7 +20,7 @@ CHANNELS, GRID = 8, (2, 3)
 
 
 def make_layer(attention: Attention = "shared", heads: int = 2) -> M3DecLayer:
-    layer = M3DecLayer(M3Att(CHANNELS, GRID, attention), CHANNELS, heads, feedforward=2)
+    layer = M3DecLayer(M3Att(CHANNELS, Grid(*GRID, 1), attention), CHANNELS, heads, feedforward=2)
     for module in (layer.self_attention, layer.cross_attention):
         nn.init.normal_(module.in_proj_bias, std=0.3)  # zero at first, which would hide it
         nn.init.normal_(module.out_proj.bias, std=0.3)
@@ -142,7 +143,7 @@ def test_the_stack_does_what_its_parts_do() -> None:
 
 
 def test_a_fresh_layer_hands_the_words_through() -> None:
-    layer, inputs = M3DecLayer(M3Att(CHANNELS, GRID), CHANNELS, heads=2), make_inputs(CHANNELS, GRID)
+    layer, inputs = M3DecLayer(M3Att(CHANNELS, Grid(*GRID, 1)), CHANNELS, heads=2), make_inputs(CHANNELS, GRID)
     words_NLC = inputs.arguments[0].float()
     rest = (inputs.word_mask_NL, inputs.vis_BPC.float(), inputs.grouping, inputs.grid)
     normed_NLC = nn.functional.layer_norm(words_NLC, (CHANNELS,))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from m3att.model.grid import Grid
 from m3att.model.mask_decoder import MaskDecoder, MaskDecoderKind, UpsamplingStack
 
 from .inputs import Inputs, make_inputs, settled
@@ -20,7 +21,7 @@ KINDS: tuple[MaskDecoderKind, ...] = ("dynamic", "decoder_only", "concatenate")
 
 def make(kind: MaskDecoderKind = "dynamic", **changes: Any) -> MaskDecoder:
     settings = {"width": 5, "upsamplings": 2, "heads": 2, **changes}
-    return settled(MaskDecoder(CHANNELS, LIMIT, GRID, kind, **settings))
+    return settled(MaskDecoder(CHANNELS, LIMIT, Grid(*GRID, 1), kind, **settings))
 
 
 def maps_of(module: MaskDecoder, inputs: Inputs) -> torch.Tensor:
@@ -68,7 +69,7 @@ def test_decoder_only_makes_its_maps_of_the_words_alone() -> None:
         torch.testing.assert_close(
             found_NFHW[n, :length].flatten(1), torch.tensor(expected, dtype=torch.float64).view(length, -1)
         )
-    blind = Inputs(inputs.words_NLC, inputs.word_mask_NL, inputs.vis_BPC * 5, inputs.grouping, GRID)
+    blind = Inputs(inputs.words_NLC, inputs.word_mask_NL, inputs.vis_BPC * 5, inputs.grouping, inputs.grid)
     assert torch.equal(maps_of(module, blind), found_NFHW)
 
 

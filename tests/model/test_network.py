@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.m3att import Attention
 from m3att.model.mask_decoder import MaskDecoderKind
 from m3att.model.network import M3AttNet
@@ -172,7 +173,7 @@ def test_an_image_is_encoded_once_whatever_the_number_of_expressions(
 def test_encoding_first_gives_the_same_masks(network: M3AttNet) -> None:
     question = ask()
     images = network.encode(question.pixels_BCHW)
-    assert images.vis_BPC.shape == (3, 64, 16) and images.grid == (8, 8)
+    assert images.vis_BPC.shape == (3, 64, 16) and images.grid == Grid(32, 32, 4)
     output = network.segment(images, *question.arguments[1:])
     assert torch.equal(output.mask_logits_NHW, logits_of(network, question))
 
@@ -243,7 +244,8 @@ def test_pixels_are_normalised_by_the_backbones_own_statistics(network: M3AttNet
     pixels_BCHW = ask().pixels_BCHW
     mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     expected_BCHW = torch.stack([(pixels_BCHW[:, c].double() / 255 - mean[c]) / deviation[c] for c in range(3)], dim=1)
-    vis_BPC, _ = network.vision.finish(network.vision.backbone(expected_BCHW))
+    grid = network.vision.grid_of(pixels_BCHW)
+    vis_BPC = network.vision.finish(network.vision.backbone(expected_BCHW), grid)
     torch.testing.assert_close(network.encode(pixels_BCHW).vis_BPC, vis_BPC, rtol=1e-4, atol=1e-6)
     assert torch.equal(network.encode(pixels_BCHW.float()).vis_BPC, network.encode(pixels_BCHW).vis_BPC)
 

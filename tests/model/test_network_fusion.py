@@ -50,7 +50,8 @@ def test_it_is_the_explicit_computation() -> None:
             norm.running_var.view(1, -1, 1, 1) + norm.eps
         ).sqrt()
         fused_1CHW = torch.relu(straight_1CHW * norm.weight.view(1, -1, 1, 1) + norm.bias.view(1, -1, 1, 1))
-        vis_1PC, grid = network.vision.finish([fused_1CHW])
+        grid = network.vision.grid_of(question.pixels_BCHW)
+        vis_1PC = network.vision.finish([fused_1CHW], grid)
         grouping = Grouping.of(torch.tensor([0]), 1)
         code_LC = encode_positions(length, 16, vis_1PC.device)
         decoded_1LC = network.decoder(words_1LC + code_LC, mask_1L, vis_1PC, grouping, grid)
@@ -63,7 +64,7 @@ def test_the_trunk_runs_once_an_image_and_the_rest_once_an_expression(monkeypatc
     forward, finish = TinyConvNet.forward, VisionEncoder.finish
     monkeypatch.setattr(TinyConvNet, "forward", lambda self, px: seen["trunk"].append(len(px)) or forward(self, px))
     monkeypatch.setattr(
-        VisionEncoder, "finish", lambda self, scales: seen["rest"].append(len(scales[-1])) or finish(self, scales)
+        VisionEncoder, "finish", lambda self, maps, grid: seen["rest"].append(len(maps[-1])) or finish(self, maps, grid)
     )
     network(*ask(2, (0, 1, 1, 0, 0, 1, 0), (2,) * 7).arguments)
     assert seen == {"trunk": [2], "rest": [7]}
@@ -78,7 +79,7 @@ def test_without_it_everything_of_an_image_runs_once(monkeypatch: pytest.MonkeyP
     seen: list[int] = []
     finish = VisionEncoder.finish
     monkeypatch.setattr(
-        VisionEncoder, "finish", lambda self, scales: seen.append(len(scales[-1])) or finish(self, scales)
+        VisionEncoder, "finish", lambda self, maps, grid: seen.append(len(maps[-1])) or finish(self, maps, grid)
     )
     monkeypatch.setattr(VisionEncoder, "fuse", None)
     network(*ask(2, (0, 1, 1, 0, 0, 1, 0), (2,) * 7).arguments)

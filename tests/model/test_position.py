@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from m3att.model.grid import Grid
 from m3att.model.position import encode_grid, encode_positions
 
 from .literal import position_code
@@ -27,7 +28,7 @@ def test_words_of_different_place_have_different_codes_of_equal_length() -> None
 
 
 def test_a_grid_has_its_rows_in_the_first_half_and_its_columns_in_the_second() -> None:
-    code_PC = encode_grid(3, 5, 8, (3, 5), CPU)
+    code_PC = encode_grid(Grid(3, 5, 1), 8, Grid(3, 5, 1), CPU)
     expected = [position_code(row, 4) + position_code(column, 4) for row in range(3) for column in range(5)]
     torch.testing.assert_close(code_PC, torch.tensor(expected), atol=2e-6, rtol=0)
 
@@ -36,13 +37,14 @@ def test_a_grid_has_its_rows_in_the_first_half_and_its_columns_in_the_second() -
 @pytest.mark.parametrize("finer", [2, 3])
 def test_the_same_place_of_the_picture_has_the_same_code_at_another_grid(trained: tuple[int, int], finer: int) -> None:
     height, width = trained
-    code_HWC = encode_grid(finer * height, finer * width, 16, trained, CPU).view(finer * height, finer * width, 16)
+    grid = Grid(finer * height, finer * width, 1)
+    code_HWC = encode_grid(grid, 16, Grid(*trained, 1), CPU).view(*grid.cells, 16)
     # A cell is known by its upper left corner, where convolutions of stride 2 have their centre.
-    expected_HWC = encode_grid(height, width, 16, trained, CPU).view(height, width, 16)
+    expected_HWC = encode_grid(Grid(*trained, 1), 16, Grid(*trained, 1), CPU).view(height, width, 16)
     torch.testing.assert_close(code_HWC[::finer, ::finer], expected_HWC, atol=1e-5, rtol=0)
 
 
 def test_a_coarser_grid_is_stretched_over_the_trained_one() -> None:
-    code_PC = encode_grid(2, 3, 4, (4, 4), CPU)
+    code_PC = encode_grid(Grid(2, 3, 1), 4, Grid(4, 4, 1), CPU)
     expected = [position_code(row, 2) + position_code(column, 2) for row in (0, 2) for column in (0, 4 / 3, 8 / 3)]
     torch.testing.assert_close(code_PC, torch.tensor(expected), atol=2e-6, rtol=0)

@@ -19,6 +19,7 @@ from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
+from m3att.model.grid import Grid
 from m3att.model.network import M3AttNet, ModelOutput
 from m3att.pretrained import Pretrained, load_model
 from m3att.report import examples
@@ -49,7 +50,7 @@ class SeesRed(nn.Module):
         first_N11 = word_ids_NL[:, 0].view(-1, 1, 1)
         upper_HW = torch.arange(SIDE).view(-1, 1) < SIDE // 2
         mask_NHW = mask_NHW & ((first_N11 == IDS["all"]) | ((first_N11 == IDS["half"]) & upper_HW))
-        return ModelOutput(mask_NHW.float() * 20 - 10)
+        return ModelOutput(mask_NHW.float() * 20 - 10, 1.0, Grid(SIDE, SIDE, 1))
 
 
 class Stripes:

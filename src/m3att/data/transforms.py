@@ -26,6 +26,9 @@ LARGE_BOX = 0.2  # share of the image from which on a mask is shrunk faster whol
 class Resize:
     """The place of an image in the network's square input.
 
+    Pixels are squares of side 1 on both sides: the centre of the first one lies at (0.5, 0.5), and an edge of the
+    picture at 0 or at its length.
+
     Args:
         height: of the image, pixels.
         width: of the image, pixels.
@@ -119,12 +122,44 @@ class Resize:
         )
         return square
 
-    def invert(self, maps_NHW: Tensor) -> Tensor:
-        """Maps over the square, of any stride, back on the image's own pixels: (N, height, width) float32."""
+    def covered(self, cells: Sequence[int], stride: float) -> tuple[int, int]:
+        """How many pixels of the square a map covers, with the padding on which its last cells lie.
+
+        Args:
+            cells: rows and columns of the map; the first cell begins at the square's upper left corner.
+            stride: pixels of the square between the centres of two neighbouring cells.
+
+        Returns:
+            (height, width), each the square's side or more.
+
+        Raises:
+            ValueError: where the map does not cover the square.
+        """
+        height, width = (round(count * stride) for count in cells)
+        if min(height, width) < self.size:
+            named = " x ".join(map(str, cells))
+            raise ValueError(f"a map of {named} cells of {stride} pixels does not cover a square of {self.size}")
+        return height, width
+
+    def invert(self, maps_NHW: Tensor, stride: float) -> Tensor:
+        """Maps over the square back on the image's own pixels.
+
+        Args:
+            maps_NHW: over the square; the first cell begins at its upper left corner, and the last may reach over the
+                opposite edges, onto padding.
+            stride: pixels of the square between the centres of two neighbouring cells.
+
+        Returns:
+            (N, height, width) float32.
+
+        Raises:
+            ValueError: where the maps do not cover the square.
+        """
         top, left, height, width = self.content
+        covered = self.covered(maps_NHW.shape[1:], stride)
         maps_N1HW = maps_NHW.unsqueeze(1).float()
-        if maps_NHW.shape[1:] != (self.size, self.size):
-            maps_N1HW = F.interpolate(maps_N1HW, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        if maps_NHW.shape[1:] != covered:
+            maps_N1HW = F.interpolate(maps_N1HW, size=covered, mode="bilinear", align_corners=False)
         maps_N1HW = maps_N1HW[:, :, top : top + height, left : left + width]
         if (height, width) != (self.height, self.width):
             # An axis on which the image is smaller than the square is averaged, as the adjoint of the enlargement.
@@ -138,12 +173,22 @@ class Resize:
             maps_N1HW = maps_N1HW.transpose(2, 3) if turned else maps_N1HW
         return maps_N1HW.squeeze(1)
 
-    def probability(self, mask_logits_NHW: Tensor) -> Tensor:
-        """Mask logits, of any stride, as probabilities at the image's own pixels: (N, height, width) float32.
+    def probability(self, mask_logits_NHW: Tensor, stride: float) -> Tensor:
+        """Mask logits as probabilities at the image's own pixels.
 
         Evaluation and prediction both compute their masks from this, so users get the masks that are scored.
+
+        Args:
+            mask_logits_NHW: as for `invert`.
+            stride: as for `invert`; the network's `mask_stride`.
+
+        Returns:
+            (N, height, width) float32.
+
+        Raises:
+            ValueError: where the logits do not cover the square.
         """
-        return torch.sigmoid(self.invert(mask_logits_NHW))
+        return torch.sigmoid(self.invert(mask_logits_NHW, stride))
 
 
 def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:

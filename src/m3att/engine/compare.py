@@ -16,6 +16,7 @@ from m3att.protocols import Protocol
 
 def compare(
     mask_logits_NHW: Tensor,
+    stride: float,
     masks_MHW: NDArray[np.bool_],
     mask_index_N: NDArray[np.int64],
     resize: Resize,
@@ -24,7 +25,8 @@ def compare(
     """Add the expressions of one image to the counts of every protocol; protocols with equal counting share the work.
 
     Args:
-        mask_logits_NHW: the network's output, of any stride.
+        mask_logits_NHW: the network's output.
+        stride: its `mask_stride`.
         masks_MHW: true masks at the image's own size.
         mask_index_N: the true mask of each expression.
         resize: from the image to the network's input.
@@ -36,7 +38,7 @@ def compare(
         if protocol.counting not in counted:
             mapping = (protocol.frame, protocol.maps, protocol.kernel, protocol.arg_max)
             if mapping not in scores:
-                scores[mapping] = mask_scores(mask_logits_NHW, resize, protocol)
+                scores[mapping] = mask_scores(mask_logits_NHW, stride, resize, protocol)
             predicted_NHW = decide(scores[mapping], protocol).numpy()
             truth_MHW = true_masks(masks_MHW, resize.size, protocol)
             counted[protocol.counting] = count_masks(predicted_NHW, truth_MHW[mask_index_N], protocol.least_pixels)
@@ -62,11 +64,12 @@ def compare_masks(
         total.extend(count_masks(predicted, truth, protocol.least_pixels))
 
 
-def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> Tensor:
+def mask_scores(mask_logits_NHW: Tensor, stride: float, resize: Resize, protocol: Protocol) -> Tensor:
     """The maps from which the protocol makes masks, at its size: logits for arg max, otherwise probabilities.
 
     Args:
-        mask_logits_NHW: the network's output, of any stride.
+        mask_logits_NHW: the network's output.
+        stride: its `mask_stride`.
         resize: from the image to the network's input.
         protocol: frame, maps and kernel count.
 
@@ -74,11 +77,13 @@ def mask_scores(mask_logits_NHW: Tensor, resize: Resize, protocol: Protocol) -> 
         (N, height, width) float32; 0 and 1 where the protocol decides before it interpolates.
     """
     if protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image":
-        return resize.probability(mask_logits_NHW)  # as `Segmenter` gives it
+        return resize.probability(mask_logits_NHW, stride)  # as `Segmenter` gives it
     maps_NHW = mask_logits_NHW.float()
     if protocol.maps == "probabilities":
         maps_NHW = maps_NHW.sigmoid()
-    maps_NHW = interpolate(maps_NHW, (resize.size, resize.size), protocol)
+    maps_NHW = interpolate(maps_NHW, resize.covered(maps_NHW.shape[1:], stride), protocol)[
+        :, : resize.size, : resize.size
+    ]
     if protocol.maps == "masks":
         maps_NHW = (maps_NHW > 0).float()
     if protocol.kernel == "cubic":

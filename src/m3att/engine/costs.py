@@ -233,7 +233,7 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
 def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneMaps:
     """The same values, detached, with a gradient of their own."""
     if isinstance(encoded, BackboneMaps):
-        return BackboneMaps(tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
+        return replace(encoded, maps=tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
     return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_())
 
 

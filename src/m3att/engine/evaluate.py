@@ -82,7 +82,7 @@ def evaluate(
             if batch.groups:
                 moved = batch.to(device)
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
-                score_batch(output.mask_logits_NHW.float().cpu(), batch, source, scores)
+                score_batch(output.mask_logits_NHW.float().cpu(), output.mask_stride, batch, source, scores)
                 cut += batch.cut
                 partly_unknown += batch.partly_unknown
                 unknown += batch.unknown
@@ -109,18 +109,19 @@ def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Score
     return Scores(counts, asked[0], beside, [], about(source, data))
 
 
-def score_batch(mask_logits_NHW: torch.Tensor, batch: Batch, source: Source, scores: Scores) -> None:
+def score_batch(mask_logits_NHW: torch.Tensor, stride: float, batch: Batch, source: Source, scores: Scores) -> None:
     """Add one batch's masks to the scores, image by image.
 
     Args:
         mask_logits_NHW: of the network, float32 on the CPU.
+        stride: pixels of the input between the centres of two neighbouring logits.
         batch: what the network read.
         source: that the batch is of.
         scores: are added to in place.
     """
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
         logits_nHW = mask_logits_NHW[batch.image_index_N == number]
-        compare(logits_nHW, sample.masks_MHW, np.array(sample.mask_index_N), resize, scores.counts)
+        compare(logits_nHW, stride, sample.masks_MHW, np.array(sample.mask_index_N), resize, scores.counts)
         scores.expressions.extend(expressions_of(sample, group, source, scores.beside))
 
 

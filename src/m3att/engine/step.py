@@ -59,18 +59,16 @@ def train_step(
     size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
     category = None
     if output.category_logits_BPY is not None and batch.categories_BHW is not None:
-        side = math.isqrt(output.category_logits_BPY.shape[1])  # the input is a square, and so is its grid
-        category = category_loss(output.category_logits_BPY, batch.categories_BHW, (side, side))
+        category = category_loss(output.category_logits_BPY, batch.categories_BHW, output.grid.stride)
     attention = None
     if settings.attention_weight and output.attention_NKLP and output.attending_NL is not None:
-        side = math.isqrt(output.attention_NKLP[0].shape[3])
-        shares_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, (side, side))
+        shares_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, output.grid.cells, output.grid.stride)
         attention = attention_loss(output.attention_NKLP, output.attending_NL, shares_NHW)
     losses = total_loss(
         output.mask_logits_NHW,
         output.reconstructed_NC,
         output.projected_NC,
-        mask_targets(batch.masks_MHW, batch.mask_index_N, size),
+        mask_targets(batch.masks_MHW, batch.mask_index_N, size, output.mask_stride),
         settings.mask_weight,
         settings.reconstruction_weight,
         settings.dice_weight,

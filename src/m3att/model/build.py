@@ -9,6 +9,7 @@ from torch import nn
 from m3att.config import ModelConfig, VisionConfig
 from m3att.errors import ConfigError
 from m3att.model.architectures import Architecture, Architectures
+from m3att.model.grid import Grid
 from m3att.model.imi import IMI
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
@@ -138,8 +139,8 @@ def build_network(
         stride = backbone.strides[choose_grid(backbone.strides, config.vision.grid_stride)]
     except ValueError as error:
         raise ConfigError(f"model.vision.grid_stride: {error}") from error
-    side = -(-(config.grid_size or input_size) // stride)
-    grid, channels, decoder = (side, side), config.channels, config.decoder
+    side = config.grid_size or input_size
+    grid, channels, decoder = Grid(side, side, stride), config.channels, config.decoder
     vision = VisionEncoder(
         backbone=backbone,
         channels=channels,

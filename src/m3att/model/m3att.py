@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.norm import Projection
 
@@ -28,7 +28,7 @@ class M3Att(nn.Module):
 
     Args:
         channels: C.
-        grid: (H, W) of the vision features at the trained input size.
+        grid: grid of the vision features at the trained input size.
         attention: `shared` or `independent` A_mut. `lav` and `val` are the generic attention of Table I.
         heads: heads of the mutual attention. The paper's equations have one.
         projection_norm: BN and ReLU after the vision projections, as in Sec. IV-A. Off: only linear layers.
@@ -41,7 +41,7 @@ class M3Att(nn.Module):
     def __init__(
         self,
         channels: int,
-        grid: tuple[int, int],
+        grid: Grid,
         attention: Attention = "shared",
         heads: int = 1,
         projection_norm: bool = True,
@@ -60,9 +60,9 @@ class M3Att(nn.Module):
         if attention == "independent":
             self.word_key_val = nn.Linear(channels, channels)
             self.vision_key_val = project(channels, channels)
-        fused = attention in ("shared", "independent")
-        self.fusion_norm = nn.LayerNorm(grid[0] * grid[1]) if fused and fusion_norm else None
-        self.output = nn.Linear(grid[0] * grid[1] if fused else channels, channels)
+        fused, positions = attention in ("shared", "independent"), grid.cells[0] * grid.cells[1]
+        self.fusion_norm = nn.LayerNorm(positions) if fused and fusion_norm else None
+        self.output = nn.Linear(positions if fused else channels, channels)
         self.vision_output = nn.Linear(channels, channels) if fused and fusion_vision else None
 
     def mutual_attention(self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping) -> Tensor:
@@ -126,7 +126,7 @@ class M3Att(nn.Module):
         word_mask_NL: Tensor,
         vis_BPC: Tensor,
         grouping: Grouping,
-        grid: tuple[int, int],
+        grid: Grid,
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Fuse the words of N expressions with the vision features of their images.
@@ -136,7 +136,7 @@ class M3Att(nn.Module):
             word_mask_NL: True = a real word.
             vis_BPC: F_enc of each image. It is projected once an image, not once an expression.
             grouping: the image of each expression.
-            grid: (H, W) of ``vis_BPC``, H * W = P.
+            grid: grid of ``vis_BPC``, with P cells.
             attention_maps: a list; the A_mut (N, K, L, P) of LAV is appended to it, for the attention loss.
 
         Returns:
@@ -156,10 +156,7 @@ class M3Att(nn.Module):
         weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
         fused_NLP = self.fuse(lav_NLC, weight_NKLP, self.word_value(words_NLC))
         if grid != self.grid:
-            fused_NLHW = F.interpolate(
-                fused_NLP.unflatten(2, grid), size=self.grid, mode="bilinear", align_corners=False
-            )
-            fused_NLP = fused_NLHW.flatten(2)
+            fused_NLP = grid.resize(fused_NLP.unflatten(2, grid.cells), self.grid).flatten(2)
         if self.fusion_norm is not None:
             fused_NLP = self.fusion_norm(fused_NLP)
         fused_NLC = self.output(fused_NLP)

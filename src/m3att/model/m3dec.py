@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.imi import IMI
 from m3att.model.m3att import M3Att
@@ -46,7 +47,7 @@ class M3DecLayer(nn.Module):
         word_mask_NL: Tensor,
         vis_BPC: Tensor,
         grouping: Grouping,
-        grid: tuple[int, int],
+        grid: Grid,
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """One layer. See M3Att for the arguments. Returns (N, L, C)."""
@@ -84,7 +85,7 @@ class M3Dec(nn.Module):
         word_mask_NL: Tensor,
         vis_BPC: Tensor,
         grouping: Grouping,
-        grid: tuple[int, int],
+        grid: Grid,
         attention_maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Decode the words of N expressions with the features of their images.
@@ -94,7 +95,7 @@ class M3Dec(nn.Module):
             word_mask_NL: True = a real word.
             vis_BPC: F_enc.
             grouping: the image of each expression.
-            grid: (H, W) of ``vis_BPC``.
+            grid: grid of ``vis_BPC``, with P cells.
             attention_maps: a list; the A_mut of each layer is appended to it. See M3Att.
 
         Returns:

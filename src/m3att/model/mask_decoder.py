@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.norm import Projection
 
@@ -50,7 +51,7 @@ class MaskDecoder(nn.Module):
     Args:
         channels: C.
         word_limit: most words of an expression. It decides how many maps the first convolution reads.
-        grid: (H, W) at the trained input size. Only `decoder_only` depends on it.
+        grid: grid at the trained input size. Only `decoder_only` depends on it.
         kind: `dynamic`, `decoder_only` or `concatenate`.
         width: channels of the stacked convolutions.
         upsamplings: 2x upsamplings between them.
@@ -64,7 +65,7 @@ class MaskDecoder(nn.Module):
         self,
         channels: int,
         word_limit: int,
-        grid: tuple[int, int],
+        grid: Grid,
         kind: MaskDecoderKind = "dynamic",
         width: int = 512,
         upsamplings: int = 3,
@@ -75,20 +76,20 @@ class MaskDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.word_limit, self.grid, self.kind = channels, word_limit, grid, kind
-        self.maps_per_word = maps_per_word
+        self.maps_per_word, self.upsamplings = maps_per_word, upsamplings
         self.self_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
         self.norm = nn.LayerNorm(channels)
         if kind == "dynamic":
             self.kernels = nn.Linear(channels, maps_per_word * channels)
             self.vision = Projection(channels, channels)
         elif kind == "decoder_only":
-            self.maps = nn.Linear(channels, grid[0] * grid[1])
+            self.maps = nn.Linear(channels, grid.cells[0] * grid.cells[1])
         maps = 2 * channels if kind == "concatenate" else word_limit * (maps_per_word if kind == "dynamic" else 1)
         self.maps_in = maps
         self.stack = UpsamplingStack(maps, width, upsamplings, kernel, narrowing)
 
     def word_maps(
-        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
     ) -> Tensor:
         """The maps that the convolutions read.
 
@@ -97,7 +98,7 @@ class MaskDecoder(nn.Module):
             word_mask_NL: True = a real word.
             vis_BPC: F_enc.
             grouping: which image each expression speaks of.
-            grid: (H, W) of ``vis_BPC``.
+            grid: grid of ``vis_BPC``, with P cells.
 
         Returns:
             (N, maps, H, W). For `dynamic`: the products of the kernels of each word and F_enc, zero for padding. For
@@ -107,22 +108,21 @@ class MaskDecoder(nn.Module):
             summed_NC = (decoded_NLC * word_mask_NL.unsqueeze(2)).sum(dim=1)
             vis_NPC = vis_BPC.index_select(0, grouping.image_index_N)
             both_NPC = torch.cat([vis_NPC + summed_NC.unsqueeze(1), summed_NC.unsqueeze(1).expand_as(vis_NPC)], dim=2)
-            return both_NPC.transpose(1, 2).unflatten(2, grid)
+            return both_NPC.transpose(1, 2).unflatten(2, grid.cells)
         if self.kind == "dynamic":
             kernels_NLGC = self.kernels(decoded_NLC).unflatten(2, (self.maps_per_word, self.channels))
             kernels_NLGC = kernels_NLGC * word_mask_NL[:, :, None, None] / math.sqrt(self.channels)
             kernels_NFC = kernels_NLGC.flatten(1, 2)
             maps_BQP = grouping.pack(kernels_NFC) @ self.vision(vis_BPC).transpose(1, 2)
-            maps_NFHW = grouping.unpack(maps_BQP, kernels_NFC.shape[1]).unflatten(2, grid)
+            maps_NFHW = grouping.unpack(maps_BQP, kernels_NFC.shape[1]).unflatten(2, grid.cells)
         else:
-            maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid)
-            if grid != self.grid:
-                maps_NFHW = F.interpolate(maps_NFHW, size=grid, mode="bilinear", align_corners=False)
+            maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid.cells)
+            maps_NFHW = self.grid.resize(maps_NFHW, grid)
         missing = self.maps_in - maps_NFHW.shape[1]
         return F.pad(maps_NFHW, (0, 0, 0, 0, 0, missing))
 
     def forward(
-        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: tuple[int, int]
+        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
     ) -> Tensor:
         """Masks of N expressions.
 
@@ -131,10 +131,10 @@ class MaskDecoder(nn.Module):
             word_mask_NL: True = a real word.
             vis_BPC: F_enc.
             grouping: the image of each expression.
-            grid: (H, W) of ``vis_BPC``.
+            grid: grid of ``vis_BPC``, with P cells.
 
         Returns:
-            mask_logits (N, H * 2^upsamplings, W * 2^upsamplings).
+            mask_logits (N, H * 2^upsamplings, W * 2^upsamplings): each cell of the grid is divided into equal parts.
         """
         attended_NLC, _ = self.self_attention(
             decoded_NLC, decoded_NLC, decoded_NLC, key_padding_mask=~word_mask_NL, need_weights=False

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.language.contract import LanguageEncoder
 from m3att.model.lfr import LFR
@@ -23,11 +24,11 @@ class EncodedImages:
 
     Args:
         vis_BPC: F_enc.
-        grid: (H, W), H * W = P.
+        grid: its P cells.
     """
 
     vis_BPC: Tensor
-    grid: tuple[int, int]
+    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class BackboneMaps:
 
     Args:
         maps: the maps of the backbone before the merge, each (B, channels, H, W), finest first.
+        grid: grid of the F_enc that is made of them.
     """
 
     maps: tuple[Tensor, ...]
+    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ class ModelOutput:
     """The output of the network for N expressions.
 
     Args:
-        mask_logits_NHW: mask logits at the stride of the mask decoder.
+        mask_logits_NHW: mask logits, one for each cell of ``mask_stride`` pixels. The first cell begins at the upper
+            left corner of the input.
+        mask_stride: pixels of the input between the centres of two neighbouring logits.
+        grid: grid of F_enc. The mask decoder divides each of its cells into equal parts.
         reconstructed_NC: F_rec of LFR, if `reconstruct` was set.
         projected_NC: F_proj of LFR, if `reconstruct` was set.
         category_logits_BPY: output of the category head, if `reconstruct` was set; class 0 is background.
@@ -55,6 +61,8 @@ class ModelOutput:
     """
 
     mask_logits_NHW: Tensor
+    mask_stride: float
+    grid: Grid
     reconstructed_NC: Tensor | None = None
     projected_NC: Tensor | None = None
     category_logits_BPY: Tensor | None = None
@@ -94,6 +102,11 @@ class M3AttNet(nn.Module):
         )  # fmt: skip
         self.category_head, self.filled_words = category_head, filled_words
 
+    @property
+    def mask_stride(self) -> float:
+        """Pixels of the input between the centres of two neighbouring mask logits."""
+        return self.vision.stride / 2**self.mask_decoder.upsamplings
+
     def encode(self, pixels_BCHW: Tensor) -> EncodedImages | BackboneMaps:
         """The vision half, once an image.
 
@@ -104,7 +117,7 @@ class M3AttNet(nn.Module):
             F_enc and its grid; with early fusion, the maps of the backbone.
         """
         if self.vision.fusion is not None:
-            return BackboneMaps(self.vision.backbone_maps(pixels_BCHW))
+            return BackboneMaps(self.vision.backbone_maps(pixels_BCHW), self.vision.grid_of(pixels_BCHW))
         return EncodedImages(*self.vision(pixels_BCHW))
 
     def segment(
@@ -134,7 +147,8 @@ class M3AttNet(nn.Module):
             word_mask_NL = torch.ones_like(words_NLC[:, :, 0], dtype=torch.bool)
         owner_N = image_index_N  # row of F_enc for each expression
         if isinstance(images, BackboneMaps):
-            encoded = EncodedImages(*self.vision.fuse(images.maps, sentence_NC, image_index_N))
+            vis_NPC = self.vision.fuse(images.maps, images.grid, sentence_NC, image_index_N)
+            encoded = EncodedImages(vis_NPC, images.grid)
             owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
         else:
             encoded = images
@@ -144,7 +158,8 @@ class M3AttNet(nn.Module):
         decoded_NLC = self.decoder(
             words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps
         )
-        output = ModelOutput(self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid))
+        mask_logits_NHW = self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid)
+        output = ModelOutput(mask_logits_NHW, self.mask_stride, encoded.grid)
         if attention_maps is None:
             return output
         output = replace(output, attention_NKLP=tuple(attention_maps), attending_NL=word_mask_NL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from m3att.model.grid import Grid
+
 
 def encode_positions(count: int, channels: int, device: torch.device, *, span: float = 1.0) -> Tensor:
     """Positional code of positions 0 .. count - 1: sines in the first half of the channels, then cosines.
@@ -25,21 +27,21 @@ def encode_positions(count: int, channels: int, device: torch.device, *, span: f
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
-def encode_grid(height: int, width: int, channels: int, trained: tuple[int, int], device: torch.device) -> Tensor:
+def encode_grid(grid: Grid, channels: int, trained: Grid, device: torch.device) -> Tensor:
     """Two-dimensional code of a grid: rows in the first half of the channels, columns in the second.
 
     Args:
-        height: rows H.
-        width: columns W.
+        grid: of H rows and W columns.
         channels: C, a multiple of 4.
-        trained: (H, W) of the grid that the network was trained at; coordinates are stretched to it.
+        trained: grid that the network was trained at; coordinates are stretched to it.
         device: device of the result.
 
     Returns:
         (H * W, C) float32.
     """
-    rows_HC = encode_positions(height, channels // 2, device, span=trained[0] / height)
-    columns_WC = encode_positions(width, channels // 2, device, span=trained[1] / width)
+    height, width = grid.cells
+    rows_HC = encode_positions(height, channels // 2, device, span=trained.height / grid.height)
+    columns_WC = encode_positions(width, channels // 2, device, span=trained.width / grid.width)
     grid_HWC = torch.cat(
         [rows_HC[:, None].expand(-1, width, -1), columns_WC[None].expand(height, -1, -1)], dim=2
     )  # (H, W, C)

@@ -174,7 +174,8 @@ def predict_places(
         moved = batch.to(device)
         with torch.inference_mode():
             output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
-            probability_NHW = batch.resizes[0].probability(output.mask_logits_NHW.float().cpu())
+            logits_NHW = output.mask_logits_NHW.float().cpu()
+            probability_NHW = batch.resizes[0].probability(logits_NHW, output.mask_stride)
         yield place, batch.samples[0], (probability_NHW[0] > config.evaluate.threshold).numpy()
 
 

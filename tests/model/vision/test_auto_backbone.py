@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.errors import ConfigError
 from m3att.model.architectures import make_config, plain_architecture
+from m3att.model.grid import Grid
 from m3att.model.vision.auto_backbone import ARCHITECTURES, PIXELS, HuggingFaceBackbone, find_architecture
 from m3att.model.vision.contract import IMAGENET_MEAN, IMAGENET_STD
 from m3att.model.vision.encoder import VisionEncoder
@@ -39,7 +40,7 @@ def test_three_maps_are_the_librarys_own_and_merged_at_stride_16(name: str) -> N
     backbone = HuggingFaceBackbone(VISION[name]).eval()
     assert backbone.strides == (8, 16, 32)
     assert backbone.channels == tuple(backbone.trunk.channels)
-    assert VisionEncoder(backbone, 8, (4, 4), layers=0).stride == 16
+    assert VisionEncoder(backbone, 8, Grid(64, 64, 16), layers=0).stride == 16
     theirs = transformers.AutoBackbone.from_config(
         make_config({**VISION[name], "out_features": ["stage2", "stage3", "stage4"]})
     ).eval()
@@ -55,7 +56,7 @@ def test_three_maps_are_the_librarys_own_and_merged_at_stride_16(name: str) -> N
 def test_a_plain_vit_gives_its_last_map_as_it_is() -> None:
     backbone = HuggingFaceBackbone(VISION["dinov2"]).eval()
     assert (backbone.strides, backbone.channels) == ((14,), (16,))
-    assert VisionEncoder(backbone, 8, (4, 4), layers=0).merge is None
+    assert VisionEncoder(backbone, 8, Grid(70, 70, 14), layers=0).merge is None
     theirs = transformers.AutoBackbone.from_config(make_config(VISION["dinov2"])).eval()  # the last one by default
     foreign = theirs.load_state_dict(backbone.trunk.state_dict(), strict=False)
     assert foreign.missing_keys == ["embeddings.mask_token"]  # of its pretraining only
@@ -90,7 +91,7 @@ def test_pixels_are_normalised_as_the_trunk_was_trained() -> None:
     plain = HuggingFaceBackbone(VISION["convnext"]).eval()
     plain.load_state_dict(backbone.state_dict())
     expected = plain((colours / 255 - 0.5) / 0.5)
-    made = VisionEncoder(backbone, 8, (4, 4), layers=0).eval()
+    made = VisionEncoder(backbone, 8, Grid(64, 64, 16), layers=0).eval()
     for mine, his in zip(made.backbone_maps(colours), expected, strict=True):
         torch.testing.assert_close(mine, his, rtol=1e-4, atol=1e-4)
     assert (plain.pixel_mean, plain.pixel_std) == (IMAGENET_MEAN, IMAGENET_STD)

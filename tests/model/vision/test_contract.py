@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from m3att.model.build import VISION_BUILDERS
 from m3att.model.vision.auto_backbone import HuggingFaceBackbone
@@ -120,3 +120,34 @@ def test_a_state_dict_makes_the_same_backbone_again(backbone: VisionBackbone, re
 def same(maps: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     """Equal to the last bit, map by map."""
     return all(torch.equal(one, other) for one, other in zip(maps, others, strict=True))
+
+
+@pytest.mark.parametrize("size", [(330, 330), (331, 345)], ids=str)
+def test_a_cell_lies_at_its_number_times_the_stride_whatever_the_size(
+    backbone: VisionBackbone, size: tuple[int, int]
+) -> None:
+    """An input that no stride divides has the cells of a larger one that all strides divide, none of them stretched.
+
+    Padding may show near the edges that it lies at: in a convolution's own padding there is no shift of BatchNorm.
+    """
+    backbone.eval().requires_grad_(False)
+    pixels_BCHW = torch.randn(1, 3, *size)
+    below, right = (-side % backbone.strides[-1] for side in size)
+    padded_BCHW = nn.functional.pad(pixels_BCHW, (0, right, 0, below))
+    for map_BCHW, whole_BCHW in zip(backbone(pixels_BCHW), backbone(padded_BCHW), strict=True):
+        rows, columns = map_BCHW.shape[2] // 4, map_BCHW.shape[3] // 4
+        torch.testing.assert_close(map_BCHW[:, :, :rows, :columns], whole_BCHW[:, :, :rows, :columns])
+
+
+def test_a_cell_sees_what_lies_around_its_own_pixels(backbone: VisionBackbone) -> None:
+    """Of the pixels that a cell in the middle depends on, the centre lies within a stride of the cell's own centre."""
+    backbone.double().eval()
+    pixels_BCHW = torch.randn(1, 3, 330, 345, dtype=torch.float64, requires_grad=True)
+    for map_BCHW, stride in zip(backbone(pixels_BCHW), backbone.strides, strict=True):
+        row, column = map_BCHW.shape[2] // 2, map_BCHW.shape[3] // 2
+        value = (map_BCHW[0, :, row, column] * torch.randn(map_BCHW.shape[1])).sum()
+        (gradient_BCHW,) = torch.autograd.grad(value, pixels_BCHW, retain_graph=True)
+        weight_HW = gradient_BCHW.square().sum(dim=(0, 1))
+        for number, weights in ((row, weight_HW.sum(dim=1)), (column, weight_HW.sum(dim=0))):
+            centre = float((weights * (torch.arange(len(weights)) + 0.5)).sum() / weights.sum())
+            assert abs(centre - (number + 0.5) * stride) < stride

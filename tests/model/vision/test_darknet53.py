@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.vision.darknet53 import Darknet53, DarknetTrunk
 from m3att.model.vision.encoder import VisionEncoder
 
@@ -17,7 +18,7 @@ def small() -> Darknet53:
 
 
 def encoder(freeze: bool) -> VisionEncoder:
-    return VisionEncoder(small(), 8, (2, 2), layers=0, freeze=freeze)
+    return VisionEncoder(small(), 8, Grid(32, 32, 16), layers=0, freeze=freeze)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_the_paper_merges_at_stride_16() -> None:
     with torch.device("meta"):
         backbone = Darknet53().eval()
         assert (backbone.strides, backbone.channels) == ((8, 16, 32), (256, 512, 1024))
-        made = VisionEncoder(backbone, 8, (26, 26), layers=0).eval()
+        made = VisionEncoder(backbone, 8, Grid(416, 416, 16), layers=0).eval()
         assert made.stride == 16 and made.merge is not None
         assert made.merge(made.backbone_maps(torch.empty(1, 3, 416, 416))).shape == (1, 512, 26, 26)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.vision.efficientnet_lite import ALL_STRIDES, EfficientNetLite, round_channels, same_padding
 from m3att.model.vision.encoder import VisionEncoder
 
@@ -43,7 +44,7 @@ def test_it_has_the_published_operations(size: str, side: int, millions: int) ->
         for part in backbone.modules():
             if hasattr(part, "conv"):
                 part.register_forward_hook(count)
-        coarse_BCHW = backbone(torch.empty(1, 3, side, side))[-1]
+        coarse_BCHW = backbone.unpadded_maps(torch.empty(1, 3, side, side))[-1]
     operations += coarse_BCHW[0].numel() * 1280 + 1280 * 1000
     assert 0.94 < operations / 1e6 / millions < 0.96
 
@@ -55,7 +56,7 @@ def test_the_forward_is_the_sum_over_taps(size: str, sides: tuple[int, int]) -> 
     backbone.load_state_dict(random_state(backbone))
     pixels_BCHW = torch.randn(1, 3, *sides, dtype=torch.float64)
     expected = literal_maps(size, backbone.state_dict(), pixels_BCHW)
-    for found_BCHW, expected_BCHW in zip(backbone(pixels_BCHW), expected, strict=True):
+    for found_BCHW, expected_BCHW in zip(backbone.unpadded_maps(pixels_BCHW), expected, strict=True):
         assert expected_BCHW.std() > 1e-3
         torch.testing.assert_close(found_BCHW, expected_BCHW, rtol=1e-9, atol=1e-9)
 
@@ -105,7 +106,7 @@ def test_maps_are_chosen_by_their_stride_and_blocks_after_them_are_not_built() -
 
 
 def test_its_pixels_are_centred_on_127() -> None:
-    encoder = VisionEncoder(EfficientNetLite(), 8, (2, 2), layers=0)
+    encoder = VisionEncoder(EfficientNetLite(), 8, Grid(64, 64, 16), layers=0)
     seen: list[Tensor] = []
     encoder.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     encoder.eval().backbone_maps(torch.tensor([0, 127, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32))
@@ -113,7 +114,7 @@ def test_its_pixels_are_centred_on_127() -> None:
 
 
 def test_a_frozen_one_keeps_its_statistics_in_training() -> None:
-    encoder = VisionEncoder(EfficientNetLite(), 8, (2, 2), layers=0, freeze=True).train()
+    encoder = VisionEncoder(EfficientNetLite(), 8, Grid(64, 64, 16), layers=0, freeze=True).train()
     before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
     vis_BPC, _ = encoder(torch.randint(0, 256, (2, 3, 64, 64)))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()

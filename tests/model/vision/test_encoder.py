@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from m3att.model.grid import Grid
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.encoder import VisionEncoder
@@ -14,21 +15,22 @@ from m3att.model.vision.tiny import TinyConvNet
 
 def make(layers: int = 2, freeze: bool = False, dropout: float = 0.0) -> VisionEncoder:
     backbone = TinyConvNet((4, 8), (0, 0))
-    return VisionEncoder(backbone, 16, (8, 8), layers, heads=2, feedforward=2, dropout=dropout, freeze=freeze)
+    return VisionEncoder(backbone, 16, Grid(32, 32, 4), layers, heads=2, feedforward=2, dropout=dropout, freeze=freeze)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 20), (33, 30)])
 def test_f_enc_has_one_row_a_position(size: tuple[int, int]) -> None:
     vis_BPC, grid = make().eval()(torch.randn(2, 3, *size))
-    assert grid == (-(-size[0] // 4), -(-size[1] // 4))
-    assert vis_BPC.shape == (2, grid[0] * grid[1], 16)
+    assert grid == Grid(*size, 4)
+    assert grid.cells == (-(-size[0] // 4), -(-size[1] // 4))
+    assert vis_BPC.shape == (2, grid.cells[0] * grid.cells[1], 16)
 
 
 def test_each_backbone_gets_pixels_as_its_own_numbers_say() -> None:
     encoder, seen = make().eval(), []
     backbone = TinyConvNet((4, 8), (0, 0))
     backbone.pixel_mean, backbone.pixel_std = (127.0, 100.0, 0.0), (128.0, 50.0, 255.0)
-    other = VisionEncoder(backbone, 16, (8, 8), 0, heads=2)
+    other = VisionEncoder(backbone, 16, Grid(32, 32, 4), 0, heads=2)
     for made in (encoder, other):
         made.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
         made.backbone_maps(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
@@ -40,9 +42,10 @@ def test_each_backbone_gets_pixels_as_its_own_numbers_say() -> None:
 def test_without_layers_it_is_projection_and_sine_code() -> None:
     encoder = make(layers=0).eval()
     pixels_BCHW = torch.randn(2, 3, 32, 48)
-    vis_BPC, (height, width) = encoder(pixels_BCHW)
+    vis_BPC, grid = encoder(pixels_BCHW)
+    height, width = grid.cells
     (features_BCHW,) = encoder.backbone_maps(pixels_BCHW)
-    code_PC = encode_grid(height, width, 16, (8, 8), torch.device("cpu"))
+    code_PC = encode_grid(Grid(32, 48, 4), 16, Grid(32, 32, 4), torch.device("cpu"))
     for row in range(height):
         for column in range(width):
             projected_BC = encoder.projection(features_BCHW[:, :, row, column])

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from m3att.model.grid import Grid
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.fusion import EarlyFusion
+from m3att.model.vision.merge import choose_grid
 from m3att.model.vision.tiny import TinyConvNet
 
 from ..inputs import settled
@@ -55,7 +57,8 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
 
 
 def encoder_of(backbone: VisionBackbone, **options: Any) -> VisionEncoder:
-    return VisionEncoder(backbone, 8, (4, 4), 1, heads=2, feedforward=2, early_fusion=True, **options)
+    grid = Grid(64, 64, backbone.strides[choose_grid(backbone.strides)])
+    return VisionEncoder(backbone, 8, grid, 1, heads=2, feedforward=2, early_fusion=True, **options)
 
 
 def literal_fusion(module: EarlyFusion, coarse_BCHW: Tensor, sentence_NC: Tensor) -> Tensor:
@@ -86,12 +89,12 @@ def test_it_enters_the_coarsest_map_before_the_merge(backbone: VisionBackbone) -
     assert encoder.fusion is not None
     sentence_NC = torch.randn(3, 8, dtype=torch.float64)
     maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64, dtype=torch.float64))
-    found_NPC, grid = encoder.fuse(maps, sentence_NC, INDEX)
+    grid = Grid(64, 64, encoder.stride)
+    found_NPC = encoder.fuse(maps, grid, sentence_NC, INDEX)
     fused_NCHW = literal_fusion(encoder.fusion, maps[-1].detach(), sentence_NC)
     for n, image in enumerate(INDEX.tolist()):  # each expression alone, as if it had its image for itself
         alone = [*(map_BCHW[image : image + 1] for map_BCHW in maps[:-1]), fused_NCHW[n : n + 1]]
-        expected_BPC, grid_alone = encoder.finish(alone)
-        assert grid == grid_alone
+        expected_BPC = encoder.finish(alone, grid)
         # Positions and the library's kernels are float32.
         torch.testing.assert_close(found_NPC[n : n + 1], expected_BPC, rtol=1e-5, atol=1e-6)
     assert (found_NPC[0] - found_NPC[2]).abs().max() > 1e-6  # one image, two sentences; far over float64's rounding
@@ -102,7 +105,7 @@ def test_a_frozen_backbone_leaves_merge_and_fusion_free(backbone: VisionBackbone
     assert not any(part.training for part in encoder.backbone.modules())
     maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64))
     assert not any(map_BCHW.requires_grad for map_BCHW in maps)
-    vis_NPC, _ = encoder.fuse(maps, torch.randn(3, 8), INDEX)
+    vis_NPC = encoder.fuse(maps, Grid(64, 64, encoder.stride), torch.randn(3, 8), INDEX)
     (vis_NPC * torch.randn_like(vis_NPC)).sum().backward()
     frozen = {id(weight) for weight in encoder.backbone.parameters()}
     for name, weight in encoder.named_parameters():
@@ -116,7 +119,7 @@ def test_every_weight_learns(backbone: VisionBackbone) -> None:
     encoder = encoder_of(backbone).double().train()
     sentence_NC = torch.randn(3, 8, dtype=torch.float64).requires_grad_()
     maps = encoder.backbone_maps(torch.randn(2, 3, 64, 64, dtype=torch.float64))
-    vis_NPC, _ = encoder.fuse(maps, sentence_NC, INDEX)
+    vis_NPC = encoder.fuse(maps, Grid(64, 64, encoder.stride), sentence_NC, INDEX)
     (vis_NPC * torch.randn_like(vis_NPC)).sum().backward()
     dead = [name for name, weight in encoder.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert dead == []
@@ -130,7 +133,8 @@ def test_one_expression_over_one_position_trains() -> None:
 
 
 def test_an_encoder_without_it_has_no_weights_for_it_and_says_so() -> None:
-    encoder = VisionEncoder(TinyConvNet((4, 8), (0, 0)), 8, (4, 4), 1, heads=2)
+    grid = Grid(16, 16, 4)
+    encoder = VisionEncoder(TinyConvNet((4, 8), (0, 0)), 8, grid, 1, heads=2)
     assert encoder.fusion is None and not [name for name in encoder.state_dict() if "fusion" in name]
     with pytest.raises(ValueError, match="without early fusion"):
-        encoder.fuse(encoder.backbone_maps(torch.randn(1, 3, 16, 16)), torch.randn(1, 8), torch.tensor([0]))
+        encoder.fuse(encoder.backbone_maps(torch.randn(1, 3, 16, 16)), grid, torch.randn(1, 8), torch.tensor([0]))

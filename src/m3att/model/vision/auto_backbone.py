@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from m3att.errors import ConfigError
 from m3att.model.architectures import (
@@ -17,7 +16,7 @@ from m3att.model.architectures import (
     plain_architecture,
     require_transformers,
 )
-from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.contract import VisionBackbone, crop_to_grid, pad_to_stride
 
 # Published sizes, as their checkpoints' config.json have them; what is not said is the library's default.
 ARCHITECTURES: dict[str, Architecture] = {
@@ -96,15 +95,8 @@ class HuggingFaceBackbone(VisionBackbone):
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
-        height, width = pixels_BCHW.shape[2:]
-        below, right = -height % self.strides[-1], -width % self.strides[-1]
-        if below or right:
-            pixels_BCHW = functional.pad(pixels_BCHW, (0, right, 0, below))
-        maps = self.trunk(pixels_BCHW).feature_maps
-        return tuple(
-            found_BCHW[:, :, : -(-height // stride), : -(-width // stride)]
-            for found_BCHW, stride in zip(maps, self.strides, strict=True)
-        )
+        maps = self.trunk(pad_to_stride(pixels_BCHW, self.strides[-1])).feature_maps
+        return crop_to_grid(maps, self.strides, (pixels_BCHW.shape[2], pixels_BCHW.shape[3]))
 
 
 def find_architecture(name: str | None) -> Architecture:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 # Mean and standard deviation of ImageNet's pixels by channel: RGB in [0, 255].
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -40,5 +41,38 @@ class VisionBackbone(nn.Module, ABC):
             pixels_BCHW: float, (RGB in [0, 255] - pixel_mean) / pixel_std.
 
         Returns:
-            A map (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])) for each stride, finest first.
+            A map (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])) for each stride, finest first. Cell n of
+            an axis stands for the pixels from n * strides[i] on, and its centre lies at (n + 0.5) * strides[i] pixels,
+            whatever the size of the input: what the last cell lacks is padding. No map is stretched to fit the input.
         """
+
+
+def pad_to_stride(pixels_BCHW: Tensor, stride: int) -> Tensor:
+    """Add zeros below pixels and on their right, so that a stride divides height and width.
+
+    Args:
+        pixels_BCHW: normalised, so that zero is the mean colour.
+        stride: pixels per cell of the coarsest map.
+
+    Returns:
+        (B, C, H, W), H and W the next multiples of the stride.
+    """
+    below, right = (-side % stride for side in pixels_BCHW.shape[2:])
+    return functional.pad(pixels_BCHW, (0, right, 0, below)) if below or right else pixels_BCHW
+
+
+def crop_to_grid(maps: Sequence[Tensor], strides: Sequence[int], size: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Maps without the cells that lie wholly on what `pad_to_stride` added.
+
+    Args:
+        maps: (B, C_i, H_i, W_i) of each stride.
+        strides: pixels per cell of each map.
+        size: (height, width) of the pixels before they were padded.
+
+    Returns:
+        (B, C_i, ceil(height / stride), ceil(width / stride)) for each stride.
+    """
+    return tuple(
+        map_BCHW[:, :, : -(-size[0] // stride), : -(-size[1] // stride)]
+        for map_BCHW, stride in zip(maps, strides, strict=True)
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.contract import VisionBackbone, crop_to_grid, pad_to_stride
 from m3att.model.vision.folding import FoldedConvolution
 
 
@@ -131,7 +131,7 @@ class InvertedBottleneck(nn.Module):
 class EfficientNetLite(VisionBackbone):
     """EfficientNet-Lite: EfficientNet with ReLU6 and without squeeze-and-excitation, classifier left out.
 
-    Departs: no drop connect in training.
+    Departs: no drop connect in training; pixels are padded until the coarsest stride divides their sides.
 
     Args:
         size: `lite0`, `lite1` or `lite2`.
@@ -165,6 +165,12 @@ class EfficientNetLite(VisionBackbone):
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
+        # The place of SAME's kernels depends on whether a side is even. After this all are, and cells stay in place.
+        maps = self.unpadded_maps(pad_to_stride(pixels_BCHW, self.strides[-1]))
+        return crop_to_grid(maps, self.strides, (pixels_BCHW.shape[2], pixels_BCHW.shape[3]))
+
+    def unpadded_maps(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        """The maps as the published network makes them at any size, finest first: (B, C_i, H_i, W_i) each."""
         pixels_BCHW = pixels_BCHW.contiguous(memory_format=torch.channels_last)
         features_BCHW = functional.relu6(self.stem(pixels_BCHW), inplace=True)
         maps: list[Tensor] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from m3att.model.grid import Grid
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.contract import VisionBackbone
@@ -29,7 +30,7 @@ class VisionEncoder(nn.Module):
     Args:
         backbone: any VisionBackbone; its maps, where they are several, are merged into one.
         channels: C.
-        grid: (H, W) at the trained input size.
+        grid: F_enc's at the trained input size.
         layers: N_enc, 2 in the paper.
         heads: attention heads.
         feedforward: width of the feed-forward part as a multiple of C.
@@ -49,7 +50,7 @@ class VisionEncoder(nn.Module):
         self,
         backbone: VisionBackbone,
         channels: int,
-        grid: tuple[int, int],
+        grid: Grid,
         layers: int = 2,
         heads: int = 8,
         feedforward: int = 4,
@@ -85,16 +86,21 @@ class VisionEncoder(nn.Module):
             self.backbone.eval()
         return self
 
-    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, Grid]:
         """Encode images.
 
         Args:
             pixels_BCHW: RGB in [0, 255], uint8 or float, of any size.
 
         Returns:
-            F_enc (B, P, C) and its grid (H, W) with H * W = P.
+            F_enc (B, P, C) and its grid of P cells.
         """
-        return self.finish(self.backbone_maps(pixels_BCHW))
+        grid = self.grid_of(pixels_BCHW)
+        return self.finish(self.backbone_maps(pixels_BCHW), grid), grid
+
+    def grid_of(self, pixels_BCHW: Tensor) -> Grid:
+        """The cells on which F_enc of these pixels lies."""
+        return Grid(pixels_BCHW.shape[2], pixels_BCHW.shape[3], self.stride)
 
     def backbone_maps(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """The backbone's maps of RGB pixels in [0, 255], finest first: (B, C_i, H_i, W_i) each."""
@@ -103,28 +109,34 @@ class VisionEncoder(nn.Module):
             maps: tuple[Tensor, ...] = self.backbone(normal_BCHW)
         return maps
 
-    def finish(self, maps: Sequence[Tensor]) -> tuple[Tensor, tuple[int, int]]:
-        """F_enc (B, P, C) and its grid (H, W), of what `backbone_maps` gave."""
+    def finish(self, maps: Sequence[Tensor], grid: Grid) -> Tensor:
+        """The rest of `forward`, of what `backbone_maps` gave.
+
+        Args:
+            maps: (B, C_i, H_i, W_i) each, finest first.
+            grid: of `grid_of`.
+
+        Returns:
+            F_enc (B, P, C).
+        """
         features_BCHW = maps[-1] if self.merge is None else self.merge(maps)
-        grid = (features_BCHW.shape[2], features_BCHW.shape[3])
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
-        vis_BPC = vis_BPC + encode_grid(*grid, self.channels, self.grid, vis_BPC.device)
+        vis_BPC = vis_BPC + encode_grid(grid, self.channels, self.grid, vis_BPC.device)
         for layer in self.layers:
             vis_BPC = layer(vis_BPC)
-        return vis_BPC, grid
+        return vis_BPC
 
-    def fuse(
-        self, maps: Sequence[Tensor], sentence_NC: Tensor, image_index_N: Tensor
-    ) -> tuple[Tensor, tuple[int, int]]:
+    def fuse(self, maps: Sequence[Tensor], grid: Grid, sentence_NC: Tensor, image_index_N: Tensor) -> Tensor:
         """As `finish`, an expression: with the sentence multiplied into the coarsest map.
 
         Args:
             maps: what `backbone_maps` gave of B images.
+            grid: of `grid_of`.
             sentence_NC: F'_t.
             image_index_N: which image each expression speaks of.
 
         Returns:
-            F_enc (N, P, C) of each expression, and its grid.
+            F_enc (N, P, C) of each expression.
 
         Raises:
             ValueError: where the encoder was built without early fusion.
@@ -132,4 +144,4 @@ class VisionEncoder(nn.Module):
         if self.fusion is None:
             raise ValueError("this encoder was built without early fusion")
         finer = [map_BCHW.index_select(0, image_index_N) for map_BCHW in maps[:-1]]
-        return self.finish([*finer, self.fusion(maps[-1], sentence_NC, image_index_N)])
+        return self.finish([*finer, self.fusion(maps[-1], sentence_NC, image_index_N)], grid)
