@@ -116,6 +116,15 @@ def test_the_readme_has_its_two_commands() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+def test_sentences_of_the_readme_are_short() -> None:
+    prose = re.sub(r"```.*?```", "", text_of("README.md"), flags=re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "    ", "#"))]
+    text = re.sub(r"\]\([^)]*\)", "]", "\n".join(lines)).replace("\n- ", "\n\n")
+    sentences = re.split(r"(?<=[.:!?])\s+|\n\s*\n", text)
+    assert len(sentences) > 30
+    assert [sentence for sentence in sentences if len(sentence.split()) > 30] == []
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_tables_fit_on_a_screen(page: str) -> None:
     rows = [line for line in text_of(page).splitlines() if line.startswith("|")]
