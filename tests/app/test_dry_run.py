@@ -27,8 +27,9 @@ def test_a_dry_run_shows_costs_and_one_step_and_writes_only_what_it_is_asked_for
     found = json.loads((there / "costs.json").read_text("utf-8"))
     lines = done.stdout.splitlines()
     assert lines[0].startswith("tiny (fresh) and birnn (fresh); input 32 x 32, stretch; 15 words; vocabulary ")
-    assert lines[1].split()[:3] == ["part", "trainable", "frozen"]
-    assert [part["name"] for part in found["parts"]] == [line.split("  ")[0] for line in lines[2:-6]]
+    assert lines[1].startswith("note: train.warmup 200 is not over when the run ends")
+    assert lines[2].split()[:3] == ["part", "trainable", "frozen"]
+    assert [part["name"] for part in found["parts"]] == [line.split("  ")[0] for line in lines[3:-6]]
     assert "the run: 4 steps" in lines
     assert lines[-1].startswith("one step on 8 expressions of ")
     assert f"loss {found['step']['losses']['total']:.4f} (mask " in lines[-1]

@@ -116,6 +116,20 @@ def test_a_root_is_read_and_says_what_its_pixels_are(tmp_path: Path) -> None:
     assert open_source(DataConfig(root=str(tmp_path), pixels="layout"), "val").pixels == "layout"
 
 
+def test_a_mixture_says_of_its_parts_where_they_are_and_what_they_hold(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    lines = [{"image": "1.png", "expression": f"thing {at}", "mask": square(4) if at else None} for at in range(3)]
+    own = open_source(DataConfig(root=str(write_lines(tmp_path / "a.jsonl", lines)), dataset="jsonl"), "val")
+    drawn = open_source(DataConfig(images=2), "val")
+    assert (own.origin, own.no_targets, own.lexicon) == (f"{tmp_path / 'a.jsonl'}; photos in {tmp_path}", 1, None)
+    assert (drawn.origin, drawn.no_targets) == ("", None)
+    assert drawn.lexicon is not None and "left" in drawn.lexicon
+    mixed = MixedSource([own, drawn, own])
+    assert (mixed.origin, mixed.no_targets, mixed.lexicon) == (own.origin, None, None)
+    assert MixedSource([own, own]).no_targets == 2
+    assert MixedSource([drawn, drawn]).lexicon == drawn.lexicon
+
+
 def test_pixels_of_a_mixture_are_named_once_each() -> None:
     parts: list[Source] = [NumberedSource(1, 1, kind) for kind in ("layout", "photos", "layout")]
     assert MixedSource(parts).pixels == "layout+photos"

@@ -73,7 +73,7 @@ def test_drawn_scenes_have_no_end(tiny_run: RunConfig) -> None:
     found = lines_of(replace(tiny_run, train=replace(tiny_run.train, warmup=0)))
     assert found[0] == "data: shaperef; pixels: drawn"
     assert found[1] == "train: scenes drawn without end"
-    assert found[2].startswith("validation on val: 2 images, ")
+    assert found[2] == "validation on val: 2 scenes drawn"
     assert found[4] == "run: 8 steps of up to 8 expressions, as train.steps says"
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from m3att.config import DataConfig, RunConfig
 from m3att.data.open import open_source
+from m3att.data.shaperef.lexicon import vocabulary
 from m3att.data.text import Coverage, Tokenizer
 from m3att.engine.start import start_run
 from m3att.engine.train import train
@@ -167,3 +168,16 @@ def test_a_run_that_learned_words_goes_on_and_can_be_started_from(
     assert load_model(last).tokenizer.coverage(["bus", "lady", "the zebra"]) == Coverage(3)
     third = replace(config, train=replace(config.train, init=str(last)))
     assert start_run(third, open_source(third.data, "train")).new_words == ()
+
+
+def test_a_model_that_knows_shaperef_s_language_draws_no_scene_to_be_asked(
+    tiny_run: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source(tiny_run.data, "train", training=True)
+    bundled = load_model("shaperef-tiny")
+    config = replace(bundled.config, train=replace(bundled.config.train, init="shaperef-tiny"))
+    monkeypatch.setattr(type(source), "texts", lambda _: pytest.fail("scenes were drawn"))
+    start = start_run(config, source)
+    assert start.new_words == () and start.tokenizer.size == bundled.tokenizer.size
+    both = open_source(replace(tiny_run.data, dataset="shaperef,shaperefg"), "train", training=True)
+    assert both.lexicon == source.lexicon == vocabulary()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from m3att import __version__
 from m3att.app.console import probe_file, progress_bar, show, write_json
+from m3att.bounds import RANGES
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.effects import shown
 from m3att.errors import ConfigError, DataError
@@ -86,8 +87,13 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         parser.error("give either --model (`bundled` is the default one) or --floor largest")
     if given.get("floor", "largest") != "largest":
         parser.error(f"no floor {given['floor']!r}; there is largest")
-    if given.get("workers", 0) < 0 or (given.get("threads") is not None and given["threads"] < 1):
-        parser.error("--workers is 0 or more, --threads 1 or more")
+    for option in ("workers", "threads"):
+        allowed = RANGES[f"train.{option}"]
+        if given.get(option) is not None and given[option] not in allowed:
+            parser.error(f"--{option}: {given[option]} is out of range, give {allowed}")
+    idle = [option for option in ("device", "workers", "threads") if option in given and "floor" in given]
+    if idle:
+        parser.error(f"--{idle[0]} has no effect on a floor, which no network makes: leave it out")
     check_gallery(given)
     for option in ("json", "gallery"):
         if option in given:

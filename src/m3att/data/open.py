@@ -68,6 +68,14 @@ class MixedSource(Source):
         return " and ".join(dict.fromkeys(part.origin for part in self.sources if part.origin))
 
     @property
+    def lexicon(self) -> tuple[str, ...] | None:
+        """Those of its parts together; None if one has none."""
+        lists = [part.lexicon for part in self.sources]
+        if None in lists:
+            return None
+        return tuple(dict.fromkeys(word for words in lists for word in words or ()))
+
+    @property
     def no_targets(self) -> int | None:
         """Those of its parts together, a part that stands here twice as often; None where one does not tell."""
         counts = [part.no_targets for part in self.sources]

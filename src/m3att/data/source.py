@@ -51,6 +51,11 @@ class Source(ABC):
         return ""
 
     @property
+    def lexicon(self) -> tuple[str, ...] | None:
+        """Every word that its expressions can hold, if there is such a list; None if only reading tells."""
+        return None
+
+    @property
     def no_targets(self) -> int | None:
         """How many of its expressions name nothing in their image; None if that is known only after reading."""
         return None

@@ -25,6 +25,7 @@ from m3att.encoders import halves_of
 from m3att.engine.batches import count_steps
 from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
 from m3att.engine.optim import learning_rate_at
+from m3att.engine.overview import idle_phases
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import require_finite, train_step
 from m3att.errors import ConfigError
@@ -133,12 +134,14 @@ def dry_run(config: RunConfig) -> DryRun:
         notes.append(f"memory is short: the step takes {expressions} of a batch's {settings.batch_size} expressions")
     groups = first_groups(source, used, expressions)
     is_stand_in = data.dataset != config.data.dataset
+    steps = settings.steps if is_stand_in else count_steps(used, source)
+    notes += idle_phases(config, steps) if steps is not None else ()
     return DryRun(
         config=config,
         notes=tuple(notes),
         pixels=pixels,
         vocabulary=tokenizer.size,
-        steps=settings.steps if is_stand_in else count_steps(used, source),
+        steps=steps,
         parts=parts,
         memory=memory,
         batch_images=len(first_groups(source, used, settings.batch_size)),

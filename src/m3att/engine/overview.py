@@ -52,6 +52,8 @@ def split_text(source: Source, tokenizer: Tokenizer, limit: int | None, setting:
     """
     if len(source) >= ENDLESS:
         return "scenes drawn without end"
+    if source.lexicon is not None:  # to count its expressions is to draw its scenes
+        return f"{counted(len(source), 'scene')} drawn"
     used = len(source) if limit is None else min(limit, len(source))
     images = counted(used, "image")
     if used < len(source):
@@ -102,7 +104,7 @@ def length_text(config: RunConfig, source: Source, steps: int, position: Positio
     settings = config.train
     begun = f", {position.step:,} of them done" if position.step else ""
     text = f"{counted(steps, 'step')} of up to {counted(settings.batch_size, 'expression')}{begun}"
-    if len(source) >= ENDLESS:
+    if settings.steps is not None and source.lexicon is not None:
         return f"{text}, as train.steps says"
     batches = counted(len(TrainingOrder(source, settings.batch_size, config.data, settings.seed, 0)), "step")
     if settings.steps is None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from m3att.data.sample import Sample
 from m3att.data.shaperef.expressions import describe
+from m3att.data.shaperef.lexicon import vocabulary
 from m3att.data.shaperef.scene import Scene, compose
 from m3att.data.shaperef.world import DRAWN_WORLD, HELD_OUT, KINDS, SPLITS, VARIANTS, Description, SceneFacts
 from m3att.data.source import Source
@@ -58,6 +59,11 @@ class ShapeRefSource(Source):
 
     def __len__(self) -> int:
         return self.images
+
+    @property
+    def lexicon(self) -> tuple[str, ...]:
+        """Every word of ShapeRef's language."""
+        return vocabulary()
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": OrderedDict()}
