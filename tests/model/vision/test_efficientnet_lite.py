@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from m3att.model.build import build_network
 from m3att.model.grid import Grid
 from m3att.model.vision.efficientnet_lite import ALL_STRIDES, EfficientNetLite, round_channels, same_padding
 from m3att.model.vision.encoder import VisionEncoder
+from m3att.model.vision.folding import FoldedConvolution
 
+from ..inputs import WORDS, ask, small_config
 from ..literal_efficientnet import literal_maps, random_state
 
 SIZES = ("lite0", "lite1", "lite2")
@@ -71,6 +74,18 @@ def test_folded_and_plain_are_equal_to_rounding() -> None:
     for one_BCHW, other_BCHW in zip(plain, folded, strict=True):
         scale = float(one_BCHW.detach().std())
         torch.testing.assert_close(one_BCHW.detach() / scale, other_BCHW / scale, rtol=1e-4, atol=1e-4)
+
+
+def test_masks_of_a_frozen_backbone_are_equal_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    vision = {"encoder": "efficientnet-lite0", "freeze": True}
+    network = build_network(small_config(vision=vision), 64, WORDS).eval()
+    network.vision.backbone.load_state_dict(random_state(network.vision.backbone))
+    question = ask(size=64)
+    folded_NHW = network(*question.arguments).mask_logits_NHW
+    monkeypatch.setattr(FoldedConvolution, "may_fold", lambda _: False)
+    plain_NHW = network(*question.arguments).mask_logits_NHW
+    assert not torch.equal(folded_NHW, plain_NHW)  # two ways
+    torch.testing.assert_close(folded_NHW, plain_NHW, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
