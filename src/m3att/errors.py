@@ -57,6 +57,10 @@ class DataError(M3AttError):
     """A data set, split or annotation file that cannot be used."""
 
 
+class SplitError(DataError):
+    """A split that a data set does not have."""
+
+
 class ImageError(M3AttError):
     """An image file that cannot be read as a picture."""
 

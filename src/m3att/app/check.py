@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+
+if TYPE_CHECKING:
+    from m3att.data.own.source import CustomSource
 
 
 def data_check(words: Sequence[str], prog: str) -> int:
     """`m3att data check`: exit code 1 where the data set has a fault."""
-    parser = CommandParser(prog, "Compare a published data set with what was published, and find its faults.")
-    parser.add_argument("root", type=Path, help="folder that holds the data set; docs/datasets.md lists the layouts")
-    known = "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., or any other name in that layout"
+    parser = CommandParser(
+        prog, "Compare a published data set with what was published, or look through your own data, and find faults."
+    )
+    parser.add_argument(
+        "root", type=Path, help="folder of the data set, or your own file or folder (see docs/datasets.md)"
+    )
+    known = (
+        "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., any other name in that layout, or "
+    )
+    known += "your own form: jsonl, coco, label_studio, labelme, hf"
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--image-root", type=Path, help="folder of the photos (default: it is searched)")
+    parser.add_argument(
+        "--expression-field", metavar="NAME", help="of your own data: see --data.expression_field of m3att train"
+    )
     parser.add_argument("--read", action="store_true", help="also decode every photo, which takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
     given = parser.parse_args(words)
 
+    from m3att.data.open import OWN
+    from m3att.data.own.check import check_own
     from m3att.data.refer.check import check_dataset
     from m3att.data.refer.tables import find_split_by
     from m3att.report.datasets import remarks_of, words_table
@@ -28,9 +45,16 @@ def data_check(words: Sequence[str], prog: str) -> int:
 
     if given.json is not None:
         probe_file(given.json, "--json")
-    split_by = find_split_by(given.root, given.dataset, given.split_by)
     with progress_bar("reading") if given.read else nullcontext() as progress:
-        report = check_dataset(given.root, given.dataset, split_by, given.image_root, progress)
+        if given.dataset in OWN:
+            if given.split_by is not None:
+                parser.error(f"--split-by: the splits of {given.dataset} are your own; leave it out")
+            report = check_own(given.dataset, given.root, opener(given), progress)
+        else:
+            if given.expression_field is not None:
+                parser.error(f"--expression-field: {given.dataset} has its expressions in the refs file; leave it out")
+            split_by = find_split_by(given.root, given.dataset, given.split_by)
+            report = check_dataset(given.root, given.dataset, split_by, given.image_root, progress)
     values = report.to_dict()
     if given.json is not None:
         write_json(given.json, values)
@@ -53,3 +77,24 @@ def data_check(words: Sequence[str], prog: str) -> int:
         print("note: no photo was opened; --read decodes every photo")
     print("sound" if report.is_sound else "not sound: see the faults above")
     return 0 if report.is_sound else 1
+
+
+def opener(given: Namespace) -> Callable[[str], CustomSource]:
+    """Opens splits of one's own data as training does.
+
+    Args:
+        given: the options of `data check`.
+    """
+    from m3att.config import DataConfig
+    from m3att.data.open import open_source
+    from m3att.data.own.source import CustomSource
+
+    image_root = None if given.image_root is None else str(given.image_root)
+    data = DataConfig(str(given.root), given.dataset, image_root=image_root, expression_field=given.expression_field)
+
+    def open_split(split: str) -> CustomSource:
+        source = open_source(data, split)
+        assert isinstance(source, CustomSource)
+        return source
+
+    return open_split

@@ -41,6 +41,7 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--split", default="train", help="split of the expressions (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed for choosing expressions (default: %(default)s)")
+    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: it is searched)")
     parser.add_argument(
         "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
     )
@@ -54,7 +55,7 @@ def data_describe(words: Sequence[str], prog: str) -> int:
 
     wish = Wish(given.per_object, tuple(given.style), given.split, given.seed)
     with progress_bar("describing") as progress:
-        written = describe(given.place, given.to, given.out, wish, given.copy_images, progress)
+        written = describe(given.place, given.to, given.out, wish, given.copy_images, progress, given.image_root)
     for fault in written.faults[:_NAMED]:
         print(f"fault: {fault}")
     if len(written.faults) > _NAMED:

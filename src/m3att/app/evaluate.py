@@ -192,7 +192,7 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
     trained = pretrained.config.data
     data = scored_data(trained)
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
-        data = replace(data, split_by=None, split="val", pixels="auto")
+        data = replace(data, split_by=None, split="val", pixels="auto", expression_field=None)
     config = changed(replace(pretrained.config, data=data), options)
     if config.data.root is None and cannot_be_drawn(config.data) and config.data.dataset == trained.dataset:
         config = replace(config, data=at_home(config.data, trained))
@@ -205,7 +205,7 @@ def scored_data(trained: DataConfig) -> DataConfig:
 
     The folder was the trainer's own, and so were the numbers of images.
     """
-    kept = ("dataset", "split_by", "split", "pixels", "same_words")
+    kept = ("dataset", "split_by", "split", "pixels", "expression_field", "same_words")
     return replace(DataConfig(), **{name: getattr(trained, name) for name in kept})
 
 

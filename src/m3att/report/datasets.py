@@ -40,6 +40,8 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
             "has seen them in training"
             for pair, count in report["shared_images"].items()
         ]
+    if "everything" in report["splits"]:
+        said.append("no split is stated: every split is everything, so a validation sees the images of the training")
     for name, split in report["splits"].items():
         if split["several_targets"] or split["no_target"]:
             said.append(

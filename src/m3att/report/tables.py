@@ -199,6 +199,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: referents or sentences that cannot be read: {_some(split['odd'])}")
         if split["wordless"]["count"]:
             found.append(f"{name}: sentences without a word: {_some(split['wordless'])}")
+        if split["left_out"]["count"]:
+            found.append(f"{name}: entries that are left out: {_some(split['left_out'])}")
         if split["misnamed_images"]["count"]:
             found.append(
                 f"{name}: images without a file name, or named outside the folder: {_some(split['misnamed_images'])}"

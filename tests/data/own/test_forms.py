@@ -18,7 +18,8 @@ from pycocotools.coco import COCO
 from m3att.data.masks import encode_rle
 from m3att.data.own.convert import convert
 from m3att.data.own.hub import RowsSource
-from m3att.data.own.source import open_coco, open_jsonl
+from m3att.data.own.source import open_jsonl
+from m3att.data.own.tools import open_coco
 from m3att.data.refer.source import ReferSource
 from m3att.data.source import Source, find_readable
 from m3att.errors import DataError, ImageError

@@ -70,7 +70,7 @@ def test_a_folder_of_splits(rows: Any, tmp_path: Path) -> None:
     datasets.DatasetDict({"train": rows, "val": rows.select([2])}).save_to_disk(str(tmp_path / "saved"))
     check(tmp_path / "saved")
     assert list(open_hub(tmp_path / "saved", "val").texts()) == ["a plate"]
-    with pytest.raises(DataError, match="no data set with a split 'test' to be had"):
+    with pytest.raises(DataError, match="has no split 'test', but train, val"):
         open_hub(tmp_path / "saved", "test")
 
 

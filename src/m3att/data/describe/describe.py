@@ -39,7 +39,13 @@ class Wish:
 
 
 def describe(
-    place: Path, form: Form, out: Path, wish: Wish = Wish(), copy_images: bool = False, progress: Progress | None = None
+    place: Path,
+    form: Form,
+    out: Path,
+    wish: Wish = Wish(),
+    copy_images: bool = False,
+    progress: Progress | None = None,
+    image_root: Path | None = None,
 ) -> Converted:
     """Writes expressions for the objects of a COCO file, and the data set that they make, to a new folder.
 
@@ -50,6 +56,7 @@ def describe(
         wish: which expressions.
         copy_images: copy the images into the folder; else they are referred to where they are.
         progress: called with the number of images done and of all.
+        image_root: folder of the images; None: looked for.
 
     Returns:
         What was written; ``faults`` names images and annotations that could not be read.
@@ -57,20 +64,23 @@ def describe(
     Raises:
         DataError: where the file cannot be read, the folder is not new, or nothing could be said.
     """
-    content = describe_content(place, wish, progress)
+    content = describe_content(place, wish, progress, image_root)
     with new_folder(out) as folder:
         written = write_content(content, form, folder, out, copy_images)
     faults = (*content.faults, *written.faults)
     return replace(written, path=out / written.path.relative_to(folder), faults=tuple(dict.fromkeys(faults)))
 
 
-def describe_content(place: Path, wish: Wish, progress: Progress | None = None) -> Content:
+def describe_content(
+    place: Path, wish: Wish, progress: Progress | None = None, image_root: Path | None = None
+) -> Content:
     """The records that `describe` writes.
 
     Args:
         place: see `describe`.
         wish: which expressions.
         progress: see `describe`.
+        image_root: see `describe`.
 
     Raises:
         DataError: as `describe` does.
@@ -80,7 +90,7 @@ def describe_content(place: Path, wish: Wish, progress: Progress | None = None) 
         raise DataError(f"{place}: has no list 'categories', and without names nothing can be said")
     categories = {entry["id"]: str(entry.get("name")) for entry in data["categories"]}
     instances = {key: data[key] for key in ("images", "annotations", "categories")}
-    content = with_photos(Content([], instances, place.parent), place)
+    content = with_photos(Content([], instances, place.parent), place, None, image_root)
     of_image: dict[int, list[dict[str, Any]]] = {}
     for entry in data["annotations"]:
         of_image.setdefault(entry["image_id"], []).append(entry)

@@ -11,7 +11,7 @@ from typing import Any
 from m3att.data.fields import SPLIT_NAMES
 from m3att.data.own.content import Content
 from m3att.data.photos import folders_below, fullest_folder
-from m3att.errors import DataError
+from m3att.errors import DataError, SplitError
 
 _SPLIT_WORDS = {**{name.lower(): name for name in SPLIT_NAMES}, "valid": "val", "validation": "val", "dev": "val"}
 _FILE_FOLDERS = ("annotations", "labels", "Annotations", "annotation")
@@ -65,7 +65,7 @@ def file_of_split(place: Path, suffix: str, split: str) -> tuple[Path, str | Non
         raise DataError(f"{place}: several files are of split {split}; name one of them: {found}")
     if len(files) == 1 and split_of_file(files[0], place) is None:  # a lone train.jsonl is not all there should be
         return files[0], None
-    raise DataError(f"{place}: has no {split}{suffix}, but {found}")
+    raise SplitError(f"{place}: has no {split}{suffix}, but {found}")
 
 
 def own_files(place: Path, suffix: str) -> list[Path]:

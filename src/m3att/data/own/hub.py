@@ -27,7 +27,7 @@ from m3att.data.masks import Mask, unite
 from m3att.data.own.content import without
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
-from m3att.errors import ConfigError, DataError, ImageError
+from m3att.errors import ConfigError, DataError, ImageError, SplitError
 
 _KEPT = ("image_id", "split", "category")
 
@@ -52,12 +52,13 @@ class RowsSource(CustomSource):
             `fields.TEXT_FIELDS`; ``split`` and ``category`` may be there. The other names of `fields` are read too.
         split: only rows of this split, where the rows state one.
         name: what messages call the data.
+        stated: the split that all rows are of, where they do not say so themselves.
 
     Raises:
         DataError: where a row lacks what it needs.
     """
 
-    def __init__(self, rows: Rows, split: str, name: str = "rows") -> None:
+    def __init__(self, rows: Rows, split: str, name: str = "rows", stated: str | None = None) -> None:
         self._row_data = rows
         lines: list[dict[str, Any]] = []
         self._first_row: dict[str, int] = {}
@@ -68,7 +69,7 @@ class RowsSource(CustomSource):
             lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
         if not lines:
             raise DataError(f"{name}: has no row")
-        super().__init__(content_of_lines(lines, Path(name), name), split, name)
+        super().__init__(content_of_lines(lines, Path(name), name, [stated] * len(lines)), split, name)
 
     @property
     def origin(self) -> str:
@@ -79,6 +80,14 @@ class RowsSource(CustomSource):
     def no_targets(self) -> int | None:
         """See Source; masks are decoded when they are read."""
         return None
+
+    def missing_images(self) -> list[int]:
+        """See CustomSource; the pictures stand in the rows."""
+        return []
+
+    def mask_faults(self, index: int) -> list[str]:
+        """See CustomSource; pictures and masks are decoded only when they are read."""
+        return []
 
     def _image(self, index: int) -> NDArray[np.uint8]:
         number = self._first_row[self._files[index]]
@@ -152,17 +161,20 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
             saved = datasets.load_from_disk(str(root))
             names = names_of_split(split, saved)
             if not names:
-                raise ValueError(f"it has {', '.join(saved)}")
+                raise SplitError(f"{root}: has no split {split!r}, but {', '.join(saved)}")
             rows = saved[names[0]]
         elif (root / "state.json").is_file():
             rows = datasets.load_from_disk(str(root))
         else:
-            names = names_of_split(split, datasets.get_dataset_split_names(str(root))) or (split,)
+            stated = datasets.get_dataset_split_names(str(root))
+            names = names_of_split(split, stated)
+            if not names:
+                raise SplitError(f"{root}: has no split {split!r}, but {', '.join(stated)}")
             rows = datasets.load_dataset(str(root), split=names[0])
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{root}: no data set with a split {split!r} to be had ({reason})") from error
-    return RowsSource(rows, split, str(root))
+    return RowsSource(rows, split, str(root), None if (root / "state.json").is_file() else split)
 
 
 def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:

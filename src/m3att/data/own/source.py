@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,11 @@ from m3att.data.own.content import Content, mask_in, named_masks, reason_of, uni
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
-from m3att.data.raster import are_turned, read_annotated
+from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.records import sentence_text
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError, clipped, shown
+from m3att.errors import DataError, ImageError, SplitError, clipped, shown
 
 
 class CustomSource(Source):
@@ -63,7 +63,7 @@ class CustomSource(Source):
         refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] in called or not self.stated_split)]
         if not refs:
             found = ", ".join(str(stated) for stated in splits) or "no expression at all"
-            raise DataError(f"{name}: no expression of split {split!r}, but {found}")
+            raise SplitError(f"{name}: no expression of split {split!r}, but {found}")
         by_id = {entry["id"]: entry for entry in content.instances["categories"]}
         categories = sorted(by_id.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
         self._category_names: tuple[str, ...] = ()
@@ -236,26 +236,61 @@ class CustomSource(Source):
         """Whether any of its images is there."""
         return any(self._photos.has(self._files[index]) for index in range(len(self)))
 
+    def missing_images(self) -> list[int]:
+        """Numbers of the images whose file is not there."""
+        return [index for index in range(len(self)) if not self._photos.has(self._files[index])]
+
+    def image_name(self, index: int) -> str:
+        """What the file calls image ``index``."""
+        return str(self._files[index])
+
+    @property
+    def object_count(self) -> int:
+        """Number of annotated objects on its images."""
+        return sum(len(self._objects[index]) for index in range(len(self)))
+
+    def mask_faults(self, index: int) -> list[str]:
+        """What is wrong with the masks of image ``index``, told without decoding the photo.
+
+        Raises:
+            ImageError: where the photo is no image, or has another size than stated.
+        """
+        height, width = annotated_size(*self._photo(index))
+        faults: list[str] = []
+        for referent in dict.fromkeys(self._referent_N[self._starts[index] : self._starts[index + 1]].tolist()):
+            try:
+                for mask in self._masks[referent]:
+                    self._read_mask(mask, height, width)
+            except (DataError, ImageError) as error:
+                faults.append(f"{self.image_path(index)}: {error}")
+        return faults
+
     def image_path(self, index: int) -> Path:
         """Where image ``index`` lies."""
         return self._photos.file(self._files[index])
 
     def _image(self, index: int) -> NDArray[np.uint8]:
-        path, (height, width) = self.image_path(index), self._sizes[index]
-        stated = (height, width) if height and width else None
-        image_HWC = read_annotated(
-            path,
-            stated,
-            lambda: [mask for _, mask in self._objects[index] if reason_of(mask) is None],
-            self._mask_roots,
-            self._others_turned,
-        )
+        photo = self._photo(index)
+        path, stated = photo[:2]
+        image_HWC = read_annotated(*photo)
         if self._is_label_studio and stated is not None and read_size(path) != stated:
             raise ImageError(
                 f"{path}: its EXIF orientation turns it, and Label Studio's COCO export scales the outlines of such "
                 "photos wrongly; export JSON from Label Studio instead"
             )
         return image_HWC
+
+    def _photo(
+        self, index: int
+    ) -> tuple[Path, tuple[int, int] | None, Callable[[], list[Any]], tuple[Path, ...], Callable[[], bool]]:
+        """What `raster.read_annotated` takes."""
+        height, width = self._sizes[index]
+
+        def masks() -> list[Any]:
+            return [mask for _, mask in self._objects[index] if reason_of(mask) is None]
+
+        stated = (height, width) if height and width else None
+        return self.image_path(index), stated, masks, self._mask_roots, self._others_turned
 
     def _others_turned(self) -> bool:
         """Whether some outlines leave the size that is stated for their image; asked for a few photos, if ever."""

@@ -71,6 +71,7 @@ class SplitReport:
         unreadable_masks: annotations of referents whose mask cannot be drawn.
         unreadable_photos: photos that are empty; where it was asked, all that cannot be read to the end or have another
             size than stated.
+        left_out: entries of one's own data that were left out when their file was opened.
         odd: referents and sentences that cannot be read.
     """
 
@@ -94,6 +95,7 @@ class SplitReport:
     misnamed_images: Faults = _NO_FAULTS
     unreadable_masks: Faults = _NO_FAULTS
     unreadable_photos: Faults = _NO_FAULTS
+    left_out: Faults = _NO_FAULTS
     odd: Faults = _NO_FAULTS
 
 
@@ -228,10 +230,10 @@ def check_dataset(
         annotations=sum(len(objects.ids) + objects.store.notes["homeless"] for objects in stores),
         crowds=sum(int(objects.crowd.sum()) for objects in stores),
         without_segmentation=sum(int((objects.store["segmentation_kinds"] == 0).sum()) for objects in stores),
-        broken_segmentations=_faults(broken),
-        repeated_ids=_faults(repeated),
-        repeated_images=_faults(doubtful),
-        odd_entries=_faults([reason for objects in stores for reason in objects.store.notes["odd_objects"]]),
+        broken_segmentations=listed_faults(broken),
+        repeated_ids=listed_faults(repeated),
+        repeated_images=listed_faults(doubtful),
+        odd_entries=listed_faults([reason for objects in stores for reason in objects.store.notes["odd_objects"]]),
         shared_images=_shared_images({split: _image_ids(tables) for split, tables in opened.items()}),
         annotation_root=str(folder),
         shared_by_design=(dataset, split_by) in SHARED_BY_DESIGN,
@@ -291,23 +293,31 @@ def _check_split(
         over_limit=sum(length > word_limit(dataset) for length in lengths),
         published=published,
         counts=_agreement(published, Counts(len(refs), len(lengths), images)),
-        missing_images=_faults([*missing, *dict.fromkeys(lost_images)]),
-        missing_annotations=_faults(lost),
-        wordless=_faults(wordless),
-        lengths=_percentiles(lengths),
+        missing_images=listed_faults([*missing, *dict.fromkeys(lost_images)]),
+        missing_annotations=listed_faults(lost),
+        wordless=listed_faults(wordless),
+        lengths=percentiles(lengths),
         over={str(limit): sum(length > limit for length in lengths) for limit in WORD_LIMITS},
         several_targets=int(counts[targets > 1].sum()),
         no_target=int(counts[targets == 0].sum()),
         silent=int((counts == 0).sum()),
         known_missing=sum(name in KNOWN_MISSING.get(dataset, ()) for name in missing),
-        misnamed_images=_faults(misnamed),
-        unreadable_masks=_faults(unreadable_masks(tables, [*([photos.path] if photos else []), tables.folder])),
-        odd=_faults([reason for reason, _ in referents.odd_of_split(split)]),
-        unreadable_photos=_faults(unreadable_photos(tables, photos, read_photos) if photos else ()),
+        misnamed_images=listed_faults(misnamed),
+        unreadable_masks=listed_faults(unreadable_masks(tables, [*([photos.path] if photos else []), tables.folder])),
+        odd=listed_faults([reason for reason, _ in referents.odd_of_split(split)]),
+        unreadable_photos=listed_faults(unreadable_photos(tables, photos, read_photos) if photos else ()),
     )
 
 
-def _percentiles(lengths: Sequence[int]) -> dict[str, int]:
+def percentiles(lengths: Sequence[int]) -> dict[str, int]:
+    """How long expressions are.
+
+    Args:
+        lengths: words of each.
+
+    Returns:
+        Words by percentile: half of all have at most those of "50".
+    """
     if not lengths:
         return {}
     values = np.percentile(lengths, PERCENTILES, method="higher")
@@ -356,5 +366,10 @@ def _shared_images(image_ids: dict[str, set[int]]) -> dict[str, int]:
     return {pair: count for pair, count in shared.items() if count}
 
 
-def _faults(names: Sequence[str]) -> Faults:
+def listed_faults(names: Sequence[str]) -> Faults:
+    """A kind of fault of these names: all are counted, and the first are kept.
+
+    Args:
+        names: what is broken or missing.
+    """
     return Faults(len(names), tuple(names[:_NAMED]))

@@ -1,0 +1,124 @@
+"""`data check` says of one's own data, in every form, what it says of published ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3att.app.cli import main
+from m3att.config import DataConfig
+from m3att.data.open import open_source
+from m3att.data.own.check import check_own
+from m3att.data.own.hub import RowsSource
+from m3att.data.refer.check import DatasetReport
+
+from ..own_files import square, write_lines, write_picture
+
+
+def report_of(dataset: str, place: Path, read: bool = False) -> DatasetReport:
+    def open_split(split: str) -> Any:
+        return open_source(DataConfig(str(place), dataset), split)
+
+    return check_own(dataset, place, open_split, (lambda done, all_: None) if read else None)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[dict[str, Any]]:
+    for number in range(4):
+        write_picture(tmp_path / "photos" / f"{number}.png", 50 + number)
+    return [
+        {"image": "photos/0.png", "expression": ["the left one", "left"], "mask": square(2), "split": "train"},
+        {"image": "photos/1.png", "expression": "a b c d", "mask": square(4), "split": "train"},
+        {"image": "photos/2.png", "expression": "nothing here", "mask": None, "split": "train"},
+        {"image": "photos/3.png", "expression": "it", "mask": square(2), "split": "val"},
+    ]
+
+
+def test_what_is_in_order(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    path = write_lines(tmp_path / "own.jsonl", lines)
+    for read in (False, True):
+        report = report_of("jsonl", path, read)
+        assert report.is_sound and (report.pixels, list(report.splits)) == ("photos", ["train", "val"])
+        train = report.splits["train"]
+        assert (train.refs, train.sentences, train.images, train.no_target) == (3, 4, 3, 1)
+        assert (train.words, train.longest, train.lengths["50"]) == (9, 4, 3)
+        assert report.annotations == 3 and not report.shared_images
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_every_fault_is_counted_and_named(tmp_path: Path, lines: list[dict[str, Any]], read: bool) -> None:
+    (tmp_path / "photos/1.png").unlink()
+    (tmp_path / "photos/2.png").write_bytes(b"")
+    lines[0]["mask"] = [1, 2, 3, 4]
+    lines[3]["expression"] = "?!"
+    lines.append({**lines[3], "image": "photos/0.png", "expression": "the same photo"})
+    report = report_of("jsonl", write_lines(tmp_path / "own.jsonl", lines), read)
+    train, val = report.splits["train"], report.splits["val"]
+    assert (train.missing_images.count, train.missing_images.first) == (1, ("photos/1.png",))
+    assert train.unreadable_photos.count == 1 and "2.png: the file is empty" in train.unreadable_photos.first[0]
+    assert train.unreadable_masks.count >= 1 and "three or more points" in train.unreadable_masks.first[0]
+    assert val.wordless.count == 1
+    assert report.shared_images == {"train/val": 1}
+    assert not report.is_sound
+
+
+def test_a_photo_cut_short_is_found_by_reading(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    path = write_lines(tmp_path / "own.jsonl", lines)
+    picture = tmp_path / "photos/0.png"
+    picture.write_bytes(picture.read_bytes()[:60])
+    assert report_of("jsonl", path).splits["train"].unreadable_photos.count == 0
+    assert report_of("jsonl", path, read=True).splits["train"].unreadable_photos.count == 1
+
+
+def test_files_of_splits_and_entries_that_are_left_out(tmp_path: Path) -> None:
+    write_picture(tmp_path / "images/1.png")
+    for split, image_id in (("train", 1), ("val", 9)):
+        data = {
+            "images": [{"id": 1, "file_name": "1.png"}],
+            "annotations": [
+                {"id": 1, "image_id": 1, "segmentation": [square(2)], "caption": "it"},
+                {"id": 2, "image_id": image_id, "segmentation": [square(2)], "caption": "lost"},
+            ],
+        }
+        (tmp_path / f"{split}.json").write_text(json.dumps(data))
+    report = report_of("coco", tmp_path)
+    assert list(report.splits) == ["train", "val"]
+    assert [report.splits[split].left_out.count for split in ("train", "val")] == [0, 1]
+
+
+def test_rows(tmp_path: Path) -> None:
+    rows = [{"image": tmp_path, "expression": "a", "mask": None}]
+    report = check_own("hf", tmp_path, lambda split: RowsSource(rows, split), lambda done, all_: None)
+    assert report.splits["everything"].unreadable_photos.count == 1
+    stated = check_own("hf", tmp_path, lambda split: RowsSource(rows, split, "rows", split))
+    assert list(stated.splits)[:2] == ["train", "val"]
+
+
+def test_the_command(tmp_path: Path, lines: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_lines(tmp_path / "own.jsonl", lines)
+    json_path = tmp_path / "report.json"
+    assert main(["data", "check", str(path), "--dataset", "jsonl", "--json", str(json_path)]) == 0
+    out = capsys.readouterr().out
+    assert "photos of all splits: 4 found, 0 missing" in out and out.rstrip().endswith("sound")
+    assert json.loads(json_path.read_text())["splits"]["val"]["images"] == 1
+    (tmp_path / "photos/3.png").unlink()
+    assert main(["data", "check", str(path), "--dataset", "jsonl"]) == 2  # the only photo of val
+    capsys.readouterr()
+    (tmp_path / "photos/1.png").unlink()
+    for line in lines:
+        del line["split"]
+    write_lines(path, lines)
+    assert main(["data", "check", str(path), "--dataset", "jsonl"]) == 1
+    out = capsys.readouterr().out
+    assert "photos of all splits: 2 found, 2 missing" in out and "photos/1.png" in out and "no split is stated" in out
+    for words in (["--split-by", "unc"], ["--expression-field", "x"]):
+        assert main(["data", "check", str(path), "--dataset", "jsonl", *words]) == 2
+    assert main(["data", "check", str(tmp_path), "--dataset", "refcoco", "--expression-field", "x"]) == 2
+    capsys.readouterr()
+    for image in (tmp_path / "photos").iterdir():
+        image.unlink()
+    assert main(["data", "check", str(path), "--dataset", "jsonl"]) == 2
+    assert "none of its 4 photos is there" in capsys.readouterr().err
