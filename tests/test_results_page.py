@@ -324,3 +324,21 @@ def without_paper(cell: str) -> str:
 def spread_of(values: list[float], form: str = ".1f") -> str:
     text = format(100 * statistics.mean(values), form)
     return f"{text} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else text
+
+
+@pytest.mark.parametrize("size", ["lite0", "lite1", "lite2"])
+def test_imagenets_classes(size: str) -> None:
+    rows = table(RESULTS, "EfficientNet-Lite", "backbone", "likeliest", "one of five", "chance")
+    values = raw("imagenet-sanity")[size]
+    assert row_of(rows, f"efficientnet-{size}")[1:] == [percent(values[key]) for key in ("top_1", "top_5", "chance")]
+    assert values["top_5"] > 10 * values["chance"]
+
+
+def test_speed_of_a_backbone() -> None:
+    ways = ("plain", "channels_last", "folded", "bfloat16")
+    rows = table(RESULTS, "EfficientNet-Lite", "images x pixels", *ways)
+    expected = [
+        [f"{row['images']} x {row['side']}", *(f"{row[way]:.1f}" for way in ways)]
+        for row in raw("backbone-speed")["rows"]
+    ]
+    assert rows == expected
