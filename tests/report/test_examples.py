@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
 from m3att.data.sample import Sample
+from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate
 from m3att.engine.scores import Scores
@@ -53,11 +54,15 @@ class SeesRed(nn.Module):
         return ModelOutput(mask_NHW.float() * 20 - 10, 1.0, Grid(SIDE, SIDE, 1))
 
 
-class Stripes:
+class Stripes(Source):
     """Each image has a red stripe, its referent; image n's expressions are given, and tagged with their first word."""
 
     def __init__(self, texts: Sequence[Sequence[str]]) -> None:
         self.expressions = texts
+
+    @property
+    def pixels(self) -> str:
+        return "drawn"
 
     def __len__(self) -> int:
         return len(self.expressions)
