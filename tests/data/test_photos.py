@@ -42,6 +42,25 @@ def test_the_base_name_at_hand_is_found(tmp_path: Path, name: str) -> None:
     assert not PhotoFolder(tmp_path).has(name.replace("b.jpg", "c.jpg"))
 
 
+@pytest.mark.parametrize(("written", "stored"), [("x/a.JPG", "a.jpg"), ("a.jpg", "a.JPG"), ("a.Png", "a.png")])
+def test_endings_in_capitals(tmp_path: Path, written: str, stored: str) -> None:
+    touch(tmp_path / stored)
+    assert PhotoFolder(tmp_path).file(written) in (tmp_path / stored, tmp_path / written)  # systems that see no case
+    assert PhotoFolder(tmp_path).has(written)
+
+
+def test_names_are_not_looked_up_where_no_picture_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "refcoco/instances.json", tmp_path / "refcoco/refs(unc).p")
+    asked: list[str] = []
+    monkeypatch.setattr(PhotoFolder, "find", lambda self, name: asked.append(name))
+    names = [f"{number}.jpg" for number in range(10_000)]
+    assert fullest_folder([tmp_path / "refcoco"], names) is None
+    assert len(asked) < 100
+    touch(tmp_path / "refcoco/inner/7.jpg")
+    assert fullest_folder([tmp_path / "refcoco"], names) is None
+    assert len(asked) > 10_000
+
+
 def test_the_whole_name_goes_before_its_end(tmp_path: Path) -> None:
     touch(tmp_path / "val/1.jpg", tmp_path / "1.jpg", tmp_path / "0a1b2c3d-1.jpg")
     folder = PhotoFolder(tmp_path)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _SAMPLE = 48  # names that are looked up in a folder to decide whether it is the right one
 _MOST_FOLDERS = 64
+_MOST_ENTRIES = 200
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 _COCO_PREFIX = "COCO_train2014_"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -78,9 +82,16 @@ def spellings(name: str) -> list[str]:
         found.append(_UPLOAD.sub("", pieces[-1], count=1))
     if "%" in text:
         found += [unquote(one) for one in found]
+    stem, dot, ending = text.rpartition("/")[2].rpartition(".")
+    if stem and dot:  # a camera's .JPG that another system calls .jpg
+        found += [one[: -len(ending)] + case for one in found if one.endswith(ending) for case in _cases(ending)]
     if not name.isascii():  # macOS writes an accent as a separate letter
         found += [unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in found[:]]
     return list(dict.fromkeys(one for one in found if one))
+
+
+def _cases(ending: str) -> list[str]:
+    return [case for case in (ending.lower(), ending.upper()) if case != ending]
 
 
 def fullest_folder(
@@ -118,6 +129,8 @@ def fullest_folder(
                 break
         if best is not None:
             return best[1]
+        # All names are looked up only where there are pictures at all: with many photos and no folder it takes seconds.
+        folders = [folder for folder in folders if _holds_pictures(folder.path)]
     return None
 
 
@@ -127,6 +140,16 @@ def folders_below(place: Path) -> list[Path]:
         return sorted(path for path in place.iterdir() if path.is_dir())[:_MOST_FOLDERS]
     except OSError:
         return []
+
+
+def _holds_pictures(path: Path) -> bool:
+    """Whether a folder, or one in it, holds a file that is called as pictures are; of large ones the first are seen."""
+    try:
+        entries = list(islice(os.scandir(path), _MOST_ENTRIES))
+        inner = [entry for folder in entries if folder.is_dir() for entry in islice(os.scandir(folder), _MOST_ENTRIES)]
+    except OSError:
+        return False
+    return any(entry.name.lower().endswith(_PICTURES) for entry in (*entries, *inner))
 
 
 def _is_file(path: Path) -> bool:
