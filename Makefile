@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST_ARGS ?=
 
 DEMO_IMAGE := examples/scene.jpg
+DEMO_MODEL := shaperef-tiny
 DEMO_EXPRESSIONS := "the person in yellow" "the person that is not yellow" "the mushroom above the ball"
 
 .DEFAULT_GOAL := help
@@ -24,7 +25,7 @@ help:
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
-	$(BIN)/m3att predict $(DEMO_IMAGE) $(DEMO_EXPRESSIONS) --out out/demo
+	$(BIN)/m3att predict $(DEMO_IMAGE) $(DEMO_EXPRESSIONS) --model $(DEMO_MODEL) --out out/demo
 
 test: lint
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS)

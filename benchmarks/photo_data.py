@@ -40,8 +40,9 @@ UPRIGHT = 1.4  # height over width of one person; several that stand side by sid
 def main() -> None:
     """Reads the arguments and writes everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("photos", "refer", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--refer", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--maps", type=Path, help="folder of voc, ccp and people; PHOTOS where it is not given")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in (arguments.photos / "refer.jsonl").read_text(encoding="utf-8").splitlines()]

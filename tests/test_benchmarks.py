@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -89,3 +93,69 @@ def test_the_ways_to_run_a_backbone_are_all_timed(repository: Path) -> None:
     found = speed.measure(backbone, 1, 32, rounds=1)
     assert list(found) == ["plain", "channels_last", "folded", "bfloat16"]
     torch.testing.assert_close(speed.in_pytorchs_layout(backbone, pixels_BCHW), backbone(pixels_BCHW)[-1])
+
+
+def test_intervals_are_over_photos_and_not_over_expressions(repository: Path) -> None:
+    module = script(repository, "photo_scores")
+    model = load_model("shaperef-tiny")
+    data = DataConfig(dataset="shaperef", images=6)
+    scores = evaluate(
+        model.network, model.tokenizer, open_source(data, "val"), model.config.input, model.config.evaluate, data
+    )
+    found = module.intervals(scores)
+    value, low, high = found["mean IoU"]
+    assert value == pytest.approx(scores.mean_iou) and low < value < high
+    assert found == module.intervals(scores)
+    # One photo is one sample, however many expressions it has.
+    alone = replace(scores, expressions=[one._replace(image=0) for one in scores.expressions])
+    value, low, high = module.intervals(alone)["mean IoU"]
+    assert low == pytest.approx(value) and high == pytest.approx(value)
+
+
+def test_cutouts_of_label_maps_stand_alone(repository: Path, tmp_path: Path) -> None:
+    module = script(repository, "photo_data")
+    labels_HW = np.zeros((80, 120), dtype=np.uint8)
+    labels_HW[10:50, 10:40] = 12  # a dog
+    labels_HW[10:70, 60:80] = 15  # an upright person
+    labels_HW[55:78, 5:50], labels_HW[60:70, 20:30] = 13, 8  # a horse behind a cat, which is too small
+    assert [(name, int(mask_HW.sum())) for name, mask_HW in module.voc_objects(labels_HW)] == [
+        ("dog", 1200), ("person", 1200),
+    ]  # fmt: skip
+    labels_HW[10:70, 80:120] = 15  # two people side by side are one part, and too wide for one
+    assert [name for name, _ in module.voc_objects(labels_HW)] == ["dog"]
+    (person,) = module.person_objects(labels_HW == 15)
+    assert person[0] == "person" and person[1].sum() == 60 * 60
+    assert list(module.person_objects(labels_HW)) == []  # three parts: nobody knows which is the person
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "labels" / "1.png"), labels_HW)
+    cv2.imwrite(str(tmp_path / "images" / "1.jpg"), np.zeros((80, 120, 3), dtype=np.uint8))
+    content = module.content_of_maps(tmp_path, module.voc_objects)
+    assert [entry["name"] for entry in content["categories"]] == ["dog"]
+    assert len(content["annotations"]) == 1 and content["m3att"] == {"every_object": False}
+
+
+def test_held_out_photos_are_in_nothing_that_is_trained_on(repository: Path, tmp_path: Path) -> None:
+    module = script(repository, "photo_data")
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "2.jpg"}],
+        "annotations": [{"id": 5, "image_id": 1}, {"id": 6, "image_id": 2}],
+        "categories": [],
+    }
+    kept = module.without_photos(content, {2}, tmp_path)
+    assert [entry["id"] for entry in kept["images"]] == [1] and [entry["id"] for entry in kept["annotations"]] == [5]
+    (tmp_path / "refcoco").mkdir()
+    refs = [{"ref_id": number, "image_id": number} for number in (1, 2)]
+    (tmp_path / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps(refs))
+    (tmp_path / "refcoco" / "instances.json").write_text("{}")
+    module.write_refer(tmp_path / "refcoco", tmp_path / "out", {2})
+    assert pickle.loads((tmp_path / "out" / "refs(unc).p").read_bytes()) == refs[:1]
+    outline = {"segmentation": [[0, 0, 9, 0, 9, 9]]}
+    rows = [
+        {"image": "a.jpg", "split": split, "expressions": ["dog"], "visible": visible, **more}
+        for split, visible, more in (
+            ("train", 1, outline), ("train", 0.5, outline), ("train", 1, {}), ("judge", 1, outline),
+        )
+    ]  # fmt: skip
+    module.write_lines(tmp_path / "lines.jsonl", rows, tmp_path)
+    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 1

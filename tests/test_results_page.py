@@ -241,6 +241,22 @@ def test_muon_on_shaperef() -> None:
     assert row_of(rows, "1,200, all of val: Pr@0.5")[1:] == [percent(one["precision"]["0.5"]) for one in scores]
 
 
+@pytest.mark.parametrize(("name", "dataset"), [("RefCOCO", "refcoco"), ("RefCOCO+", "refcoco+")])
+def test_the_photo_model(name: str, dataset: str) -> None:
+    """The page of the photo model: figures with their intervals over photos, and the largest object beside them."""
+    rows = table("docs/photos.md", "How good it is", "expressions", "answer")
+    found = raw(f"photo-{dataset}-intervals")
+    for answer, file, key in (("photo", "photos", "photo"), ("largest object", "largest", "largest object")):
+        scores = raw(f"photo-{dataset}-{file}")
+        expected = [percent(scores["overall_iou"])]
+        for figure, value in (("mean IoU", scores["mean_iou"]), ("Pr@0.5", scores["precision"]["0.5"])):
+            middle, low, high = found[key][figure]
+            assert middle == pytest.approx(value, abs=1e-9)
+            expected += [percent(value), f"{percent(low)} to {percent(high)}"]
+        (row,) = [row for row in rows if row[:2] == [name, answer]]
+        assert row[2:] == expected
+
+
 @pytest.mark.parametrize("place", range(6))
 def test_curves(place: int) -> None:
     """The tables are in the order of the models that the text before each names; a curve file may hold more steps."""

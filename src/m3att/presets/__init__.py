@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from m3att.errors import ConfigError
 from m3att.presets.paper import MEASURE, PAPER_ROWS, WEIGHTS, paper_presets, paper_run, recommended_run
+from m3att.presets.photo import PHOTO_PRESETS
 from m3att.presets.preset import Preset
 from m3att.presets.tiny import TINY_PRESETS, tiny_network
 from m3att.settings import did_you_mean
@@ -23,7 +24,7 @@ __all__ = [
     "tiny_network",
 ]
 
-PRESETS: dict[str, Preset] = {**TINY_PRESETS, **paper_presets()}
+PRESETS: dict[str, Preset] = {**PHOTO_PRESETS, **TINY_PRESETS, **paper_presets()}
 
 
 def find_preset(name: str) -> Preset:
