@@ -37,6 +37,7 @@ from m3att.data.own.content import (
 from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError, shown
 
+_as_key = json.JSONEncoder(sort_keys=True).encode
 _FIELDS = {"image": IMAGE_FIELDS, "mask": MASK_FIELDS, "text": TEXT_FIELDS}
 EXTRA = "extra.json"
 """File for the values that JSON Lines have no place for; a conversion writes it so that nothing is lost."""
@@ -115,8 +116,9 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
         kind = categories.setdefault(category, len(categories) + 1) if category and isinstance(category, str) else 0
         mask, nothing = stated_mask(line), states_nothing(line)
         # Without a mask, nothing tells that two lines mean the same thing.
-        shape: Any = f"line {at}" if mask is None else parts_of(mask) if isinstance(mask, list) else mask
-        key = (image_id, kind, "" if nothing else json.dumps(shape, sort_keys=True))
+        flat = isinstance(mask, list) and mask and not isinstance(mask[0], list | dict)
+        shape: Any = f"line {at}" if mask is None else [mask] if flat else mask
+        key = (image_id, kind, "" if nothing else _as_key(shape))
         annotation = annotations.setdefault(
             key,
             {

@@ -28,7 +28,7 @@ from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.raster import annotated_size, are_turned, read_annotated
-from m3att.data.refer.records import sentence_text
+from m3att.data.refer.records import collector_paused, sentence_text
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
 from m3att.errors import DataError, ImageError, SplitError, clipped, shown
@@ -330,9 +330,10 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
         DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
     """
     path, stated = file_of_split(root, ".jsonl", split)
-    lines = read_lines(path)
-    content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
-    return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
+    with collector_paused():
+        lines = read_lines(path)
+        content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
+        return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
 
 
 def source_of(
