@@ -59,7 +59,8 @@ def test_every_fault_is_counted_and_named(tmp_path: Path, lines: list[dict[str, 
     train, val = report.splits["train"], report.splits["val"]
     assert (train.missing_images.count, train.missing_images.first) == (1, ("photos/1.png",))
     assert train.unreadable_photos.count == 1 and "2.png: the file is empty" in train.unreadable_photos.first[0]
-    assert train.unreadable_masks.count >= 1 and "three or more points" in train.unreadable_masks.first[0]
+    assert train.unreadable_masks.count >= 1 and "'the left one': " in train.unreadable_masks.first[0]
+    assert "three or more points" in train.unreadable_masks.first[0]
     assert val.wordless.count == 1
     assert report.shared_images == {"train/val": 1}
     assert not report.is_sound

@@ -104,3 +104,15 @@ def test_what_is_not_there_and_what_is_not_installed(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ConfigError, match=r"needs the library datasets: pip install 'm3att\[datasets\]'"):
         open_hub(tmp_path, "train")
+
+
+def test_image_root_is_for_rows_that_have_names_of_files(rows: Any, tmp_path: Path) -> None:
+    rows.save_to_disk(str(tmp_path / "pictures"))
+    with pytest.raises(ConfigError, match="rows hold the pictures themselves; leave out --image-root"):
+        open_hub(tmp_path / "pictures", "train", tmp_path)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(np.full((HEIGHT, WIDTH, 3), 7, dtype=np.uint8)).save(tmp_path / "photos" / "1.png")
+    named = {"file_name": ["somewhere\\1.png"], "caption": ["it"], "segmentation": [[[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]]}
+    datasets.Dataset.from_dict(named).save_to_disk(str(tmp_path / "names"))
+    data = DataConfig(str(tmp_path / "names"), "hf", image_root=str(tmp_path / "photos"))
+    assert (open_source(data, "train").read(0).image_HWC == 7).all()

@@ -27,6 +27,7 @@ from m3att.data.masks import Mask, unite
 from m3att.data.own.content import without
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
+from m3att.data.photos import PhotoFolder
 from m3att.errors import ConfigError, DataError, ImageError, SplitError
 
 _KEPT = ("image_id", "split", "category")
@@ -53,12 +54,20 @@ class RowsSource(CustomSource):
         split: only rows of this split, where the rows state one.
         name: what messages call the data.
         stated: the split that all rows are of, where they do not say so themselves.
+        image_root: folder that the names of image files start from, where rows have names and no pictures.
 
     Raises:
         DataError: where a row lacks what it needs.
     """
 
-    def __init__(self, rows: Rows, split: str, name: str = "rows", stated: str | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        split: str,
+        name: str = "rows",
+        stated: str | None = None,
+        image_root: Path | None = None,
+    ) -> None:
         self._row_data = rows
         lines: list[dict[str, Any]] = []
         self._first_row: dict[str, int] = {}
@@ -69,7 +78,8 @@ class RowsSource(CustomSource):
             lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
         if not lines:
             raise DataError(f"{name}: has no row")
-        super().__init__(content_of_lines(lines, Path(name), name, [stated] * len(lines)), split, name)
+        content = content_of_lines(lines, image_root or Path(name), name, [stated] * len(lines))
+        super().__init__(content, split, name)
 
     @property
     def origin(self) -> str:
@@ -126,7 +136,7 @@ def _pixels(picture: Any, root: Path) -> NDArray[np.uint8]:
     if isinstance(picture, Mapping):  # not decoded
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, str):
-        return read_image(root / as_path(picture))
+        return read_image(PhotoFolder(root).file(as_path(picture)))
     if isinstance(picture, bytes):
         picture = Image.open(BytesIO(picture))
     if isinstance(picture, Image.Image):
@@ -144,14 +154,12 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
     Args:
         root: the id or the folder.
         split: which rows.
-        image_root: no data set of the Hub has one.
+        image_root: folder of the photos, where the rows have names of files and no pictures.
 
     Raises:
-        ConfigError: where the library ``datasets`` is not installed, or a folder of photos is named.
+        ConfigError: where the library ``datasets`` is not installed, or a folder is named for pictures in the rows.
         DataError: where there is no such data set or split.
     """
-    if image_root is not None:
-        raise ConfigError("data.dataset hf brings its pictures along: leave out --image-root")
     try:
         import datasets
     except ImportError:
@@ -174,7 +182,10 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{root}: no data set with a split {split!r} to be had ({reason})") from error
-    return RowsSource(rows, split, str(root), None if (root / "state.json").is_file() else split)
+    field = field_of(rows[0], IMAGE_FIELDS) if len(rows) and image_root is not None else None
+    if field is not None and not isinstance(rows[0][field], str):
+        raise ConfigError(f"{root}: its rows hold the pictures themselves; leave out --image-root")
+    return RowsSource(rows, split, str(root), None if (root / "state.json").is_file() else split, image_root)
 
 
 def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:

@@ -257,12 +257,13 @@ class CustomSource(Source):
         """
         height, width = annotated_size(*self._photo(index))
         faults: list[str] = []
-        for referent in dict.fromkeys(self._referent_N[self._starts[index] : self._starts[index + 1]].tolist()):
+        start = int(self._starts[index])
+        for positions in self.expression_groups(index):
             try:
-                for mask in self._masks[referent]:
+                for mask in self._masks[int(self._referent_N[start + positions[0]])]:
                     self._read_mask(mask, height, width)
             except (DataError, ImageError) as error:
-                faults.append(f"{self.image_path(index)}: {error}")
+                faults.append(f"{self.image_path(index)}: {shown(self._texts[start + positions[0]])}: {error}")
         return faults
 
     def image_path(self, index: int) -> Path:
