@@ -76,7 +76,7 @@ def test_a_vision_checkpoint_gives_the_librarys_own_features(checkpoints: Path, 
         assert torch.equal(mine, his)
     for size in ((64, 64), (50, 71), (97, 33)):
         images = network.encode(torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8))
-        assert images.grid == tuple(-(-side // network.vision.stride) for side in size)
+        assert images.grid.cells == tuple(-(-side // network.vision.stride) for side in size)
         assert images.vis_BPC.isfinite().all()
     assert pretrained_parts(network, small(vision=checkpoints / kind)) == [backbone]
 

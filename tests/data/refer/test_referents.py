@@ -72,6 +72,8 @@ def grefcoco(tmp_path: Path, tiny_content: Any) -> Path:
 @pytest.mark.parametrize(("pixels", "prepared"), [("photos", False), ("photos", True), ("layout", False)])
 def test_masks_of_several_objects_are_united_and_of_none_empty(grefcoco: Path, pixels: Any, prepared: bool) -> None:
     source = ReferSource(grefcoco, "grefcoco", "unc", "train", pixels)
+    assert source.no_targets == 2
+    assert (f"photos in {source.image_root}" in source.origin) == (pixels == "photos")
     if prepared:
         source.prepare()
     assert len(source) == 1  # the other image has no expression
