@@ -18,6 +18,8 @@ from PIL import Image
 from m3att.config import DataConfig
 from m3att.data.open import open_source
 from m3att.engine.evaluate import evaluate
+from m3att.model.grid import Grid
+from m3att.model.position import encode_grid
 from m3att.model.vision.efficientnet_lite import EfficientNetLite
 from m3att.pretrained import load_model
 
@@ -34,6 +36,21 @@ def script(repository: Path, name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def looking(repository: Path) -> ModuleType:
     return script(repository, "looking")
+
+
+def test_positions_from_centres_are_the_code_at_the_places_of_centres(repository: Path) -> None:
+    """Trained at 160 pixels and counted in cells of 128, as `shaperef-tiny` is: 20 cells of 0.8."""
+    positions, device = script(repository, "positions"), torch.device("cpu")
+    counted = Grid(128, 128, 8)
+    at_trained_PC = positions.encode_centres(Grid(160, 160, 8), 16, counted, device, trained=160)
+    torch.testing.assert_close(at_trained_PC, encode_grid(Grid(160, 160, 8), 16, counted, device))
+    found_HWC = positions.encode_centres(Grid(96, 80, 8), 16, counted, device, trained=160).view(12, 10, 16)
+    frequency = 10000.0 ** -(torch.arange(4) / 4)
+    for row in range(12):
+        for column in range(10):
+            places = [((row + 0.5) * 160 / 96 - 0.5) * 0.8, ((column + 0.5) * 160 / 80 - 0.5) * 0.8]
+            expected = torch.cat([wave for at in places for wave in ((at * frequency).sin(), (at * frequency).cos())])
+            torch.testing.assert_close(found_HWC[row, column], expected, rtol=0, atol=1e-5)
 
 
 def test_looking_scores_as_evaluate_does_and_gives_m3att_back(looking: ModuleType) -> None:

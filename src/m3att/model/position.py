@@ -30,6 +30,9 @@ def encode_positions(count: int, channels: int, device: torch.device, *, span: f
 def encode_grid(grid: Grid, channels: int, trained: Grid, device: torch.device) -> Tensor:
     """Two-dimensional code of a grid: rows in the first half of the channels, columns in the second.
 
+    A cell has the code of its upper left corner; convolutions of stride 2 are centred near it. At another grid than the
+    trained one, codes of cell centres would differ by a fraction of a cell, and scores do not (docs/lab-notes.md).
+
     Args:
         grid: of H rows and W columns.
         channels: C, a multiple of 4.
