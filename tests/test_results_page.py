@@ -120,10 +120,14 @@ def test_the_overview() -> None:
         "ShapeRef val: mean IoU after at most 60 minutes of training on 2 cores": mean_iou(
             "shaperef-tiny-hour-shaperef-val"
         ),
+        "13 real photos that the model photo never saw: mean IoU ([more](photos.md#how-good-it-is))": mean_iou(
+            "photo-refcoco-photos"
+        ),
         "13 real photos, memorised: mean IoU": mean_iou("photos"),
         "photos read in a second, with all their masks": f"{raw('bench-data-coco-photos')['reading']['whole']:.0f}",
     }
     rows = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    assert row_of(rows, "the same, if the answer is always the largest object")[2] == mean_iou("photo-refcoco-largest")
     assert {task: row_of(rows, task)[2] for task in expected} == expected
 
 
@@ -218,6 +222,7 @@ def test_reading() -> None:
         ("RefCOCO val, drawn layouts", "refcoco-layout-tiny-val"),
         ("the same, if the answer is always the largest object", "refcoco-layout-largest"),
         ("the same, by a network trained without the words", "refcoco-layout-blind-val"),
+        ("13 RefCOCO photos that photo never saw", "photo-refcoco-photos"),
         ("13 RefCOCO photos that were also trained on", "photos"),
     ],
 )

@@ -12,8 +12,8 @@ from m3att.presets.tiny import refcoco_layout_tiny
 def photo() -> RunConfig:
     """A small network over a frozen EfficientNet-Lite0, on RefCOCO's and RefCOCO+'s sentences over collages.
 
-    The backbone knows ImageNet's photos, so that a training's time goes into what the words mean. It is frozen, since a
-    backbone that learns on collages learns to see where cut-outs end.
+    The backbone has learned from ImageNet's photos, so the training can concentrate on the words. It is frozen, because
+    a backbone that is trained on collages would learn to see the edges of cut-outs.
     """
     base = refcoco_layout_tiny()
     vision = VisionConfig(encoder="efficientnet-lite0", weights="imagenet", freeze=True)
