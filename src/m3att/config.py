@@ -209,7 +209,10 @@ class DataConfig:
     """How many images, masks and expressions may be unreadable. Each is named, counted and left out. One more stops the
     run."""
     seed: int = 0
-    """Seed of the drawn ShapeRef scenes."""
+    """Seed of the drawn ShapeRef scenes, and of the images that `held_out` chooses."""
+    held_out: float = 0.1
+    """Share of the images that is held out of training and validated on, where the data state no split. A set of fewer
+    images than 1 / `held_out` is trained and validated on as a whole. 0: always."""
 
 
 @dataclass(frozen=True)

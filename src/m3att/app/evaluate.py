@@ -197,7 +197,14 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredMo
     if config.data.root is None and cannot_be_drawn(config.data) and config.data.dataset == trained.dataset:
         config = replace(config, data=at_home(config.data, trained))
     check_threshold(options, config.evaluate)
-    return ScoredModel(pretrained, open_source(config.data, config.data.split), config, device)
+    # Data that state no split are scored whole, but not the part that the model was trained on.
+    divided = "split" in options.get("data", {}) or is_same_place(config.data.root, trained.root)
+    return ScoredModel(pretrained, open_source(config.data, config.data.split, divided=divided), config, device)
+
+
+def is_same_place(root: str | None, trained: str | None) -> bool:
+    """Whether data lie where those of a training lay."""
+    return root is not None and trained is not None and Path(root).resolve() == Path(trained).resolve()
 
 
 def scored_data(trained: DataConfig) -> DataConfig:
@@ -205,7 +212,7 @@ def scored_data(trained: DataConfig) -> DataConfig:
 
     The folder was the trainer's own, and so were the numbers of images.
     """
-    kept = ("dataset", "split_by", "split", "pixels", "expression_field", "same_words")
+    kept = ("dataset", "split_by", "split", "pixels", "expression_field", "same_words", "seed", "held_out")
     return replace(DataConfig(), **{name: getattr(trained, name) for name in kept})
 
 
@@ -265,7 +272,7 @@ def score_floor(options: Mapping[str, Any]) -> Scores:
 
     config = changed(RunConfig(), options)
     check_threshold(options, config.evaluate)
-    source = open_source(config.data, config.data.split)
+    source = open_source(config.data, config.data.split, divided="split" in options.get("data", {}))
     with progress_bar("scoring") as progress:
         return evaluate_largest(source, config.input, config.evaluate, config.data, progress)
 

@@ -13,6 +13,7 @@ from m3att.config import DataConfig
 from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
+from m3att.data.held_out import divide
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_jsonl
 from m3att.data.own.tools import TOOLS, open_coco
@@ -156,7 +157,7 @@ class MixedSource(Source):
             yield from source.texts()
 
 
-def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
+def open_source(data: DataConfig, split: str, training: bool = False, divided: bool = False) -> Source:
     """The images of one split.
 
     Args:
@@ -164,6 +165,7 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
         split: train, val, testA, ...
         training: draw ShapeRef without end where there is neither a root nor a number of images, and let a mixture
             that names a data set twice give it twice the weight; what is scored is scored once.
+        divided: of data that state no split take the part that `divide` gives the split; else they are taken whole.
 
     Raises:
         DataError: where the data are missing or broken, or the split is not legal.
@@ -171,6 +173,8 @@ def open_source(data: DataConfig, split: str, training: bool = False) -> Source:
     """
     names = [name.strip() for name in data.dataset.split(",")]
     opened = {name: open_one(data, name, split, training) for name in dict.fromkeys(names)}
+    if divided:
+        opened = {name: divide(source, split, data.held_out, data.seed) for name, source in opened.items()}
     sources = [opened[name] for name in names] if training else list(opened.values())
     return sources[0] if len(sources) == 1 else MixedSource(sources)
 
@@ -216,8 +220,8 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
             as open_source does.
         ConfigError: as open_source and open_beside do.
     """
-    source = open_source(data, "train", training=True)
-    validation = open_source(replace(data, images=validation_images), data.split)
+    source = open_source(data, "train", training=True, divided=True)
+    validation = open_source(replace(data, images=validation_images), data.split, divided=True)
     kinds = source.pixels, validation.pixels
     if set(kinds[0].split("+")) != set(kinds[1].split("+")):
         raise DataError(

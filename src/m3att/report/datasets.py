@@ -7,6 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
+from m3att.config import DataConfig
+from m3att.data.held_out import held_out_images
+
+HELD_OUT = DataConfig()  # as training does where no option says otherwise
+
 
 def words_table(report: Mapping[str, Any]) -> Table:
     """How long the expressions of each split are, and how many the usual word limits cut.
@@ -51,6 +56,15 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
             said.append(f"{name}: {split['silent']:,} referents without an expression are left out")
         if split["known_missing"]:
             said.append(f"{name}: {split['known_missing']} of the missing photos are known to be bad in most copies")
+    if list(report["splits"]) == ["everything"]:
+        images = report["splits"]["everything"]["images"]
+        held_out = len(held_out_images(images, HELD_OUT.held_out, HELD_OUT.seed))
+        division = (
+            f"training holds out {held_out:,} of the {images:,} images to validate on"
+            if held_out
+            else f"{images:,} images are too few to hold any out, so training validates on all of them"
+        )
+        said.append(f"the data state no split: {division} (--data.held_out, --data.seed)")
     if report["without_image"]:
         said.append(f"{report['without_image']:,} annotations are of images that instances.json does not list")
     return said
