@@ -67,10 +67,10 @@ def test_the_model_of_scenes_still_understands_its_world() -> None:
     assert score("shaperef-tiny", DataConfig(dataset="shaperef", images=12)) > 0.87
 
 
-def test_the_default_model_segments_photos(refer_photos: Path) -> None:
+def test_the_photo_model_segments_photos(refer_photos: Path) -> None:
     # The models of drawn pictures have 0.14 here at most.
     data = DataConfig(str(refer_photos), "refcoco", split="train", pixels="photos", images=6)
-    assert score("bundled", data) > 0.25
+    assert score("photo", data) > 0.25
 
 
 def test_the_layout_model_still_understands_people(refer_boxes: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # to list models takes no PyTorch
     from torch import Tensor, nn
 
 BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT_MODEL = "photo"
+DEFAULT_MODEL = "shaperef-tiny"  # `photo` once it is better than always answering with the largest object
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
 BACKBONE = "vision.backbone."  # what the backbone's weights begin with

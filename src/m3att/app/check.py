@@ -84,17 +84,22 @@ def opener(given: Namespace) -> Callable[[str], CustomSource]:
 
     Args:
         given: the options of `data check`.
+
+    Raises:
+        ConfigError: when a split is opened whose records are not of this project's own forms.
     """
     from m3att.config import DataConfig
     from m3att.data.open import open_source
     from m3att.data.own.source import CustomSource
+    from m3att.errors import ConfigError
 
     image_root = None if given.image_root is None else str(given.image_root)
     data = DataConfig(str(given.root), given.dataset, image_root=image_root, expression_field=given.expression_field)
 
     def open_split(split: str) -> CustomSource:
         source = open_source(data, split)
-        assert isinstance(source, CustomSource)
+        if not isinstance(source, CustomSource):
+            raise ConfigError(f"data check cannot look through data set {given.dataset!r}: its records are its own")
         return source
 
     return open_split

@@ -99,7 +99,7 @@ def run_predict(
     make_folder(report_path.parent)
     write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()))
     if entries and segmenter.world:
-        advice = "for photos, train on RefCOCO (docs/training.md) or give another --model"
+        advice = "for photos give --model photo (docs/photos.md), or train a model of your own (docs/training.md)"
         print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
     print_rows(rows, many_images=len(paths) > 1)
     print(f"{printable(str(out))}: {len(rows)} masks and overlays")

@@ -163,7 +163,8 @@ def evaluate_largest(
         ConfigError: where the source does not know the objects that no expression names.
     """
     if not source.has_every_object:
-        raise ConfigError("the largest-object floor needs a data set with annotations of all objects: give --data.root")
+        where = "it does not have them" if data.root else "give --data.root"
+        raise ConfigError(f"the largest-object floor needs a data set with annotations of all objects: {where}")
     scores = no_scores(source, data, config)
     groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
     faults = FaultLog(data.fault_limit)

@@ -65,7 +65,7 @@ def file_of_split(place: Path, suffix: str, split: str) -> tuple[Path, str | Non
         raise DataError(f"{place}: several files are of split {split}; name one of them: {found}")
     if len(files) == 1 and split_of_file(files[0], place) is None:  # a lone train.jsonl is not all there should be
         return files[0], None
-    raise SplitError(f"{place}: has no {split}{suffix}, but {found}")
+    raise SplitError(f"{place}: has no {split}{suffix}, but {found}; add that file, or name one file as --data.root")
 
 
 def own_files(place: Path, suffix: str) -> list[Path]:
