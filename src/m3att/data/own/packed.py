@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Packed:
@@ -21,11 +22,18 @@ class Packed:
 
     def __init__(self, values: Iterable[Any]) -> None:
         pieces = [json.dumps(value).encode() for value in values]
-        self._bytes = b"".join(pieces)
-        self._ends = np.cumsum([0, *map(len, pieces)])
+        self.content = np.frombuffer(b"".join(pieces), dtype=np.uint8)
+        self.ends = np.cumsum([0, *map(len, pieces)])
+
+    @classmethod
+    def of(cls, content: NDArray[np.uint8], ends: NDArray[np.int64]) -> Packed:
+        """The values whose JSON stands in ``content``, value i from ``ends[i]`` to ``ends[i + 1]``."""
+        packed = cls(())
+        packed.content, packed.ends = content, ends
+        return packed
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self.ends) - 1
 
     def __getitem__(self, number: int) -> Any:
-        return json.loads(self._bytes[int(self._ends[number]) : int(self._ends[number + 1])])
+        return json.loads(self.content[int(self.ends[number]) : int(self.ends[number + 1])].tobytes())

@@ -29,9 +29,13 @@ from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.records import collector_paused, sentence_text
+from m3att.data.refer.store import Store, cached
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
 from m3att.errors import DataError, ImageError, SplitError, clipped, shown
+
+_KEPT_ARRAYS = ("sentence_ids", "referent_N", "starts")
+_KEPT_VALUES = ("files", "texts", "skills", "masks", "objects")
 
 
 class CustomSource(Source):
@@ -52,11 +56,11 @@ class CustomSource(Source):
     pixels = "photos"
 
     def __init__(self, content: Content, split: str, name: str) -> None:
-        self.name, self.split, self.image_root = name, split, content.image_root
+        self.name, self.split = name, split
+        self.look_in(content)
         self._turned: bool | None = None
         info = content.instances.get("info")
         self._is_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
-        self._photos, self._mask_roots = content.photos, content.mask_roots
         splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
         self.stated_split = splits != [None]
         called = names_of_split(split, [stated for stated in splits if stated is not None])
@@ -90,6 +94,61 @@ class CustomSource(Source):
             raise DataError(faults[-1].reason)
         self.faults = tuple(faults)
         self._index(kept, images, annotations, content.instances["annotations"])
+
+    def kept(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What a cache keeps of it, arrays and plain values, all but where its photos lie; see `restored`."""
+        arrays: dict[str, NDArray[Any]] = {
+            "image_ids": np.array(self.image_ids, dtype=np.int64),
+            "sizes": np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
+            **{name: getattr(self, f"_{name}") for name in _KEPT_ARRAYS},
+        }
+        for name in _KEPT_VALUES:
+            packed: Packed = getattr(self, f"_{name}")
+            arrays |= {f"{name}_content": packed.content, f"{name}_ends": packed.ends}
+        return arrays, {
+            "split": self.split,
+            "stated_split": self.stated_split,
+            "category_names": self._category_names,
+            "category_numbers": list(self._category_number.items()),
+            "has_every_object": self.has_every_object,
+            "background": self._background,
+            "is_label_studio": self._is_label_studio,
+            "no_targets": self._no_targets,
+            "notes": self.notes,
+            "faults": [(fault.reason, fault.entries) for fault in self.faults],
+        }
+
+    @classmethod
+    def restored(cls, store: Store, name: str) -> CustomSource:
+        """The source of which `kept` gave the store; `look_in` tells it where its photos lie.
+
+        Args:
+            store: of `kept`.
+            name: what messages call the data.
+        """
+        source, notes = cls.__new__(cls), store.notes
+        source.name, source.split, source._turned = name, notes["split"], None
+        source.stated_split, source.has_every_object = notes["stated_split"], notes["has_every_object"]
+        source._category_names = tuple(notes["category_names"])
+        source._category_number = {id_: number for id_, number in notes["category_numbers"]}
+        source._background, source._is_label_studio = notes["background"], notes["is_label_studio"]
+        source._no_targets, source.notes = notes["no_targets"], tuple(notes["notes"])
+        source.faults = tuple(Fault(reason, entries=entries) for reason, entries in notes["faults"])
+        source.image_ids = store["image_ids"].tolist()
+        source._sizes = [(height, width) for height, width in store["sizes"].tolist()]
+        for array in _KEPT_ARRAYS:
+            setattr(source, f"_{array}", store[array])
+        for values in _KEPT_VALUES:
+            setattr(source, f"_{values}", Packed.of(store[f"{values}_content"], store[f"{values}_ends"]))
+        return source
+
+    def look_in(self, content: Content) -> None:
+        """Take photos, and masks in files of their own, from the folders of some records."""
+        self.image_root, self._photos, self._mask_roots = content.image_root, content.photos, content.mask_roots
+
+    def image_names(self) -> list[str]:
+        """The names of its images, as the records have them."""
+        return [str(self._files[index]) for index in range(len(self))]
 
     @staticmethod
     def _wrong_with(
@@ -331,10 +390,20 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
         DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
     """
     path, stated = file_of_split(root, ".jsonl", split)
-    with collector_paused():
-        lines = read_lines(path)
-        content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
-        return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
+
+    def build() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        with collector_paused():
+            lines = read_lines(path)
+            content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
+            return CustomSource(content, split, str(path)).kept()
+
+    source = CustomSource.restored(cached(f"own {split} {stated}", [path], build), str(path))
+    images = [{"file_name": name} for name in source.image_names()]
+    found = with_photos(Content([], {"images": images}, path.parent), path, stated, image_root)
+    source.look_in(found)
+    if not source.has_photos():
+        raise lost_photos(found, path, stated, image_root)
+    return source
 
 
 def source_of(
