@@ -16,7 +16,7 @@ from m3att.data.annotation import decode_segmentation
 from m3att.data.masks import encode_rle
 from m3att.data.open import OWN, open_source
 from m3att.data.own.hub import RowsSource
-from m3att.data.own.source import open_jsonl
+from m3att.data.own.source import CustomSource, open_jsonl
 from m3att.data.own.tools import open_coco
 from m3att.errors import ConfigError, DataError, ImageError
 
@@ -379,3 +379,45 @@ def test_settings_open_own_data(tmp_path: Path, lines: list[dict[str, Any]]) -> 
     with pytest.raises(ConfigError, match=r"--data\.root"):
         open_source(DataConfig(dataset="coco"), "train")
     assert set(OWN) == {"jsonl", "coco", "label_studio", "labelme", "hf"}
+
+
+def sample_of(source: CustomSource, index: int) -> tuple[object, ...]:
+    sample = source.read(index)
+    return (sample.expressions, sample.expression_ids, sample.masks_MHW.tolist(), sample.image_id, sample.skills)
+
+
+def test_lines_are_read_once_and_then_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        write_picture(tmp_path / "one" / f"{name}.png")
+    lines = [
+        {"image": "a.png", "mask": square(2), "expression": ["left", "links"], "category": "cup"},
+        {"image": "b.png", "no_target": True, "expression": "nothing"},
+        {"image": "b.png", "mask": square(20), "expression": "right", "category": "tree"},
+        {"image": "b.png", "expression": "of nothing that is said"},
+        {"image": "c.png", "mask": square(3), "expression": "gone"},
+    ]
+    path = write_lines(tmp_path / "one" / "own.jsonl", lines)
+    first = open_jsonl(path, "train")
+    with monkeypatch.context() as patch:
+        patch.setattr("m3att.data.own.source.read_lines", None)  # whoever calls it fails
+        again = open_jsonl(path, "train")
+        for name in ("faults", "notes", "category_names", "no_targets", "has_every_object", "stated_split", "origin"):
+            assert getattr(again, name) == getattr(first, name), name
+        assert list(again.texts()) == list(first.texts())
+        assert sorted(again.texts()) == ["gone", "left", "links", "nothing", "of nothing that is said", "right"]
+        assert [again.expression_groups(at) for at in range(3)] == [first.expression_groups(at) for at in range(3)]
+        assert sample_of(again, 0) == sample_of(first, 0)
+        assert np.array_equal(again.read_categories(1), first.read_categories(1))
+        assert again.missing_images() == first.missing_images() == [2]
+        # The cache holds what the file says, not where its photos lie.
+        (tmp_path / "one" / "a.png").replace(tmp_path / "one" / "c.png")
+        assert open_jsonl(path, "train").missing_images() == [0]
+    write_lines(path, lines[2:3])
+    assert list(open_jsonl(path, "train").texts()) == ["right"]
+
+
+def test_a_cached_source_travels_to_another_process(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    path = write_lines(tmp_path / "own.jsonl", [{"image": "a.png", "mask": square(2), "expression": "left"}])
+    for source in (open_jsonl(path, "train"), open_jsonl(path, "train")):
+        assert sample_of(pickle.loads(pickle.dumps(source)), 0) == sample_of(source, 0)
