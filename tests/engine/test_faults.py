@@ -76,13 +76,17 @@ def test_a_run_stops_past_the_limit_with_or_without_an_interruption(
         train(replace(config, data=replace(config.data, fault_limit=0)), tmp_path / "strict")
 
 
-def test_nothing_to_train_on_ends_the_run(tiny_run: RunConfig, torn_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [1, 3, 40])
+def test_nothing_to_train_on_ends_the_run(tiny_run: RunConfig, torn_folder: Path, tmp_path: Path, steps: int) -> None:
+    """Also a run that takes fewer steps than an epoch has batches."""
     source = ReferSource(torn_folder, "shaperef", "unc", "train")
     for index in range(1, len(source)):
         source.image_path(index).unlink(missing_ok=True)
     source.image_path(0).write_bytes(b"no picture")  # one must be there, or layouts are drawn
     with pytest.raises(DataError, match=r"no image of the training split can be read; .*faults\.jsonl names"):
-        train(on_folder(tiny_run, torn_folder), tmp_path / "run")
+        config = on_folder(tiny_run, torn_folder)
+        short = {"steps": steps, "batch_size": 4, "early_sizes": (), "early_steps": ()}
+        train(replace(config, train=replace(config.train, **short)), tmp_path / "run")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

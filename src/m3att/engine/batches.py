@@ -44,6 +44,7 @@ def batches(
     """
     settings, data = config.train, config.data
     step, epoch, start = position.step, position.epoch, position.batch
+    was_read = start > 0  # whether something of the epoch could be read; of one that is resumed nobody knows
     while step < steps:
         inputs, stop = config.input, steps
         for size, until in zip(settings.early_sizes, settings.early_steps, strict=True):
@@ -69,15 +70,16 @@ def batches(
             # A generator of its own: each epoch and each --resume makes a loader, which must not change dropout.
             generator=torch.Generator(),
         )
-        begun, first = step, start
         for number, batch in enumerate(loader, start=start + 1):
             faults.note(batch.faults)
             following = (epoch, number) if number < length else (epoch + 1, 0)
             if batch.groups:
-                step += 1
+                step, was_read = step + 1, True
                 yield batch, following
-        if step == begun and first == 0 and following[1] == 0:
-            raise DataError(f"no image of the training split can be read; {faults.path} names the faults")
+        if following[1] == 0:
+            if not was_read:
+                raise DataError(f"no image of the training split can be read; {faults.path} names the faults")
+            was_read = False
         epoch, start = following
 
 
