@@ -114,6 +114,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_described(coco_file: Path, tm
     written = describe(coco_file, "coco", tmp_path / "out")
     assert written.refs == 2
     assert "image 9" in written.faults[0] and all("b.png" in fault for fault in written.faults)
+    assert len(written.faults) == 2
 
 
 @pytest.mark.parametrize(

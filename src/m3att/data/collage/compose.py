@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from m3att.data.collage.choose import NO_DEMANDS, Place, choose
 from m3att.data.collage.colours import Demands
 from m3att.data.collage.cutouts import MARGIN, CutoutLibrary
-from m3att.data.layout.paint import Annotation
+from m3att.data.layout.paint import Annotation, inside
 
 _MIN_SIDE = 3  # pixels; what is smaller is drawn at this size
 _MIN_VISIBLE = 0.12  # an object of which less is seen comes to the front
@@ -64,7 +64,7 @@ def compose_collage(
         for number, one in enumerate(annotations)
         if not one.is_crowd and categories.get(one.category_id) in library.of_category
     ]
-    boxes = {number: _inside(annotations[number].box, height, width) for number in drawable}
+    boxes = {number: inside(annotations[number].box, height, width, _MIN_SIDE) for number in drawable}
     pieces: dict[int, tuple[NDArray[np.uint8], int, int]] = {}
     light = float(cv2.mean(cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY))[0])
     used: list[int] = []
@@ -108,19 +108,6 @@ def _background(height: int, width: int, library: CutoutLibrary, chance: np.rand
     x = int(chance.integers(photo_HWC.shape[1] - w + 1))
     part_HWC = np.ascontiguousarray(photo_HWC[y : y + h, x : x + w])
     return np.asarray(cv2.resize(part_HWC, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def _inside(box: tuple[float, float, float, float], height: int, width: int) -> tuple[int, int, int, int]:
-    """The part of a box inside the picture as x, y, width, height, of at least ``_MIN_SIDE`` a side."""
-    x, w = _interval(box[0], box[2], width)
-    y, h = _interval(box[1], box[3], height)
-    return x, y, w, h
-
-
-def _interval(low: float, high: float, size: int) -> tuple[int, int]:
-    start, stop = (round(min(max(side, 0.0), size)) if side == side else 0 for side in (low, high))
-    length = min(size, max(stop - start, _MIN_SIDE))
-    return max(0, min(start, size - length)), length
 
 
 def _depth_order(boxes: Mapping[int, tuple[int, int, int, int]], height: int, width: int) -> list[int]:

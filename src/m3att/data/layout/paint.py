@@ -84,7 +84,7 @@ def paint_layout(
         The image, RGB uint8 (H, W, 3), and for each pixel the number of the annotation seen there, or -1,
         int16 (H, W).
     """
-    boxes = [_inside(annotation.box, height, width) for annotation in annotations]
+    boxes = [inside(annotation.box, height, width) for annotation in annotations]
     order = sorted(
         range(len(annotations)),
         key=lambda number: (
@@ -118,16 +118,25 @@ def _pixels_seen(owner_HW: NDArray[np.int16], count: int) -> NDArray[np.float32]
     return np.asarray(cv2.calcHist([owners_HW], [0], None, [count], [0, count]), dtype=np.float32).ravel()
 
 
-def _inside(box: tuple[float, float, float, float], height: int, width: int) -> tuple[int, int, int, int]:
-    """The part of a box inside the image as x, y, width, height; at least ``_MIN_SIDE`` a side where that fits."""
-    x, w = _interval(box[0], box[2], width)
-    y, h = _interval(box[1], box[3], height)
+def inside(
+    box: tuple[float, float, float, float], height: int, width: int, least: int = _MIN_SIDE
+) -> tuple[int, int, int, int]:
+    """The part of a box inside the image as x, y, width, height.
+
+    Args:
+        box: XYXY in pixels.
+        height: image height in pixels.
+        width: image width in pixels.
+        least: a smaller side is drawn at this length where the image has room for it.
+    """
+    x, w = _interval(box[0], box[2], width, least)
+    y, h = _interval(box[1], box[3], height, least)
     return x, y, w, h
 
 
-def _interval(low: float, high: float, size: int) -> tuple[int, int]:
+def _interval(low: float, high: float, size: int, least: int) -> tuple[int, int]:
     start, stop = (round(min(max(side, 0.0), size)) if side == side else 0 for side in (low, high))
-    length = min(size, max(stop - start, _MIN_SIDE))
+    length = min(size, max(stop - start, least))
     return max(0, min(start, size - length)), length
 
 

@@ -146,10 +146,6 @@ class CustomSource(Source):
         """Take photos, and masks in files of their own, from the folders of some records."""
         self.image_root, self._photos, self._mask_roots = content.image_root, content.photos, content.mask_roots
 
-    def image_names(self) -> list[str]:
-        """The names of its images, as the records have them."""
-        return [str(self._files[index]) for index in range(len(self))]
-
     @staticmethod
     def _wrong_with(
         ref: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]], annotations: Mapping[Any, Mapping[str, Any]]
@@ -398,7 +394,7 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
             return CustomSource(content, split, str(path)).kept()
 
     source = CustomSource.restored(cached(f"own {split} {stated}", [path], build), str(path))
-    images = [{"file_name": name} for name in source.image_names()]
+    images = [{"file_name": name} for name in map(source.image_name, range(len(source)))]
     found = with_photos(Content([], {"images": images}, path.parent), path, stated, image_root)
     source.look_in(found)
     if not source.has_photos():
