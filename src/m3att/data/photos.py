@@ -87,7 +87,9 @@ def spellings(name: str) -> list[str]:
         found += [one[: -len(ending)] + case for one in found if one.endswith(ending) for case in _cases(ending)]
     if not name.isascii():  # macOS writes an accent as a separate letter
         found += [unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in found[:]]
-    return list(dict.fromkeys(one for one in found if one))
+    # Only the name as it stands may lead out of the folder.
+    inside = (one for one in found if one and not one.startswith("/") and ".." not in PurePosixPath(one).parts)
+    return list(dict.fromkeys([name, *inside]))
 
 
 def _cases(ending: str) -> list[str]:
