@@ -50,7 +50,7 @@ def test_import_is_fast(probe: dict[str, object]) -> None:
     assert probe["seconds"] < 0.5
 
 
-@pytest.mark.parametrize("library", ["torch", "numpy", "cv2", "PIL", "rich", "jsonargparse"])
+@pytest.mark.parametrize("library", ["torch", "numpy", "cv2", "PIL", "rich", "jsonargparse", "pandas", "supervision"])
 def test_import_loads_no_library(probe: dict[str, object], library: str) -> None:
     assert isinstance(probe["after_version"], list)
     assert "m3att" in probe["after_version"]
@@ -72,11 +72,14 @@ def test_public_names_load_on_first_use(name: str) -> None:
 
 
 def test_lazy_classes_are_those_of_the_segmenter() -> None:
+    import m3att.pipelines
+    import m3att.prediction
     import m3att.segmenter
 
     assert m3att.Segmenter is m3att.segmenter.Segmenter
     assert m3att.Scene is m3att.segmenter.Scene
-    assert m3att.Prediction is m3att.segmenter.Prediction
+    assert m3att.Prediction is m3att.prediction.Prediction
+    assert m3att.pipeline is m3att.pipelines.pipeline
 
 
 def test_unknown_attribute_is_named() -> None:

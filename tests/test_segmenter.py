@@ -19,6 +19,7 @@ from m3att.data.annotation import decode_segmentation
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ImageError, ModelError
 from m3att.pretrained import load_model
+from m3att.segmenter import Picture
 
 MAN, DOG, CAT = "the man in red", "the dog that is not black", "a cat"
 
@@ -142,12 +143,53 @@ def test_file_picture_and_array_are_the_same_scene(
     segmenter: Segmenter, image: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     Image.fromarray(image).save(tmp_path / "park.png")
-    first, *others = (
-        segmenter.encode(given).segment(MAN)[0]
-        for given in (image, Image.fromarray(image), tmp_path / "park.png", str(tmp_path / "park.png"))
-    )
+    tensor = torch.from_numpy(image).permute(2, 0, 1)
+    forms: list[Picture] = [
+        image, Image.fromarray(image), tmp_path / "park.png", str(tmp_path / "park.png"),
+        (tmp_path / "park.png").read_bytes(), tensor, tensor / 255, (tensor / 255).double().requires_grad_(),
+    ]  # fmt: skip
+    first, *others = (segmenter.encode(given).segment(MAN)[0] for given in forms)
     for other in others:
         assert np.array_equal(first.probability, other.probability)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (torch.zeros(4, 4, 3), r"float32 \(4, 4, 3\)"),
+        (torch.zeros(3, 0, 4), r"\(3, 0, 4\)"),
+        (torch.full((3, 2, 2), 255.0), "0 to 1, before"),
+        (torch.full((3, 2, 2), float("nan")), "0 to 1"),
+        (torch.zeros(3, 2, 2, dtype=torch.int64), "int64"),
+    ],
+)
+def test_tensors_that_are_no_picture_are_refused(segmenter: Segmenter, wrong: torch.Tensor, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        segmenter.encode(wrong)
+
+
+def test_bytes_that_are_no_picture_are_refused(segmenter: Segmenter) -> None:
+    for wrong in (b"", b"not a picture"):
+        with pytest.raises(ImageError, match="the image"):
+            segmenter.encode(wrong)
+
+
+def test_many_images_are_encoded_batch_by_batch(
+    segmenter: Segmenter, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [image, image[:20], image[:, :9], image[::-1]]
+    alone = [segmenter.encode(one).segment([MAN, DOG]) for one in images]
+    sizes: list[int] = []
+    encode = segmenter.network.encode
+    monkeypatch.setattr(segmenter.network, "encode", lambda pixels: sizes.append(len(pixels)) or encode(pixels))
+    scenes = list(segmenter.encode_many(iter(images), batch_size=3))
+    assert sizes == [3, 1]
+    for scene, expected in zip(scenes, alone, strict=True):
+        for found, other in zip(scene.segment([MAN, DOG]), expected, strict=True):
+            np.testing.assert_allclose(found.probability, other.probability, atol=1e-4)
+    assert list(segmenter.encode_many([])) == []
+    with pytest.raises(ConfigError, match="batch_size 0"):
+        segmenter.encode_many(images, batch_size=0)
 
 
 def test_a_scene_keeps_its_picture_whatever_becomes_of_the_callers(segmenter: Segmenter) -> None:
@@ -162,11 +204,18 @@ def test_threads_can_share_a_segmenter(segmenter: Segmenter) -> None:
     expected = [segmenter.encode(image).segment(MAN)[0].probability for image in images]
     found: dict[int, NDArray[np.float32]] = {}
 
+    half = Segmenter(segmenter.pretrained, dtype="bfloat16")  # in another thread it must not change ours
+
     def work(number: int) -> None:
         for _ in range(3):
             found[number] = segmenter.encode(images[number]).segment([DOG, MAN])[1].probability
 
+    def disturb() -> None:
+        for scene in half.encode_many(images * 3, batch_size=2):
+            scene.segment([MAN, CAT])
+
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    threads += [threading.Thread(target=disturb)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -10,18 +10,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from m3att.segmenter import Prediction, Scene, Segmenter
+    from m3att.pipelines import pipeline
+    from m3att.prediction import Prediction, Predictions
+    from m3att.segmenter import Scene, Segmenter
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "Scene", "Segmenter", "__version__"]
+__all__ = ["Prediction", "Predictions", "Scene", "Segmenter", "pipeline", "__version__"]
+
+_HOMES = {
+    "Prediction": "prediction",
+    "Predictions": "prediction",
+    "Scene": "segmenter",
+    "Segmenter": "segmenter",
+    "pipeline": "pipelines",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load the Python API on first use, so that `import m3att` does not wait for PyTorch (PEP 562)."""
-    if name in {"Prediction", "Scene", "Segmenter"}:
+    if name in _HOMES:
         from importlib import import_module
 
-        return getattr(import_module("m3att.segmenter"), name)
+        return getattr(import_module(f"m3att.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -2,125 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3att.data.images import read_image, to_rgb
-from m3att.data.masks import encode_rle, mask_box
-from m3att.data.transforms import Resize, to_pixels
+from m3att.backends import Backend
+from m3att.backends.pytorch import TorchBackend
+from m3att.data.images import decode_image, read_image, to_rgb
+from m3att.data.transforms import Resize
 from m3att.device import choose_device
 from m3att.errors import ConfigError, ExpressionError, ImageError
-from m3att.model.network import BackboneMaps, EncodedImages
-from m3att.overlay import draw_overlay
+from m3att.prediction import Prediction, Predictions
 from m3att.pretrained import Pretrained, load_model
 
+if TYPE_CHECKING:
+    from m3att.data.text import Tokenizer
+    from m3att.model.network import M3AttNet
+
+Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8] | torch.Tensor
+"""An image: a file, the content of one, a Pillow image, RGB uint8 (H, W, 3), or a tensor (3, H, W), uint8 or floats of
+0 to 1."""
 EXPRESSIONS_AT_ONCE = 64
 """Most expressions that the network reads at once."""
 PIXELS_AT_ONCE = 2**25
 """Most mask pixels at the image's own size that are held as floats at once (134 MB), unless one mask has more."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The mask of one expression's referent.
-
-    Args:
-        expression: the expression as given.
-        mask: bool (H, W) at the image's own size, True = the referent.
-        score: mean probability inside the mask, in [0, 1]; 0 if the mask is empty.
-        threshold: probability over which a pixel belongs to the mask.
-        image: the image, RGB uint8 (H, W, 3); all predictions of a scene share it.
-        mask_logits: float32 (h, w), the output of the network over its square input.
-        resize: how the image lies in that square.
-        mask_stride: pixels of that square between the centres of two neighbouring logits; the first logit begins at
-            the upper left corner.
-        unknown_words: words that the model does not know; it read each as the unknown word.
-        words_cut: number of words beyond the model's word limit, which it did not read.
-
-    Raises:
-        ValueError: if the fields do not fit together.
-    """
-
-    expression: str
-    mask: NDArray[np.bool_] = field(repr=False)
-    score: float
-    threshold: float
-    image: NDArray[np.uint8] = field(repr=False)
-    mask_logits: NDArray[np.float32] = field(repr=False)
-    resize: Resize = field(repr=False)
-    mask_stride: float = field(repr=False)
-    unknown_words: tuple[str, ...] = ()
-    words_cut: int = 0
-
-    def __post_init__(self) -> None:
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(f"image is {self.image.dtype} {self.image.shape}, not RGB uint8 (H, W, 3)")
-        size = self.image.shape[:2]
-        if self.mask.dtype != np.bool_ or self.mask.shape != size:
-            raise ValueError(f"mask is {self.mask.dtype} {self.mask.shape}, not bool {size}, the size of the image")
-        if (self.resize.height, self.resize.width) != size or self.mask_logits.ndim != 2:
-            raise ValueError(f"mask_logits {self.mask_logits.shape} and resize are not of an image of size {size}")
-        if min(self.mask_logits.shape) * self.mask_stride < self.resize.size:
-            raise ValueError(f"mask_logits {self.mask_logits.shape} of mask_stride {self.mask_stride} are too few")
-        if not 0.0 <= self.score <= 1.0 or not 0.0 <= self.threshold < 1.0:
-            raise ValueError(f"score {self.score} or threshold {self.threshold} is no probability")
-        if self.words_cut < 0:
-            raise ValueError(f"words_cut is {self.words_cut}")
-
-    @cached_property
-    def area(self) -> int:
-        """Pixels of the mask."""
-        return int(np.count_nonzero(self.mask))
-
-    @cached_property
-    def box(self) -> tuple[int, int, int, int] | None:
-        """The smallest box around the mask, XYXY in pixels, lower right corner exclusive; None for an empty mask."""
-        return mask_box(self.mask) if self.area else None
-
-    @cached_property
-    def rle(self) -> dict[str, Any]:
-        """The mask as COCO's compressed run lengths, ready for JSON."""
-        return encode_rle(self.mask)
-
-    @property
-    def probability(self) -> NDArray[np.float32]:
-        """Probability of each pixel, float32 (H, W). It is large, so it is computed at each access and not kept."""
-        logits_NHW = torch.from_numpy(self.mask_logits[None])
-        probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW, self.mask_stride)[0].numpy()
-        return probability_HW
-
-    def to_dict(self) -> dict[str, Any]:
-        """The prediction for JSON: expression, segmentation (COCO RLE), box (XYXY), score, area and notes."""
-        return {
-            "expression": self.expression,
-            "segmentation": self.rle,
-            "box": None if self.box is None else list(self.box),
-            "score": self.score,
-            "area": self.area,
-            "unknown_words": list(self.unknown_words),
-            "words_cut": self.words_cut,
-        }
-
-    def mask_picture(self) -> Image.Image:
-        """The mask as a grey picture, 255 = the referent and 0 = the rest, to be saved as PNG.
-
-        Some libraries save a bool array as a picture of 0 and 1, which looks black.
-        """
-        return Image.fromarray(self.mask.view(np.uint8) * np.uint8(255))
-
-    def overlay(self) -> Image.Image:
-        """A picture of the mask on its image, with the expression beneath; see `m3att.overlay.draw_overlay`."""
-        share = 100 * self.area / self.mask.size
-        note = f"score {self.score:.2f}, {share:.1f} % of the image" if self.area else "nothing found"
-        return draw_overlay(self.image, self.mask, self.expression, note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,15 +43,15 @@ class Scene:
         segmenter: the segmenter that encoded it.
         image: RGB uint8 (H, W, 3).
         resize: how the image lies in the network's square input.
-        encoded: F_enc, or the maps of the backbone if the network fuses early.
+        features: of the image, as the segmenter's backend made them.
     """
 
     segmenter: Segmenter
     image: NDArray[np.uint8] = field(repr=False)
     resize: Resize
-    encoded: EncodedImages | BackboneMaps = field(repr=False)
+    features: Any = field(repr=False)
 
-    def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> list[Prediction]:
+    def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> Predictions:
         """Find the referent of each expression. The expressions do not influence each other.
 
         Args:
@@ -147,13 +59,13 @@ class Scene:
             threshold: probability over which a pixel belongs to the mask. None: the model's own threshold.
 
         Returns:
-            One prediction for each expression, in the same order.
+            One prediction for each expression, in the same order; a list that COCO, pandas and supervision can have.
 
         Raises:
             ExpressionError: if an expression holds no word, or none that the model knows.
             ConfigError: if the threshold is not in [0, 1).
         """
-        return list(self.stream(expressions, threshold))
+        return Predictions(self.stream(expressions, threshold))
 
     def stream(self, expressions: str | Sequence[str], threshold: float | None = None) -> Iterator[Prediction]:
         """Like `segment`, but one by one. Use it if the masks of many expressions would fill the memory.
@@ -172,14 +84,15 @@ class Scene:
 
     def _predict(self, texts: list[str], checks: list[ExpressionCheck], threshold: float) -> Iterator[Prediction]:
         """Predictions, in turns that limit both the batch of the network and the pixels held as floats."""
-        stride = self.segmenter.network.mask_stride
+        stride = self.segmenter.backend.mask_stride
         rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
         for start in range(0, len(texts), EXPRESSIONS_AT_ONCE):
             turn = texts[start : start + EXPRESSIONS_AT_ONCE]
-            logits_NHW = self.segmenter.mask_logits(self.encoded, turn)
+            logits_NHW = self.segmenter.mask_logits(self.features, turn)
             for first in range(0, len(turn), rows):
                 # engine.evaluate does the same, so the masks that are scored are the masks that users get.
-                probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride).numpy()
+                turned_NHW = torch.from_numpy(logits_NHW[first : first + rows])
+                probability_NHW = self.resize.probability(turned_NHW, stride).numpy()
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW: NDArray[np.bool_] = probability_HW > threshold
                     inside = probability_HW[mask_HW]
@@ -189,7 +102,7 @@ class Scene:
                         float(inside.mean(dtype=np.float64)) if inside.size else 0.0,
                         threshold,
                         self.image,
-                        logits_NHW[number].numpy().copy(),  # a view would keep the logits of the whole turn in memory
+                        logits_NHW[number].copy(),  # a view would keep the logits of the whole turn in memory
                         self.resize,
                         stride,
                         checks[start + number].unknown_words,
@@ -218,27 +131,39 @@ class Segmenter:
     Args:
         pretrained: a loaded model folder; its network is moved to ``device``.
         device: the device on which it runs.
+        dtype: `float32`, or `bfloat16` or `float16` for faster and slightly different sums (autocast).
     """
 
-    def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu") -> None:
+    def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu", dtype: str = "float32") -> None:
         self.pretrained, self.device = pretrained, torch.device(device)
-        self.network = pretrained.network.to(self.device).eval()
-        self.tokenizer = pretrained.tokenizer
+        network = pretrained.network.to(self.device).eval()
+        self.backend: Backend = TorchBackend(network, self.device, dtype)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path = "bundled", device: str = "auto") -> Segmenter:
+    def from_pretrained(cls, model: str | Path = "bundled", device: str = "auto", dtype: str = "float32") -> Segmenter:
         """Load a model.
 
         Args:
             model: `bundled`, the name of a bundled model, a folder, or a Hub id (`owner/name`).
             device: `auto` (CUDA if it is available), `cpu`, `cuda`, or any other device of PyTorch.
+            dtype: `float32`, `bfloat16` or `float16`. See Segmenter.
 
         Raises:
             ModelError: if there is no such model, or its folder is incomplete or not one of m3att.
-            ConfigError: if there is no such device.
+            ConfigError: if there is no such device or type.
         """
         chosen = choose_device(device)
-        return cls(load_model(model, chosen), chosen)
+        return cls(load_model(model, chosen), chosen, dtype)
+
+    @property
+    def network(self) -> M3AttNet:
+        """The network itself, in evaluation mode."""
+        return self.pretrained.network
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that the model was trained with."""
+        return self.pretrained.tokenizer
 
     @property
     def threshold(self) -> float:
@@ -250,11 +175,11 @@ class Segmenter:
         """One line that says what kind of pictures the model knows. Empty if it is meant for photos."""
         return self.pretrained.world
 
-    def encode(self, image: str | Path | Image.Image | NDArray[np.uint8]) -> Scene:
+    def encode(self, image: Picture) -> Scene:
         """Run the vision half of the network, once for all expressions of this image.
 
         Args:
-            image: a file, a Pillow image, or RGB uint8 (H, W, 3), of any size.
+            image: a file, the bytes of one, a Pillow image, RGB uint8 (H, W, 3), or a tensor (3, H, W), of any size.
 
         Returns:
             The scene. Its `segment` finds the masks.
@@ -262,12 +187,37 @@ class Segmenter:
         Raises:
             ImageError: if it cannot be read as a picture.
         """
-        image_HWC = load_pixels(image)
+        (scene,) = self._encode([load_pixels(image)])
+        return scene
+
+    def encode_many(self, images: Iterable[Picture], batch_size: int = 8) -> Iterator[Scene]:
+        """Like `encode` for many images, of any sizes, several at once through the network.
+
+        Images are taken and scenes given batch by batch, so any number of images needs the memory of one batch.
+
+        Args:
+            images: as `encode` takes them.
+            batch_size: most images at once.
+
+        Raises:
+            ImageError: if one cannot be read as a picture.
+            ConfigError: if the batch size is below 1.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size {batch_size}: give 1 or more")
+        return self._encode_batches(iter(images), batch_size)
+
+    def _encode_batches(self, images: Iterator[Picture], batch_size: int) -> Iterator[Scene]:
+        while batch := [load_pixels(image) for image in islice(images, batch_size)]:
+            yield from self._encode(batch)
+
+    def _encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Scene]:
+        """The scenes of a batch, each image (H, W, 3) of its own size."""
         inputs = self.pretrained.config.input
-        resize = Resize(image_HWC.shape[0], image_HWC.shape[1], inputs.size, inputs.resize)
-        pixels_BCHW = to_pixels(resize.image(image_HWC)).unsqueeze(0).to(self.device)
-        with torch.inference_mode():
-            return Scene(self, image_HWC, resize, self.network.encode(pixels_BCHW))
+        resizes = [Resize(image.shape[0], image.shape[1], inputs.size, inputs.resize) for image in images]
+        squares_BHWC = np.stack([resize.image(image) for resize, image in zip(resizes, images, strict=True)])
+        features = self.backend.encode(squares_BHWC)
+        return [Scene(self, *parts) for parts in zip(images, resizes, features, strict=True)]
 
     def check(self, expression: str) -> ExpressionCheck:
         """Say which words of an expression the model cannot read.
@@ -288,22 +238,17 @@ class Segmenter:
             )
         return ExpressionCheck(words, max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit))
 
-    def mask_logits(self, encoded: EncodedImages | BackboneMaps, expressions: Sequence[str]) -> torch.Tensor:
+    def mask_logits(self, features: Any, expressions: Sequence[str]) -> NDArray[np.float32]:
         """Run the language half for N expressions of one image.
 
         Returns:
-            (N, h, w) float32 on the CPU, over the network's square input; their stride is the network's `mask_stride`.
+            (N, h, w), over the network's square input; their stride is the backend's `mask_stride`.
         """
         words = self.tokenizer(expressions)
-        index_N = torch.zeros(len(expressions), dtype=torch.int64, device=self.device)
-        with torch.inference_mode():
-            output = self.network.segment(
-                encoded, index_N, words.word_ids_NL.to(self.device), words.word_mask_NL.to(self.device)
-            )
-            return output.mask_logits_NHW.float().cpu()
+        return self.backend.segment(features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
 
 
-def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+def load_pixels(image: Picture) -> NDArray[np.uint8]:
     """Upright RGB, (H, W, 3), from anything that `Segmenter.encode` accepts. The result is always a new array.
 
     Raises:
@@ -311,6 +256,8 @@ def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[
     """
     if isinstance(image, str | Path):
         return read_image(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_image(bytes(image), "the image")
     if isinstance(image, Image.Image):
         if 0 in image.size:
             raise ImageError(f"the image is empty: {image.width} x {image.height}")
@@ -318,11 +265,35 @@ def load_pixels(image: str | Path | Image.Image | NDArray[np.uint8]) -> NDArray[
             return to_rgb(image)
         except (OSError, ValueError, SyntaxError) as error:  # Pillow reads pixels only when they are needed
             raise ImageError(f"the image is damaged or cut short ({error})") from error
+    if isinstance(image, torch.Tensor):
+        return tensor_pixels(image)
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"cannot read a {type(image).__name__}: give a file, a Pillow image or a NumPy array")
+        raise ImageError(
+            f"cannot read a {type(image).__name__}: give a file, its bytes, a Pillow image, a NumPy array or a tensor"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(f"the array is {image.dtype} {image.shape}: give RGB uint8 (H, W, 3) in [0, 255]")
     return image.copy()
+
+
+def tensor_pixels(image_CHW: torch.Tensor) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3) of a tensor in torchvision's order, (3, H, W).
+
+    Raises:
+        ImageError: if it is no picture in this order, or its floats are not in [0, 1].
+    """
+    kind = str(image_CHW.dtype).removeprefix("torch.")
+    if image_CHW.ndim != 3 or len(image_CHW) != 3 or 0 in image_CHW.shape:
+        raise ImageError(f"the tensor is {kind} {tuple(image_CHW.shape)}: give RGB (3, H, W)")
+    image_CHW = image_CHW.detach()
+    if image_CHW.is_floating_point():
+        low, high = (float(value) for value in image_CHW.aminmax())
+        if not (low >= 0.0 and high <= 1.0):  # nor where one is not a number
+            raise ImageError(f"the tensor holds floats from {low:g} to {high:g}: give 0 to 1, before any normalisation")
+        image_CHW = (image_CHW.float() * 255).round().to(torch.uint8)
+    if image_CHW.dtype != torch.uint8:
+        raise ImageError(f"the tensor is {kind}: give uint8 in [0, 255] or floats in [0, 1]")
+    return np.array(image_CHW.permute(1, 2, 0).cpu().numpy(), order="C")
 
 
 def is_text(expression: object) -> bool:

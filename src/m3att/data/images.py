@@ -131,6 +131,22 @@ def read_mask(path: Path | str) -> NDArray[np.bool_]:
     return _converted(path, to_mask)
 
 
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """Reads the bytes of an image file as :func:`read_image` reads the file.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Returns:
+        uint8, (H, W, 3), not to be written to.
+
+    Raises:
+        ImageError: as :func:`read_image`.
+    """
+    return _converted(name, lambda image: _rgb(image, upright=True, from_file=True), content)
+
+
 def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
     """Reads a mask from the bytes of an image file, as :func:`to_mask` describes.
 
