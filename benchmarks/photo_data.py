@@ -6,7 +6,7 @@ PHOTOS holds `polygons.json` (COCO photos with outlines), `refer.jsonl` (among i
 photos that models are judged by) and, unpacked, the label maps of VOC, CCP and `people`. REFER holds RefCOCO and
 RefCOCO+.
 OUT receives `cutouts/*.json`, `refer/`, from which the photos of val and judge are gone in every split, and
-`refer_photos.jsonl`, the training rows that have outlines.
+`refer_photos.jsonl`, the training rows: outlines where there are any, else boxes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ VOC = {
 }  # fmt: skip
 LEAST_AREA = 500  # pixels of an object of a label map
 LEAST_FILLED = 0.96  # an outline with larger holes has something before it
+LEAST_VISIBLE = 0.5  # share of an object's box; of a photo that was cut, less may be in it
+PLACE = re.compile(
+    r"\b(?:left|right|lft|rght|rt|l|r|\w*most|middle|mid|cent(?:er|re)|top|bottom|upper|lower|lowest|highest|up|down|"
+    r"above|below|corner|edge|side|end|far|furthest|farthest|first|second|third|last|1st|2nd|3rd|o ?clock|east|west|"
+    r"north|south)\b",
+    re.IGNORECASE,
+)
+"""Words that may be wrong in a photo of which a part was cut off."""
 UPRIGHT = 1.4  # height over width of one person; several that stand side by side are wider
 
 
@@ -141,18 +150,25 @@ def write_cutouts(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]], photos: Path) -> None:
-    """Writes the training rows that have outlines as JSON Lines; words of place are wrong where a photo was cut."""
-    lines = [
-        {
-            "image": str((photos / row["image"]).resolve()),
-            "expressions": row["expressions"],
-            "mask": row["segmentation"],
-        }
-        for row in rows
-        if row["split"] == "train" and row.get("segmentation") and row["visible"] == 1
-    ]
+    """Writes the training rows as JSON Lines, each with an outline or else a box.
+
+    Where a photo was cut, what lies mostly outside is left out, and so are expressions with words of place.
+    """
+    held_out = {row["coco_id"] for row in rows if row["split"] in HELD_OUT}
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        if row["split"] != "train" or row["coco_id"] in held_out or row["visible"] < LEAST_VISIBLE:
+            continue
+        texts = [text for text in row["expressions"] if row["visible"] == 1 or not PLACE.search(text)]
+        if texts:
+            place = {"mask": row["segmentation"]} if row.get("segmentation") else {"bbox": row["box"]}
+            lines.append({"image": str((photos / row["image"]).resolve()), "expressions": texts, **place})
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    print(f"{path}: {len(lines)} referents")
+    counts = {name: [len(line["expressions"]) for line in lines if name in line] for name in ("mask", "bbox")}
+    print(
+        f"{path}: {len(lines)} rows of {len({line['image'] for line in lines})} photos; expressions with an outline: "
+        f"{sum(counts['mask'])}, with a box: {sum(counts['bbox'])}"
+    )
 
 
 def write_refer(folder: Path, out: Path, held_out: set[int]) -> None:

@@ -10,7 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m3att.losses import Losses, attention_loss, category_loss, dice_loss, mask_loss, mask_targets, total_loss
+from m3att.losses import (
+    Losses,
+    attention_loss,
+    box_loss,
+    category_loss,
+    dice_loss,
+    mask_loss,
+    mask_targets,
+    total_loss,
+)
 
 ZERO = torch.zeros(1, 1, 2)
 LN3 = math.log(3)  # a logit of probability 3/4
@@ -92,6 +101,80 @@ def test_the_attention_loss_is_nothing_on_the_referent_and_finite_off_it() -> No
     assert math.isfinite(off.item()) and off > 9
     assert attention_loss([attention_NKLP], real_NL, 0.1 * inside_NHW).item() == pytest.approx(0, abs=2e-3)
     assert attention_loss([attention_NKLP], real_NL, 0 * inside_NHW) == 0
+
+
+def literal_box_loss(logits_NHW: torch.Tensor, boxes_NHW: torch.Tensor) -> float:
+    total = 0.0
+    for logits, box in zip(logits_NHW.tolist(), boxes_NHW.tolist(), strict=True):
+        rows, columns = range(len(box)), range(len(box[0]))
+        likely = [[1 / (1 + math.exp(-logits[y][x])) for x in columns] for y in rows]
+        lines = [[(y, x) for x in columns] for y in rows], [[(y, x) for y in rows] for x in columns]
+        for every in lines:
+            overlap = squares = 0.0
+            for line in every:
+                found, wanted = max(likely[y][x] for y, x in line), max(box[y][x] for y, x in line)
+                overlap += found * wanted
+                squares += found**2 + wanted**2
+            total += 1 - 2 * overlap / squares
+        for y in rows:
+            for x in columns:
+                if box[y][x] == 0:
+                    total -= math.log(1 - likely[y][x]) / (len(rows) * len(columns))
+    return total / len(boxes_NHW)
+
+
+def boxes(count: int) -> torch.Tensor:
+    """Filled boxes on 5 x 6 cells, with a rim that covers a part of its cells."""
+    boxes_NHW = torch.zeros(count, 5, 6)
+    for number in range(count):
+        boxes_NHW[number, 1 : 3 + number % 2, number % 3 : 4] = 1
+        boxes_NHW[number, :, 4] = 0.3 * boxes_NHW[number, :, 3]
+    return boxes_NHW
+
+
+def test_the_box_loss_asks_for_every_row_and_column_of_the_box_and_nothing_outside() -> None:
+    logits_NHW = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
+    assert box_loss(logits_NHW, boxes(3)).item() == pytest.approx(literal_box_loss(logits_NHW, boxes(3)), rel=1e-5)
+
+
+def test_every_mask_that_touches_the_four_sides_of_its_box_satisfies_the_box_loss() -> None:
+    box_NHW = torch.zeros(1, 4, 4)
+    box_NHW[0, :3, 1:] = 1
+    full, diagonal = box_NHW.clone(), torch.zeros(1, 4, 4)
+    diagonal[0, range(3), range(1, 4)] = 1
+    for mask_NHW in (full, diagonal):
+        assert box_loss((mask_NHW - 0.5) * 60, box_NHW).item() == pytest.approx(0, abs=1e-5)
+    short, outside = diagonal.clone(), diagonal.clone()
+    short[0, 2, 3] = 0  # the lowest row of the box is empty, and its last column
+    outside[0, 3, 0] = 1
+    assert box_loss((short - 0.5) * 60, box_NHW).item() == pytest.approx(2 * (1 - 4 / 5))
+    assert box_loss((outside - 0.5) * 60, box_NHW).item() == pytest.approx(2 * (1 - 6 / 7) + 30 / 16)
+
+
+def test_a_box_that_is_too_small_to_be_seen_has_no_part() -> None:
+    boxes_NHW = torch.cat([boxes(1), torch.zeros(1, 5, 6)])
+    logits_NHW = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(0))
+    assert box_loss(logits_NHW, boxes_NHW).item() == pytest.approx(literal_box_loss(logits_NHW[:1], boxes(1)), rel=1e-5)
+    assert box_loss(logits_NHW[1:], boxes_NHW[1:]).item() == 0
+
+
+@pytest.mark.parametrize("boxed", [[True, False, False, True, True], [True] * 5, [False] * 5])
+def test_each_kind_of_referent_has_its_own_losses_averaged_over_its_own_expressions(boxed: list[bool]) -> None:
+    chance = torch.Generator().manual_seed(0)
+    logits_NHW = torch.randn(5, 5, 6, generator=chance).requires_grad_()
+    targets_NHW, boxed_N = boxes(5), torch.tensor(boxed)
+    losses = total_loss(logits_NHW, None, None, targets_NHW, 2.0, dice_weight=3.0, boxed_N=boxed_N, box_weight=0.5)
+    mask = dice = box = 0.0
+    if not all(boxed):
+        mask = mask_loss(logits_NHW[~boxed_N], targets_NHW[~boxed_N]).item()
+        dice = dice_loss(logits_NHW[~boxed_N], targets_NHW[~boxed_N]).item()
+    if any(boxed):
+        box = literal_box_loss(logits_NHW[boxed_N].detach(), targets_NHW[boxed_N])
+    assert [losses.mask.item(), losses.dice.item(), losses.box.item()] == pytest.approx([mask, dice, box], rel=1e-5)
+    assert losses.total.item() == pytest.approx(2 * mask + 3 * dice + 0.5 * box, rel=1e-5)
+    losses.total.backward()
+    assert logits_NHW.grad is not None and logits_NHW.grad.isfinite().all()
+    assert (logits_NHW.grad.flatten(1).abs().sum(dim=1) > 0).all()  # every expression teaches something
 
 
 def test_eq_5_weighs_its_parts() -> None:

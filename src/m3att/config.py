@@ -262,6 +262,10 @@ class TrainConfig:
     category_weight: float = 0.0
     """Weight of an additional loss: F_enc must tell the annotated category of the object in each cell. It helps a
     backbone that starts from fresh weights. The paper has none."""
+    box_weight: float = 1.0
+    """Weight of the loss of expressions whose referent has a box and no mask; they have no mask loss and no Dice loss.
+    The mask must touch every row and column of the box, and nothing outside (docs/training.md). 0: boxes are not
+    learned from."""
     attention_weight: float = 0.0
     """Weight of an additional loss: in every layer the attention of the decoder over positions should rest on the
     referent. It helps in short trainings, in which M3Att may otherwise not learn to use the image (docs/lab-notes.md).

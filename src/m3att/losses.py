@@ -16,8 +16,9 @@ class Losses:
     """The losses of one step, each a scalar. Training minimises `total`.
 
     Args:
-        mask: L_mask.
-        dice: the Dice loss.
+        mask: L_mask, of the expressions whose referent has an outline.
+        dice: the Dice loss, of the same ones.
+        box: the box loss, of the expressions whose referent has only a box.
         reconstruction: L_rec.
         category: the category loss.
         attention: the attention loss.
@@ -28,6 +29,7 @@ class Losses:
 
     mask: Tensor
     dice: Tensor
+    box: Tensor
     reconstruction: Tensor
     category: Tensor
     attention: Tensor
@@ -85,7 +87,27 @@ def cell_weights(cells: int, stride: float, device: torch.device) -> Tensor:
     return overlap.clamp(min=0) / stride
 
 
-def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
+def mean_over(loss_N: Tensor, counted_N: Tensor | None) -> Tensor:
+    """The mean of a loss over the expressions that count; zero where none does.
+
+    Args:
+        loss_N: the loss of each expression.
+        counted_N: True = counts. None: all do.
+
+    Returns:
+        A scalar.
+    """
+    if counted_N is None:
+        return loss_N.mean()
+    return loss_N.masked_fill(~counted_N, 0).sum() / counted_N.sum().clamp(min=1)
+
+
+def mask_loss(
+    mask_logits_NHW: Tensor,
+    targets_NHW: Tensor,
+    reduction: Literal["mean", "sum"] = "mean",
+    counted_N: Tensor | None = None,
+) -> Tensor:
     """Binary cross-entropy, averaged over expressions.
 
     Paper: L_mask of Eq. 5. Departs: the paper does not say whether the pixels of a mask are summed or averaged.
@@ -94,15 +116,20 @@ def mask_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, reduction: Literal["
         mask_logits_NHW: the network's masks.
         targets_NHW: in [0, 1], as `mask_targets` gives them.
         reduction: over the pixels of a mask: their mean, or their sum as in VLT.
+        counted_N: see `mean_over`.
 
     Returns:
         A scalar.
     """
-    loss = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW)
+    if counted_N is None:
+        loss = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW)
+    else:
+        loss_NHW = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW, reduction="none")
+        loss = mean_over(loss_NHW.mean(dim=(1, 2)), counted_N)
     return loss * targets_NHW[0].numel() if reduction == "sum" else loss
 
 
-def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
+def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None) -> Tensor:
     """One minus the soft Dice of each mask, averaged over expressions. Small and large objects weigh the same.
 
     Departs: the paper has no such loss.
@@ -110,6 +137,7 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
     Args:
         mask_logits_NHW: the network's masks.
         targets_NHW: in [0, 1], as `mask_targets` gives them.
+        counted_N: see `mean_over`.
 
     Returns:
         A scalar in [0, 1].
@@ -117,7 +145,38 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor) -> Tensor:
     probability_NHW = mask_logits_NHW.sigmoid()
     overlap_N = (probability_NHW * targets_NHW).sum(dim=(1, 2))
     total_N = (probability_NHW + targets_NHW).sum(dim=(1, 2))
-    return (1 - (2 * overlap_N + 1) / (total_N + 1)).mean()
+    return mean_over(1 - (2 * overlap_N + 1) / (total_N + 1), counted_N)
+
+
+def box_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None) -> Tensor:
+    """What a box says of the mask in it: the mask touches every row and column of the box, and nothing lies outside.
+
+    The first part is the projection loss of BoxInst (Tian et al., CVPR 2021): the largest probability of each row, and
+    of each column, against the same of the filled box, by one minus Dice with squares in the denominator. The second
+    part is binary cross-entropy on the cells outside, averaged over all cells, since the first part moves only one cell
+    of a row. Which cells of the box belong to the mask, the loss leaves open. An expression whose box is too small to
+    cover anything of the input has no part in it.
+
+    Departs: the paper has no such loss. BoxInst has no second part, and adds a loss on the colours of neighbours.
+
+    Args:
+        mask_logits_NHW: the network's masks.
+        targets_NHW: the filled boxes, as `mask_targets` gives them.
+        counted_N: see `mean_over`.
+
+    Returns:
+        A scalar.
+    """
+    loss_N = torch.zeros(len(targets_NHW), device=targets_NHW.device)
+    for along in (1, 2):
+        largest_NS = mask_logits_NHW.amax(dim=along).sigmoid()
+        wanted_NS = targets_NHW.amax(dim=along)
+        overlap_N = (largest_NS * wanted_NS).sum(dim=1)
+        squares_N = largest_NS.square().sum(dim=1) + wanted_NS.square().sum(dim=1)
+        loss_N = loss_N + 1 - 2 * overlap_N / squares_N.clamp(min=1e-5)
+    outside_NHW = F.softplus(mask_logits_NHW).masked_fill(targets_NHW > 0, 0)
+    seen_N = targets_NHW.flatten(1).amax(dim=1) > 0
+    return mean_over(loss_N + outside_NHW.mean(dim=(1, 2)), seen_N if counted_N is None else seen_N & counted_N)
 
 
 def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, stride: int) -> Tensor:
@@ -155,7 +214,9 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
     """Minus the logarithm of the attention that falls on the referent, averaged over layers and expressions.
 
     The attention is divided by its largest possible value, which is less than one for a referent smaller than a cell.
-    An expression whose referent is outside the input, or that has no referent, has no part in the loss.
+    An expression whose referent is outside the input, or that has no referent, has no part in the loss. Of a referent
+    that has only a box, any place in the box counts as on it: attention outside is surely wrong, and inside the loss
+    prefers no cell that the box fills to another.
 
     Ours. In short trainings M3Att learns to use the image late or not at all (docs/lab-notes.md), because a mask can be
     found without it unless expressions compare objects. This loss draws the softmax of Eq. 2a to the referent from the
@@ -192,6 +253,8 @@ def total_loss(
     category_weight: float = 0.0,
     attention: Tensor | None = None,
     attention_weight: float = 0.0,
+    boxed_N: Tensor | None = None,
+    box_weight: float = 1.0,
 ) -> Losses:
     """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the given losses of ours.
 
@@ -208,21 +271,26 @@ def total_loss(
         category_weight: its weight.
         attention: result of `attention_loss`, if it is used.
         attention_weight: its weight.
+        boxed_N: True = the target is a filled box and no outline. Such an expression has the box loss in the place of
+            the mask and Dice losses. None: all are outlines.
+        box_weight: weight of the box loss.
 
     Returns:
         All parts, unweighted, and the weighted total.
     """
     logits_NHW = mask_logits_NHW.float()
-    mask = mask_loss(logits_NHW, targets_NHW, reduction)
+    outlined_N = None if boxed_N is None else ~boxed_N
+    mask = mask_loss(logits_NHW, targets_NHW, reduction, outlined_N)
     zero = torch.zeros((), device=mask.device)
-    dice = dice_loss(logits_NHW, targets_NHW) if dice_weight else zero
+    dice = dice_loss(logits_NHW, targets_NHW, outlined_N) if dice_weight else zero
+    box = zero if boxed_N is None else box_loss(logits_NHW, targets_NHW, boxed_N)
     reconstruction = target_spread = zero
     if reconstructed_NC is not None and projected_NC is not None:
         reconstruction = F.mse_loss(reconstructed_NC.float(), projected_NC.float())
         target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
-    total = mask_weight * mask + dice_weight * dice + reconstruction_weight * reconstruction
+    total = mask_weight * mask + dice_weight * dice + box_weight * box + reconstruction_weight * reconstruction
     for extra, weight in ((category, category_weight), (attention, attention_weight)):
         if extra is not None:
             total = total + weight * extra
     category, attention = (zero if extra is None else extra for extra in (category, attention))
-    return Losses(mask, dice, reconstruction, category, attention, total, target_spread)
+    return Losses(mask, dice, box, reconstruction, category, attention, total, target_spread)

@@ -61,7 +61,7 @@ def test_moving_a_batch_moves_all_its_tensors() -> None:
     moved = batch.to(torch.device("meta"))
     tensors = [getattr(moved, field.name) for field in fields(Batch)]
     tensors = [value for value in tensors if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 6 and all(value.device.type == "meta" for value in tensors)
+    assert len(tensors) == 7 and all(value.device.type == "meta" for value in tensors)
     assert moved.samples == batch.samples
 
 

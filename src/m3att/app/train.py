@@ -230,7 +230,7 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     ]
     sizes = {key: size_text(memory[key]) for key in memory if not key.startswith("batch_")}
     single = size_text(memory["batch_of_single_images"])
-    used = (name for name in ("mask", "dice", "reconstruction", "category", "attention") if losses[name])
+    used = (name for name in ("mask", "dice", "box", "reconstruction", "category", "attention") if losses[name])
     parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
     length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else f"{found['steps']:,} steps"
     peak = "" if step["peak_bytes"] is None else f"; most memory so far: {size_text(step['peak_bytes'])}"

@@ -36,6 +36,7 @@ class Batch:
         word_mask_NL: True = a real word.
         masks_MHW: uint8 coverage in [0, 255] at the input size, one for each different referent.
         mask_index_N: number of the mask of each expression.
+        boxed_M: whether a mask is only a filled box; see Sample.
         samples: the samples of the batch, for comparison at the images' own size; empty in training.
         resizes: how each image lies in its square.
         cut: expressions longer than the word limit.
@@ -44,6 +45,7 @@ class Batch:
         faults: what could not be read.
         partly_unknown: expressions that hold unknown words beside others.
         unknown: expressions that hold no known word.
+        has_boxes: whether any of `boxed_M` is True, known without asking the device.
     """
 
     pixels_BCHW: Tensor
@@ -52,6 +54,7 @@ class Batch:
     word_mask_NL: Tensor
     masks_MHW: Tensor
     mask_index_N: Tensor
+    boxed_M: Tensor
     samples: tuple[Sample, ...]
     resizes: tuple[Resize, ...]
     cut: int
@@ -60,6 +63,7 @@ class Batch:
     faults: tuple[Fault, ...] = ()
     partly_unknown: int = 0
     unknown: int = 0
+    has_boxes: bool = False
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
@@ -71,6 +75,7 @@ class Batch:
             word_mask_NL=self.word_mask_NL.to(device, non_blocking=True),
             masks_MHW=self.masks_MHW.to(device, non_blocking=True),
             mask_index_N=self.mask_index_N.to(device, non_blocking=True),
+            boxed_M=self.boxed_M.to(device, non_blocking=True),
             categories_BHW=None if self.categories_BHW is None else self.categories_BHW.to(device, non_blocking=True),
         )
 
@@ -88,7 +93,8 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         square, none = (0, inputs.size, inputs.size), torch.empty(0, dtype=torch.int64)
         words_NL, mask_NL = torch.empty((0, 1), dtype=torch.int64), torch.empty((0, 1), dtype=torch.bool)
         pixels_BCHW = torch.empty((0, 3, inputs.size, inputs.size), dtype=torch.uint8)
-        return Batch(pixels_BCHW, none, words_NL, mask_NL, torch.empty(square, dtype=torch.uint8), none, (), (), 0)
+        masks_MHW, boxed_M = torch.empty(square, dtype=torch.uint8), torch.empty(0, dtype=torch.bool)
+        return Batch(pixels_BCHW, none, words_NL, mask_NL, masks_MHW, none, boxed_M, (), (), 0)
     resizes = tuple(
         Resize(sample.image_HWC.shape[0], sample.image_HWC.shape[1], inputs.size, inputs.resize) for sample in samples
     )
@@ -115,12 +121,14 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         words.word_mask_NL,
         torch.from_numpy(np.concatenate(masks)),
         torch.tensor(mask_index),
+        torch.tensor([boxed for sample in samples for boxed in sample.boxed_M], dtype=torch.bool),
         tuple(samples) if keep_samples else (),
         resizes,
         words.cut,
         torch.from_numpy(np.stack(categories)) if categories else None,
         partly_unknown=words.partly_unknown,
         unknown=words.unknown,
+        has_boxes=any(any(sample.boxed) for sample in samples),
     )
 
 

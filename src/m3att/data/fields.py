@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from m3att.errors import DataError
+from m3att.data.boxes import BOX_FIELDS, CORNER_FIELDS, stated_box
+from m3att.errors import DataError, shown
 
 TEXT_FIELDS = (
     "expressions", "expression", "captions", "caption", "sentences", "sentence", "phrases", "phrase", "texts", "text",
@@ -22,7 +23,7 @@ IMAGE_FIELDS = (
     "image", "image_path", "file_name", "filename", "img_path", "img", "image_file", "img_name", "image_name", "path",
 )  # fmt: skip
 """Where an image, or the path of its file, may stand; the first of these that holds something is read."""
-_BOX_FIELDS = ("bbox", "box", "area")
+_SIZE_FIELDS = (*BOX_FIELDS, *CORNER_FIELDS, "area")
 
 _SAME_SPLIT = {
     "training": "train", "trn": "train",
@@ -129,18 +130,25 @@ def states_nothing(entry: Mapping[str, Any]) -> bool:
         return bool(told)
     if "mask" not in entry or entry["mask"] is not None:
         return False
-    return stated_mask(entry) is None and not any(_is_size(entry.get(name)) for name in _BOX_FIELDS)
+    return stated_mask(entry) is None and not any(_is_size(entry.get(name)) for name in _SIZE_FIELDS)
 
 
 def stated_mask(entry: Mapping[str, Any]) -> Any:
-    """The mask that an entry states, as `annotation.read_segmentation` takes it; None where it states none."""
+    """The mask that an entry states, as `annotation.read_segmentation` takes it; None where it states none.
+
+    An empty list beside a box is none: many tools write it at objects that have only a box.
+    """
     name = field_of(entry, MASK_FIELDS)
-    return None if name is None else entry[name]
+    mask = None if name is None else entry[name]
+    return None if isinstance(mask, list | tuple) and not mask and stated_box(entry) is not None else mask
 
 
 def why_no_mask(entry: Mapping[str, Any]) -> str:
-    """What is to be said of an entry that states neither a mask nor that it names nothing."""
+    """What is to be said of an entry that states neither a mask, nor a box, nor that it names nothing."""
     name = field_of(entry, MASK_FIELDS)
+    box = field_of(entry, (*BOX_FIELDS, *CORNER_FIELDS))
+    if box is not None and entry[box] is not None:
+        return f"it has no mask, and {shown(entry[box])} as {box!r} is no box in pixels: x, y, width and height over 0"
     if name is None:
         return f'it has no mask; {", ".join(MASK_FIELDS)} are read, and "no_target": true where nothing is named'
     return f'its {name!r} is null, though it does not say "no_target": true'

@@ -57,6 +57,11 @@ class ChosenImages(Source):
         return self.whole.faults
 
     @property
+    def boxed(self) -> int | None:
+        """None where the whole has any: which images they are of is known only after reading."""
+        return 0 if self.whole.boxed == 0 else None
+
+    @property
     def category_names(self) -> tuple[str, ...]:
         """Those of the whole."""
         return self.whole.category_names

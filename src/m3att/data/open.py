@@ -84,6 +84,13 @@ class MixedSource(Source):
         return sum(told) if len(told) == len(counts) else None
 
     @property
+    def boxed(self) -> int | None:
+        """Those of its parts together, as `no_targets`."""
+        counts = [part.boxed for part in self.sources]
+        told = [count for count in counts if count is not None]
+        return sum(told) if len(told) == len(counts) else None
+
+    @property
     def parts(self) -> tuple[Source, ...]:
         """Its sources."""
         return self.sources

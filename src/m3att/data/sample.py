@@ -26,6 +26,8 @@ class Sample:
         image_id: the image's id in the data set.
         skills: for each expression the tags that reports are split by; empty tuples where a data set has none.
         categories_HW: uint8, the map of categories of `Source.read_categories`; None if it is not needed.
+        boxed: for each mask whether it is no outline but the filled box around its referent, which is all that is
+            known of it. Empty: all are outlines.
 
     Raises:
         DataError: where the shapes or lengths do not agree.
@@ -39,6 +41,7 @@ class Sample:
     image_id: int
     skills: tuple[tuple[str, ...], ...]
     categories_HW: NDArray[np.uint8] | None = None
+    boxed: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.expressions)
@@ -46,11 +49,18 @@ class Sample:
             raise DataError(f"image {self.image_id}: {count} expressions, but masks, ids or skills of another number")
         if self.image_HWC.ndim != 3 or self.image_HWC.shape[2] != 3 or self.image_HWC.dtype != np.uint8:
             raise DataError(f"image {self.image_id}: needs RGB uint8 (H, W, 3), not {self.image_HWC.shape}")
+        if self.boxed and len(self.boxed) != len(self.masks):
+            raise DataError(f"image {self.image_id}: {len(self.masks)} masks, but {len(self.boxed)} say if boxes")
         for mask in self.masks:
             if mask.shape != self.image_HWC.shape[:2]:
                 raise DataError(
                     f"image {self.image_id}: a mask {mask.shape} and the image {self.image_HWC.shape[:2]} differ"
                 )
+
+    @property
+    def boxed_M(self) -> tuple[bool, ...]:
+        """Of each mask whether it is only a filled box."""
+        return self.boxed or (False,) * len(self.masks)
 
     @property
     def masks_MHW(self) -> NDArray[np.bool_]:

@@ -61,6 +61,14 @@ class Source(ABC):
         return None
 
     @property
+    def boxed(self) -> int | None:
+        """How many of its expressions name what has a box and no outline; None if that is known only after reading.
+
+        A source with such expressions marks their masks in `Sample.boxed`.
+        """
+        return 0
+
+    @property
     def category_names(self) -> tuple[str, ...]:
         """See Attributes."""
         return ()

@@ -65,6 +65,7 @@ def split_text(source: Source, tokenizer: Tokenizer, limit: int | None, setting:
         f"{count:,} {text}"
         for count, text in (
             (source.no_targets, "without a target"),
+            (source.boxed, "with a box and no mask"),
             (found.cut, f"cut at {tokenizer.word_limit} words"),
             (found.partly_unknown, "with unknown words"),
             (found.unknown, "without a known word"),

@@ -60,9 +60,13 @@ def train_step(
     category = None
     if output.category_logits_BPY is not None and batch.categories_BHW is not None:
         category = category_loss(output.category_logits_BPY, batch.categories_BHW, output.grid.stride)
+    # None where all are outlines, as most batches are: the losses then need no selection.
+    boxed_N = batch.boxed_M[batch.mask_index_N] if batch.has_boxes else None
     attention = None
     if settings.attention_weight and output.attention_NKLP and output.attending_NL is not None:
         shares_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, output.grid.cells, output.grid.stride)
+        if boxed_N is not None and settings.box_weight == 0:  # boxes are not to be learned from
+            shares_NHW = shares_NHW.masked_fill(boxed_N[:, None, None], 0)
         attention = attention_loss(output.attention_NKLP, output.attending_NL, shares_NHW)
     losses = total_loss(
         output.mask_logits_NHW,
@@ -77,6 +81,8 @@ def train_step(
         settings.category_weight,
         attention,
         settings.attention_weight,
+        boxed_N,
+        settings.box_weight,
     )
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

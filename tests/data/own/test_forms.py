@@ -143,7 +143,8 @@ def test_every_form_reads_what_states_that_nothing_is_named(tmp_path: Path, form
 ABSENT: dict[str, dict[str, Any]] = {
     "no mask": {},
     "null": {"segmentation": None},
-    "null beside a box": {"mask": None, "bbox": BOX, "area": 80},
+    "null beside an area": {"mask": None, "area": 80},
+    "null beside half a box": {"mask": None, "bbox": BOX[:2], "area": 80},
     "empty list": {"segmentation": []},
     "empty mask": {"mask": []},
     "empty run lengths": {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from m3att.data.boxes import as_mask, stated_box
 from m3att.data.fields import (
     is_crowd,
     named_ids,
@@ -162,8 +163,8 @@ def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, A
     """The masks of what a referent names, as `ReferentWriter.add` chooses it.
 
     Returns:
-        A mask for each annotation, or why it has none, as `reason_of` tells. An empty list where it names
-        nothing. None where an annotation is not to be had.
+        What `mask_in` gives for each annotation. An empty list where it names nothing. None where an annotation is not
+        to be had.
     """
     try:
         named = named_ids(ref)
@@ -178,13 +179,16 @@ def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, A
 
 
 def mask_in(annotation: Mapping[str, Any]) -> Any:
-    """The mask that an annotation states, or why it has none; see `reason_of`."""
+    """The mask that an annotation states, else its box (see `boxes.box_in`), else why it has none (see `reason_of`)."""
     mask = stated_mask(annotation)
-    return {_NO_MASK: why_no_mask(annotation)} if mask is None else mask
+    if mask is not None:
+        return mask
+    box = stated_box(annotation)
+    return {_NO_MASK: why_no_mask(annotation)} if box is None else as_mask(box)
 
 
 def reason_of(mask: Any) -> str | None:
-    """Why an annotation has no mask, where `mask_in` says so; None for a mask."""
+    """Why an annotation has neither mask nor box, where `mask_in` says so; else None."""
     return mask.get(_NO_MASK) if isinstance(mask, dict) else None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from m3att.data.annotation import as_array, decode_segmentation, parts_of
+from m3att.data.boxes import box_in
 from m3att.data.fields import SPLIT_NAMES, file_name_of, is_crowd, plain_id, side_of, stated_mask, states_nothing
 from m3att.data.masks import encode_rle, is_polygon, mask_box
 from m3att.data.own.coco import coco_of_content
@@ -238,6 +239,7 @@ def write_content(
         if not copy_images:
             link_photos(content, photos)
         write_refer_content(content, folder)
+        faults += boxed_referents(content)
     elif form == "coco":
         path = folder / COCO
         path.write_bytes(json_bytes(coco_of_content(content, moved)) + b"\n")
@@ -294,6 +296,17 @@ def lost_referents(content: Content) -> list[str]:
             faults.append(f"{which}: annotation {named} of image {shown(ref['image_id'])} is not there, or twice")
         else:
             faults += [f"{which}: {reason}" for mask in masks[:1] if (reason := reason_of(mask)) is not None]
+    return faults
+
+
+def boxed_referents(content: Content) -> list[str]:
+    """What is to be said of referents that have a box and no mask, which the REFER layout is not read with."""
+    annotations = unique_by_id(content.instances["annotations"])
+    faults: list[str] = []
+    for ref in content.refs:
+        if any(map(box_in, named_masks(ref, annotations) or ())):
+            which = f"referent {shown(ref['ref_id'])} ({len(ref['sentences'])} expressions)"
+            faults.append(f"{which}: has a box and no mask, and the REFER layout is read by its masks")
     return faults
 
 

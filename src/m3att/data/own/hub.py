@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m3att.data.annotation import as_path, read_segmentation
+from m3att.data.boxes import BOX_FIELDS, CORNER_FIELDS, fill_box, stated_box
 from m3att.data.fields import (
     IMAGE_FIELDS,
     MASK_FIELDS,
@@ -50,7 +51,8 @@ class RowsSource(CustomSource):
     Args:
         rows: a loaded `datasets.Dataset`, or any sequence of dicts. ``image`` is a picture (Pillow, or uint8 RGB),
             ``mask`` a picture, an array, polygons or run lengths, the expressions a text or a list of them in one of
-            `fields.TEXT_FIELDS`; ``split`` and ``category`` may be there. The other names of `fields` are read too.
+            `fields.TEXT_FIELDS`; ``split`` and ``category`` may be there. In the place of a mask ``bbox`` may stand.
+            The other names of `fields` and `boxes` are read too.
         split: only rows of this split, where the rows state one.
         name: what messages call the data.
         stated: the split that all rows are of, where they do not say so themselves.
@@ -91,6 +93,11 @@ class RowsSource(CustomSource):
         """See Source; masks are decoded when they are read."""
         return None
 
+    @property
+    def boxed(self) -> int | None:
+        """See Source; masks are decoded when they are read."""
+        return None
+
     def missing_images(self) -> list[int]:
         """See CustomSource; the pictures stand in the rows."""
         return []
@@ -110,13 +117,16 @@ class RowsSource(CustomSource):
         except ImageError as error:
             raise ImageError(f"{self.name}: row {number}: {error}") from None
 
-    def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
+    def _read_mask(self, mask: Any, height: int, width: int) -> tuple[Mask, bool]:
         number = int(mask["row"])
         try:
             row = self._row_data[number]
             if states_nothing(row):
-                return unite([], height, width)
+                return unite([], height, width), False
             value = stated_mask(row)
+            box = stated_box(row) if value is None else None
+            if box is not None:
+                return fill_box(box, height, width), True
             if value is None:
                 raise DataError(why_no_mask(row))
             found = read_segmentation(value, height, width, (self.image_root,))
@@ -124,7 +134,7 @@ class RowsSource(CustomSource):
             raise DataError(f"{self.name}: row {number}: the mask cannot be read ({error})") from None
         if not found.any():
             raise DataError(f"{self.name}: row {number}: its mask covers no pixel; give none where nothing is named")
-        return found
+        return found, False
 
 
 def _pixels(picture: Any, root: Path) -> NDArray[np.uint8]:
@@ -202,7 +212,7 @@ def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:
     for what, names in (
         ("images", IMAGE_FIELDS),
         ("expressions", TEXT_FIELDS),
-        ("masks", (*MASK_FIELDS, "no_target")),
+        ("masks or boxes", (*MASK_FIELDS, "no_target", *BOX_FIELDS, *CORNER_FIELDS)),
     ):
         if not any(column in names for column in filled):
             there = ", ".join(map(str, columns))

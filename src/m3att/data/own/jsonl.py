@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.data.annotation import parts_of
+from m3att.data.boxes import box_in, stated_box
 from m3att.data.fields import (
     IMAGE_FIELDS,
     MASK_FIELDS,
@@ -115,9 +116,12 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
         category = str(category) if isinstance(category, int | float) else category
         kind = categories.setdefault(category, len(categories) + 1) if category and isinstance(category, str) else 0
         mask, nothing = stated_mask(line), states_nothing(line)
-        # Without a mask, nothing tells that two lines mean the same thing.
+        box = stated_box(line) if mask is None and not nothing else None
+        # Without a mask or a box, nothing tells that two lines mean the same thing.
         flat = isinstance(mask, list) and mask and not isinstance(mask[0], list | dict)
-        shape: Any = f"line {at}" if mask is None else [mask] if flat else mask
+        shape: Any = [mask] if flat else mask
+        if mask is None:
+            shape = f"line {at}" if box is None else {"box": box}
         key = (image_id, kind, "" if nothing else _as_key(shape))
         annotation = annotations.setdefault(
             key,
@@ -127,6 +131,7 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
                 "category_id": kind,
                 "iscrowd": 0,
                 **({"segmentation": mask} if mask is not None else {}),
+                **({"bbox": list(box)} if box is not None else {}),
                 **({"no_target": True} if nothing else {}),
             },
         )
@@ -217,7 +222,8 @@ def lines_of_content(
             words = of_line[number][0] if kept["single"] else of_line[number]
             names = {kind: kept["fields"].get(kind) or kind for kind in ("image", "mask")}
             unstated = kept["fields"].get("mask") is None
-            own = {names.get(name, name): value for name, value in line.items() if name != "mask" or not unstated}
+            left_out = ("bbox", "mask") if unstated else ("bbox",)  # a box stands among the rest
+            own = {names.get(name, name): value for name, value in line.items() if name not in left_out}
             placed.append((number, {**own, kept["field"]: words, **kept["rest"]}))
     lines = [line for _, line in sorted(placed, key=lambda pair: pair[0])]
     if fresh:
@@ -242,17 +248,19 @@ def lines_of_content(
 
 
 def mask_field(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """The mask of a line, where it states one; null where it says that nothing is named."""
+    """The mask of a line, where it states one, else its box; null where it says that nothing is named."""
     if states_nothing(annotation):
         return {"mask": None}
-    mask = stated_mask(annotation)
-    return {} if mask is None else {"mask": mask}
+    mask, box = stated_mask(annotation), stated_box(annotation)
+    if mask is not None:
+        return {"mask": mask}
+    return {} if box is None else {"bbox": list(box)}
 
 
 def union_field(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
     """The mask of a referent of gRefCOCO, which names several annotations, or none; where it can be told."""
     masks = named_masks(ref, annotations) if isinstance(ref["ann_id"], list) else None
-    if masks is None or any(reason_of(mask) for mask in masks):
+    if masks is None or any(reason_of(mask) or box_in(mask) for mask in masks):
         return {}
     return {"mask": [part for mask in masks for part in parts_of(mask)] if masks else None}
 

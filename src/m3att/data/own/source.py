@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
+from m3att.data.boxes import box_in, fill_box
 from m3att.data.faults import Fault
 from m3att.data.fields import (
     IMAGE_FIELDS,
@@ -27,6 +28,7 @@ from m3att.data.own.content import Content, mask_in, named_masks, reason_of, uni
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
+from m3att.data.own.shapes import rectangle
 from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.records import collector_paused, sentence_text
 from m3att.data.refer.store import Store, cached
@@ -114,6 +116,7 @@ class CustomSource(Source):
             "background": self._background,
             "is_label_studio": self._is_label_studio,
             "no_targets": self._no_targets,
+            "boxed": self._boxed,
             "notes": self.notes,
             "faults": [(fault.reason, fault.entries) for fault in self.faults],
         }
@@ -132,7 +135,7 @@ class CustomSource(Source):
         source._category_names = tuple(notes["category_names"])
         source._category_number = {id_: number for id_, number in notes["category_numbers"]}
         source._background, source._is_label_studio = notes["background"], notes["is_label_studio"]
-        source._no_targets, source.notes = notes["no_targets"], tuple(notes["notes"])
+        source._no_targets, source._boxed, source.notes = notes["no_targets"], notes["boxed"], tuple(notes["notes"])
         source.faults = tuple(Fault(reason, entries=entries) for reason, entries in notes["faults"])
         source.image_ids = store["image_ids"].tolist()
         source._sizes = [(height, width) for height, width in store["sizes"].tolist()]
@@ -188,6 +191,8 @@ class CustomSource(Source):
         self._masks = Packed(masks[image_id, key] for image_id in order for key in of_image[image_id])
         empty = [all(mask is None for mask in masks[image_id, key]) for image_id in order for key in of_image[image_id]]
         self._no_targets = int(np.array(lengths)[np.array(empty)].sum())
+        boxed = [any(map(box_in, masks[image_id, key])) for image_id in order for key in of_image[image_id]]
+        self._boxed = int(np.array(lengths)[np.array(boxed)].sum())
         objects: dict[int, list[Any]] = {image_id: [] for image_id in order}
         for entry in every:
             if entry["image_id"] in objects and not states_nothing(entry):
@@ -210,6 +215,11 @@ class CustomSource(Source):
     def no_targets(self) -> int | None:
         """See Source."""
         return self._no_targets
+
+    @property
+    def boxed(self) -> int | None:
+        """See Source; of one of several objects that an expression names it is enough."""
+        return self._boxed
 
     @property
     def category_names(self) -> tuple[str, ...]:
@@ -235,12 +245,14 @@ class CustomSource(Source):
         referents = [int(self._referent_N[at]) for at in flat]
         distinct = list(dict.fromkeys(referents))
         masks: list[Mask] = []
+        boxed: list[bool] = []
         height, width = image_HWC.shape[:2]
         for referent in distinct:
             try:
                 # none where it names nothing, several of gRefCOCO
                 parts = [self._read_mask(mask, height, width) for mask in self._masks[referent]]
-                masks.append(unite(parts, height, width))
+                masks.append(unite([mask for mask, _ in parts], height, width))
+                boxed.append(any(is_box for _, is_box in parts))
             except (DataError, ImageError) as error:
                 text = self._texts[flat[referents.index(referent)]]
                 raise DataError(f"{self.image_path(index)}: {shown(text)}: {error}") from None
@@ -252,33 +264,43 @@ class CustomSource(Source):
             expression_ids=tuple(int(self._sentence_ids[at]) for at in flat),
             image_id=self.image_ids[index],
             skills=tuple(tuple(self._skills[at]) for at in flat),
+            boxed=tuple(boxed),
         )
 
     def read_categories(self, index: int) -> NDArray[np.uint8]:
-        """See Source; where only what expressions name is annotated, the rest is unknown."""
+        """See Source; where only what expressions name is annotated, the rest is unknown.
+
+        Nobody knows which pixels of a box are its object's, so all of them are unknown.
+        """
         height, width = self._image(index).shape[:2]
         drawn, whole = self._draw_objects(index, height, width)
         # What cannot be drawn may lie anywhere.
         categories_HW = np.full((height, width), self._background if whole else UNKNOWN, dtype=np.uint8)
-        for number, mask_HW in drawn if self.category_names else ():  # what is small lies in front more often
-            categories_HW[mask_HW] = number
+        for number, mask_HW, is_box in drawn if self.category_names else ():  # what is small lies in front more often
+            categories_HW[mask_HW] = UNKNOWN if is_box else number
         return categories_HW
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do."""
+        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do.
+
+        Of an object without an outline it is the filled box.
+        """
         height, width = self._image(index).shape[:2]
         drawn, _ = self._draw_objects(index, height, width)
-        singles = [mask_HW for number, mask_HW in drawn if number != UNKNOWN] or [mask_HW for _, mask_HW in drawn]
+        singles = [mask_HW for number, mask_HW, _ in drawn if number != UNKNOWN] or [mask_HW for _, mask_HW, _ in drawn]
         return singles[0] if singles else np.zeros((height, width), dtype=np.bool_)
 
-    def _draw_objects(self, index: int, height: int, width: int) -> tuple[list[tuple[int, NDArray[np.bool_]]], bool]:
-        """Number of the category and mask of every object, the largest first, and whether all could be drawn."""
-        drawn: list[tuple[int, int, NDArray[np.bool_]]] = []
+    def _draw_objects(
+        self, index: int, height: int, width: int
+    ) -> tuple[list[tuple[int, NDArray[np.bool_], bool]], bool]:
+        """Category, mask and whether it is a box of every object, the largest first; and whether all could be drawn."""
+        drawn: list[tuple[int, int, NDArray[np.bool_], bool]] = []
         objects = self._objects[index]
         for number, mask in objects:
             try:
-                mask_HW = draw(self._read_mask(mask, height, width))
-                drawn.append((-int(mask_HW.sum()), number, mask_HW))
+                found, is_box = self._read_mask(mask, height, width)
+                mask_HW = draw(found)
+                drawn.append((-int(mask_HW.sum()), number, mask_HW, is_box))
             except (DataError, ImageError):
                 continue  # told when its expressions are read; the caller learns that one is missing
         return [one[1:] for one in sorted(drawn, key=lambda one: one[:2])], len(drawn) == len(objects)
@@ -343,7 +365,7 @@ class CustomSource(Source):
         height, width = self._sizes[index]
 
         def masks() -> list[Any]:
-            return [mask for _, mask in self._objects[index] if reason_of(mask) is None]
+            return [outline_of(mask) for _, mask in self._objects[index] if reason_of(mask) is None]
 
         stated = (height, width) if height and width else None
         return self.image_path(index), stated, masks, self._mask_roots, self._others_turned
@@ -353,19 +375,29 @@ class CustomSource(Source):
         if self._turned is None:
             stated = [(at, (size[0], size[1])) for at, size in enumerate(self._sizes) if size[0] and size[1]]
             self._turned = are_turned(
-                (size, [mask for _, mask in self._objects[at] if reason_of(mask) is None]) for at, size in stated
+                (size, [outline_of(mask) for _, mask in self._objects[at] if reason_of(mask) is None])
+                for at, size in stated
             )
         return self._turned
 
-    def _read_mask(self, mask: Any, height: int, width: int) -> Mask:
-        """A mask, which must cover something."""
+    def _read_mask(self, mask: Any, height: int, width: int) -> tuple[Mask, bool]:
+        """A mask, which must cover something, and whether it is a filled box."""
         reason = reason_of(mask)
         if reason is not None:
             raise DataError(reason)
+        box = box_in(mask)
+        if box is not None:
+            return fill_box(box, height, width), True
         found = read_segmentation(mask, height, width, self._mask_roots)
         if not found.any():
             raise DataError('its mask covers no pixel of the image; say "no_target": true where nothing is named')
-        return found
+        return found, False
+
+
+def outline_of(mask: Any) -> Any:
+    """A mask as it is, and the four corners of a box: whether a turned photo is meant shows by both."""
+    box = box_in(mask)
+    return mask if box is None else rectangle(*box)
 
 
 def skills_of(sentence: Mapping[str, Any]) -> list[str]:
