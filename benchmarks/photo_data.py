@@ -5,6 +5,7 @@
 PHOTOS holds `polygons.json` (COCO photos with outlines), `refer.jsonl` (among its rows the splits val and judge, the
 photos that models are judged by) and, unpacked, the label maps of VOC, CCP and `people`. REFER holds RefCOCO and
 RefCOCO+.
+What `photo_people.json` says of the people in them (man, woman, boy, girl, child) is written to their `attributes`.
 OUT receives `cutouts/*.json`, `refer/`, from which the photos of val and judge are gone in every split, and
 `refer_photos.jsonl`, the training rows: outlines where there are any, else boxes.
 """
@@ -28,6 +29,7 @@ from m3att.data.own.coco import ABOUT
 from m3att.data.refer.pickles import load_plain
 
 HELD_OUT = ("val", "judge")
+PEOPLE = Path(__file__).with_name("photo_people.json")  # looked at by eye: set -> who -> keys of `person_keys`
 VOC = {
     1: "airplane", 2: "bicycle", 3: "bird", 4: "boat", 5: "bottle", 6: "bus", 7: "car", 8: "cat", 9: "chair",
     10: "cow", 12: "dog", 13: "horse", 14: "motorcycle", 15: "person", 16: "potted plant", 17: "sheep", 19: "train",
@@ -143,8 +145,26 @@ def sides(mask_HW: NDArray[np.bool_]) -> tuple[int, int]:
     return height, width
 
 
+def person_keys(name: str, content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each annotation with its key in `photo_people.json`.
+
+    COCO's ids are public. Others are named by their photo, in VOC by the object's number in it too.
+    """
+    stems = {entry["id"]: Path(entry["file_name"]).stem for entry in content["images"]}
+    seen: dict[int, int] = {}
+    for entry in content["annotations"]:
+        number = seen[entry["image_id"]] = seen.get(entry["image_id"], -1) + 1
+        stem = stems[entry["image_id"]]
+        yield {"coco": str(entry["id"]), "voc": f"{stem}/{number}"}.get(name, stem), entry
+
+
 def write_cutouts(path: Path, content: dict[str, Any]) -> None:
-    """Writes a COCO file and says what it holds."""
+    """Writes a COCO file with what is known of its people, and says what it holds."""
+    known = json.loads(PEOPLE.read_text(encoding="utf-8"))[path.stem]
+    who = {key: person for person, keys in known.items() for key in keys}
+    for key, entry in person_keys(path.stem, content):
+        if key in who:
+            entry["attributes"] = {"person": who[key]}
     path.write_text(json.dumps(content), encoding="utf-8")
     print(f"{path}: {len(content['annotations'])} objects on {len(content['images'])} photos")
 

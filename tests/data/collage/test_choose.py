@@ -9,10 +9,15 @@ import numpy as np
 from m3att.data.collage.choose import Place, choose
 from m3att.data.collage.colours import COLOURS, PARTS, Demands
 from m3att.data.collage.cutouts import Cutouts
+from m3att.data.people import PEOPLE
 
 
 def make_cutouts(
-    aspects: list[float], colours: list[str], sides: list[float] | None = None, wholeness: list[float] | None = None
+    aspects: list[float],
+    colours: list[str],
+    sides: list[float] | None = None,
+    wholeness: list[float] | None = None,
+    people: list[str] | None = None,
 ) -> Cutouts:
     count = len(aspects)
     shares = np.zeros((count, len(PARTS), len(COLOURS)), dtype=np.float32)
@@ -25,6 +30,7 @@ def make_cutouts(
         np.zeros((count, 4), dtype=np.bool_),
         shares,
         np.array(wholeness or [1.0] * count, dtype=np.float32),
+        np.array([PEOPLE.index(person) for person in people or [""] * count], dtype=np.uint8),
     )
 
 
@@ -57,6 +63,17 @@ def test_the_double_of_a_referent_is_avoided() -> None:
     unwanted: Demands = frozenset({("whole", "red")})
     found = counted(make_cutouts([1.0, 1.3], ["red", "blue"]), Place(40, 40, FREE, unwanted=unwanted))
     assert found[11] > 190
+
+
+def test_a_person_is_one_whom_the_expression_may_mean() -> None:
+    cutouts = make_cutouts([1.0, 1.2, 1.0], ["red"] * 3, people=["man", "woman", ""])
+    for said, expected in (("woman", 11), ("man", 10), ("child", 12)):  # the unknown one may be a child
+        assert counted(cutouts, Place(40, 40, FREE, called={said: 1.0}))[expected] > 150, said
+
+
+def test_another_man_is_avoided_beside_the_man() -> None:
+    cutouts = make_cutouts([1.0, 1.2], ["red"] * 2, people=["man", "woman"])
+    assert counted(cutouts, Place(40, 40, FREE, others_called=frozenset({"man"})))[11] > 150
 
 
 def test_what_stands_in_the_picture_is_not_used_again() -> None:

@@ -23,10 +23,13 @@ def draw(
     demands: dict[int, Demands] | None = None,
     seed: int = 0,
     size: tuple[int, int] = (120, 160),
+    called: dict[int, dict[str, float]] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     annotations = [Annotation(number, category, box) for number, (category, box) in enumerate(boxes)]
     chance = np.random.default_rng(seed)
-    return compose_collage(*size, annotations, {**CATEGORIES, 99: "unicorn"}, demands or {}, library, chance)
+    return compose_collage(
+        *size, annotations, {**CATEGORIES, 99: "unicorn"}, demands or {}, called or {}, library, chance
+    )
 
 
 def share_of(image_HWC: NDArray[np.uint8], where_HW: NDArray[np.bool_], colour: str) -> float:
@@ -84,7 +87,7 @@ def test_proportions_stay_nearly_true(library: CutoutLibrary) -> None:
 def test_crowds_and_kinds_without_a_cutout_are_not_drawn(library: CutoutLibrary) -> None:
     annotations = [Annotation(1, 1, (10, 10, 60, 60), is_crowd=True), Annotation(2, 99, (70, 10, 120, 60))]
     _, owner_HW = compose_collage(
-        120, 160, annotations, {**CATEGORIES, 99: "unicorn"}, {}, library, np.random.default_rng(0)
+        120, 160, annotations, {**CATEGORIES, 99: "unicorn"}, {}, {}, library, np.random.default_rng(0)
     )
     assert (owner_HW == -1).all()
 

@@ -15,7 +15,14 @@ NOUNS = {
     "animal": {"dog", "cat", "bear"}, "vehicle": {"car", "motorcycle"}, "bike": {"bicycle", "motorcycle"},
     "glass": {"wine glass", "cup"}, "bear": {"bear", "teddy bear"},
 }  # fmt: skip
-NOUN = "(?P<noun>" + "|".join(sorted(NOUNS, key=len, reverse=True)) + ")"
+# Whom somebody may mean by a word; the empty text is a person of whom nothing is known.
+PEOPLE = {
+    "man": {"man", "boy", "adult", "part", ""}, "guy": {"man", "boy", "adult", "part", ""},
+    "woman": {"woman", "girl", "adult", "part", ""}, "lady": {"woman", "girl", "adult", "part", ""},
+    "boy": {"boy", "man", "child", "part", ""}, "girl": {"girl", "woman", "child", "adult", "part", ""},
+    "kid": {"boy", "girl", "child", "adult", "part", ""}, "child": {"boy", "girl", "child", "adult", "part", ""},
+}  # fmt: skip
+NOUN = "(?P<noun>" + "|".join(sorted([*NOUNS, *PEOPLE], key=len, reverse=True)) + ")"
 ANCHOR = NOUN.replace("noun", "anchor")
 COLOUR = "(?P<colour>" + "|".join(COLOURS) + ")"
 SIDE = "(?P<side>left|right|top|bottom)"
@@ -51,7 +58,9 @@ def read(text: str, things: Sequence[Thing]) -> list[Thing]:
     text = re.sub(r"\bthe\b ?", "", text)
 
     def named(found: re.Match[str], group: str = "noun") -> list[Thing]:
-        return [thing for thing in things if thing.category in NOUNS[found[group]]]
+        if (word := found[group]) in PEOPLE:
+            return [thing for thing in things if thing.category == "person" and thing.person in PEOPLE[word]]
+        return [thing for thing in things if thing.category in NOUNS[word]]
 
     if found := re.fullmatch(NOUN, text):
         return named(found)

@@ -12,19 +12,27 @@ from hypothesis import strategies as st
 from m3att.data.collage.colours import COLOURS, PARTS
 from m3att.data.describe.say import MAKERS, STYLES, expressions_of
 from m3att.data.describe.things import Thing
-from m3att.data.describe.words import KINDS, SYNONYMS, meanings, words_for
+from m3att.data.describe.words import KINDS, SYNONYMS, may_mean, meanings, words_for, words_of
+from m3att.data.people import PEOPLE
 
 from .meaning import read
 
 
 def thing(
-    row: int, category: str, left: float, top: float = 0.4, side: float = 0.1, colour: str = "", crowd: bool = False
+    row: int,
+    category: str,
+    left: float,
+    top: float = 0.4,
+    side: float = 0.1,
+    colour: str = "",
+    crowd: bool = False,
+    person: str = "",
 ) -> Thing:
     shares = None
     if colour:
         shares = np.zeros((len(PARTS), len(COLOURS)), dtype=np.float32)
         shares[:, COLOURS.index(colour)] = 1
-    return Thing(row, category, (left, top, left + side, top + side), side * side, crowd, shares)
+    return Thing(row, category, (left, top, left + side, top + side), side * side, crowd, shares, person)
 
 
 def said_of(things: list[Thing], row: int, seeds: int = 12) -> set[str]:
@@ -54,7 +62,8 @@ def scenes(draw: Any) -> list[Thing]:
         category = draw(st.sampled_from(["person", "car", "dog", "cup", "wine glass", "teddy bear", "motorcycle"]))
         crowd = draw(st.integers(0, 9)) == 0
         box = (left, top, left + width, top + height)
-        found.append(Thing(row, category, box, width * height * draw(st.floats(0.3, 1)), crowd, shares))
+        person = draw(st.sampled_from(PEOPLE)) if category == "person" else ""
+        found.append(Thing(row, category, box, width * height * draw(st.floats(0.3, 1)), crowd, shares, person))
     return found
 
 
@@ -103,6 +112,36 @@ def test_every_expression_fits_its_object_and_no_other(things: list[Thing], seed
         ),
         ([thing(0, "dog", 0.1), thing(1, "dog", 0.6, crowd=True)], 0, set(), {"dog", "left dog"}),
         ([thing(0, "motorcycle", 0.1), thing(1, "bicycle", 0.6)], 0, {"motorbike", "left bike"}, {"bike"}),
+        (
+            [thing(0, "person", 0.1, person="man"), thing(1, "person", 0.6, person="woman")],
+            0,
+            {"man", "guy", "the man", "left person"},
+            {"person", "woman", "left man", "boy"},
+        ),
+        ([thing(0, "person", 0.1, person="man"), thing(1, "person", 0.6)], 0, {"left man", "left guy"}, {"man"}),
+        ([thing(0, "person", 0.1, person="adult"), thing(1, "dog", 0.6)], 0, {"person"}, {"man", "woman", "kid"}),
+        (
+            [thing(0, "person", 0.1, person="boy"), thing(1, "person", 0.6, person="man")],
+            0,
+            {"kid", "left boy"},
+            {"boy", "man", "left man"},
+        ),
+        (
+            [
+                thing(0, "person", 0.1, person="man", colour="red"),
+                thing(1, "person", 0.5, person="man", colour="blue"),
+                thing(2, "person", 0.8, person="woman", colour="red"),
+            ],
+            0,
+            {"man in red", "left man", "man not in blue"},
+            {"red shirt", "person in red"},
+        ),
+        (
+            [thing(0, "dog", 0.1), thing(1, "dog", 0.7), thing(2, "person", 0.22, person="woman")],
+            0,
+            {"dog next to woman", "dog by the person"},
+            set(),
+        ),
     ],
 )
 def test_what_is_said_and_what_is_not(things: list[Thing], row: int, expected: set[str], never: set[str]) -> None:
@@ -143,3 +182,15 @@ def test_words_mean_the_categories_that_they_are_made_for() -> None:
         words = words_for(category)
         assert words and len(set(words)) == len(words)
         assert all(category in meanings(word) for word in words)
+
+
+def test_words_for_people_are_said_of_those_who_surely_are_so() -> None:
+    for person in PEOPLE:
+        words = words_of(thing(0, "person", 0.1, person=person))
+        assert words[0] == "person"
+        assert all(may_mean(word, thing(0, "person", 0.1, person=person)) for word in words)
+    assert words_of(thing(0, "person", 0.1, person="woman")) == ("person", "woman", "lady")
+    assert words_of(thing(0, "person", 0.1, person="adult")) == ("person",)
+    assert words_of(thing(0, "dog", 0.1)) == words_for("dog")
+    assert not may_mean("woman", thing(0, "person", 0.1, person="man"))
+    assert not may_mean("woman", thing(0, "dog", 0.1))

@@ -4,14 +4,16 @@ have."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.collage.colours import COLOURS, PARTS, Demands
 from m3att.data.collage.cutouts import Cutouts
+from m3att.data.people import MISFIT, PEOPLE
 
 NO_DEMANDS: Demands = frozenset()
 ENOUGH = 0.4  # share of a part that makes it "red"; people say so of less than half
@@ -21,6 +23,8 @@ _FREE_ENLARGEMENT = math.log(1.3)
 _CUT = 0.35  # cost of each side that is cut off in the photo and not in the picture, or the other way round
 _COLOUR = 7.0  # cost of a demanded colour that is wholly absent
 _CLASH = 5.0  # cost of all of a part in a colour that would make it the referent's double
+_MISFIT = 9.0  # cost of a man where a woman is spoken of
+_SAME = 2.5  # cost of a man where another one in the picture is told by being a man
 _PIECES = 3.0  # cost of an object of which nothing hangs together
 _USED = 3.0  # cost of one that stands in the picture already
 _TEMPERATURE = 0.4  # costs that differ by this are chosen e times as seldom
@@ -36,6 +40,8 @@ class Place:
         cut_off: whether it ends at the left, top, right and lower edge of the picture.
         wanted: colours that expressions give to it.
         unwanted: colours that expressions give to others of its category beside it.
+        called: what expressions call it if it is a person, with the share of each word; see `calls`.
+        others_called: what only others beside it are called.
     """
 
     height: float
@@ -43,6 +49,8 @@ class Place:
     cut_off: tuple[bool, bool, bool, bool]
     wanted: Demands = NO_DEMANDS
     unwanted: Demands = NO_DEMANDS
+    called: Mapping[str, float] = field(default_factory=dict)
+    others_called: frozenset[str] = frozenset()
 
 
 def choose(cutouts: Cutouts, place: Place, used: Sequence[int], chance: np.random.Generator) -> tuple[int, bool]:
@@ -74,6 +82,10 @@ def choose(cutouts: Cutouts, place: Place, used: Sequence[int], chance: np.rando
                     cost_K += np.maximum(1 - share_K / np.float32(ENOUGH), 0) * np.float32(_COLOUR)
                 else:
                     cost_K += share_K * np.float32(_CLASH)
+    for said, share in place.called.items():
+        cost_K += _misfits(said)[cutouts.people] * np.float32(_MISFIT * share)
+    for said in place.others_called:
+        cost_K += (1 - _misfits(said)[cutouts.people]) * np.float32(_SAME)
     cost_K += (1 - cutouts.wholeness) * np.float32(_PIECES)
     if used:
         cost_K[np.isin(cutouts.rows, used)] += np.float32(_USED)
@@ -81,3 +93,9 @@ def choose(cutouts: Cutouts, place: Place, used: Sequence[int], chance: np.rando
     edges_K = np.cumsum(weight_K)
     at = int(np.searchsorted(edges_K, chance.random() * edges_K[-1], side="right"))
     return int(cutouts.rows[min(at, len(edges_K) - 1)]), mirrored
+
+
+@cache
+def _misfits(said: str) -> NDArray[np.float32]:
+    """How badly each of `PEOPLE` fits a person who is called so."""
+    return np.array([MISFIT[said][known] for known in PEOPLE], dtype=np.float32)

@@ -17,6 +17,7 @@ from m3att.data.collage.choose import NO_DEMANDS, Place, choose
 from m3att.data.collage.colours import Demands
 from m3att.data.collage.cutouts import MARGIN, CutoutLibrary
 from m3att.data.layout.paint import Annotation, inside
+from m3att.data.people import PERSON
 
 _MIN_SIDE = 3  # pixels; what is smaller is drawn at this size
 _MIN_VISIBLE = 0.12  # an object of which less is seen comes to the front
@@ -37,6 +38,7 @@ def compose_collage(
     annotations: Sequence[Annotation],
     categories: Mapping[int, str],
     demands: Mapping[int, Demands],
+    called: Mapping[int, Mapping[str, float]],
     library: CutoutLibrary,
     chance: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
@@ -50,6 +52,7 @@ def compose_collage(
         annotations: the A annotated objects, with boxes at the picture's own size.
         categories: name of each category id.
         demands: colours that expressions give to an object, by its place among the annotations.
+        called: what expressions call a person, by its place among the annotations; see `calls`.
         library: what is drawn from.
         chance: decides all that the arguments leave open.
 
@@ -80,7 +83,12 @@ def compose_collage(
         x, y, w, h = boxes[number]
         cut_off = (x < _EDGE, y < _EDGE, x + w > width - _EDGE, y + h > height - _EDGE)
         cutouts = library.of_category[categories[one.category_id]]
-        row, mirrored = choose(cutouts, Place(h, w, cut_off, wanted, unwanted), used, chance)
+        own = called.get(number, {})
+        others_called: frozenset[str] = frozenset()
+        if not own and categories[one.category_id] == PERSON:
+            others_called = frozenset(said for found in called.values() for said in found)
+        place = Place(h, w, cut_off, wanted, unwanted, own, others_called)
+        row, mirrored = choose(cutouts, place, used, chance)
         used.append(row)
         pieces[number] = _fit(library, row, mirrored, boxes[number], cut_off, light)
     order = _depth_order(boxes, height, width)

@@ -16,6 +16,7 @@ from m3att.data.annotation import read_segmentation
 from m3att.data.collage.colours import COLOURS, PARTS, colour_shares
 from m3att.data.images import read_image
 from m3att.data.own.coco import ABOUT
+from m3att.data.people import PEOPLE, person_of
 from m3att.data.refer.store import Arrays, Store, cached
 from m3att.errors import DataError
 
@@ -25,6 +26,10 @@ BACKGROUND = 288  # pixels of the longer side of a background
 MOST_COVERED = 0.6  # share of a photo under objects, over which too little is left for a background
 _RIM = 1.5  # pixels within which an object counts as cut off by the edge of its photo
 MARGIN = 1  # pixels around a cut-out, over which its edge fades
+_COLUMNS = ("categories", "cut_off", "colours", "wholeness", "brightness", "people")
+
+Outlined = tuple[str, NDArray[np.bool_], bool, str]
+"""Category and mask (H, W) of an object of a photo, whether it is a crowd region, and who it is; see `person_of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Cutouts:
         colours: see `colour_shares`, (K, parts, colours).
         wholeness: share of the outline's pixels that hang together; what stands before an object cuts it in pieces,
             (K,).
+        people: what is known of a person, as numbers into `PEOPLE`, (K,).
     """
 
     rows: NDArray[np.int64]
@@ -47,6 +53,7 @@ class Cutouts:
     cut_off: NDArray[np.bool_]
     colours: NDArray[np.float32]
     wholeness: NDArray[np.float32]
+    people: NDArray[np.uint8]
 
 
 class CutoutLibrary:
@@ -73,6 +80,7 @@ class CutoutLibrary:
                     store["cut_off"][rows],
                     store["colours"][rows],
                     store["wholeness"][rows],
+                    store["people"][rows],
                 )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -121,11 +129,11 @@ def _build(files: Sequence[Path]) -> tuple[Arrays, Mapping[str, Any]]:
     names: dict[str, int] = {}
     cutouts: list[NDArray[np.uint8]] = []
     backgrounds: list[NDArray[np.uint8]] = []
-    columns: dict[str, list[Any]] = {key: [] for key in ("categories", "cut_off", "colours", "wholeness", "brightness")}
+    columns: dict[str, list[Any]] = {key: [] for key in _COLUMNS}
     for file in files:
         for image_HWC, objects, every_object in _photos(file):
             covered_HW = np.zeros(image_HWC.shape[:2], dtype=np.bool_)
-            for name, mask_HW, is_crowd in objects:
+            for name, mask_HW, is_crowd, person in objects:
                 covered_HW |= mask_HW
                 made = None if is_crowd else _cut_out(image_HWC, mask_HW)
                 if made is not None:
@@ -136,6 +144,7 @@ def _build(files: Sequence[Path]) -> tuple[Arrays, Mapping[str, Any]]:
                     columns["colours"].append(colours)
                     columns["wholeness"].append(_wholeness(mask_HW))
                     columns["brightness"].append(_brightness(picture))
+                    columns["people"].append(PEOPLE.index(person))
             if every_object and covered_HW.mean() <= MOST_COVERED:
                 backgrounds.append(_without(image_HWC, covered_HW))
     where = ", ".join(map(str, files))
@@ -151,12 +160,13 @@ def _build(files: Sequence[Path]) -> tuple[Arrays, Mapping[str, Any]]:
         "colours": np.array(columns["colours"], dtype=np.float32).reshape(-1, len(PARTS), len(COLOURS)),
         "wholeness": np.array(columns["wholeness"], dtype=np.float32),
         "brightness": np.array(columns["brightness"], dtype=np.float32),
+        "people": np.array(columns["people"], dtype=np.uint8),
     }
     return arrays, {"categories": list(names)}
 
 
-def _photos(file: Path) -> Iterator[tuple[NDArray[np.uint8], list[tuple[str, NDArray[np.bool_], bool]], bool]]:
-    """Each photo of a COCO file, the category, mask and crowd flag of its objects, and whether these are all."""
+def _photos(file: Path) -> Iterator[tuple[NDArray[np.uint8], list[Outlined], bool]]:
+    """Each photo of a COCO file, its objects, and whether these are all."""
     try:
         content = json.loads(file.read_bytes())
         categories = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
@@ -173,16 +183,17 @@ def _photos(file: Path) -> Iterator[tuple[NDArray[np.uint8], list[tuple[str, NDA
         path = next((p for p in (file.parent / name, file.with_suffix("") / name) if p.is_file()), None)
         image_HWC = read_image(path or file.parent / "images" / name)
         height, width = image_HWC.shape[:2]
-        objects = []
+        objects: list[Outlined] = []
         for entry in annotations.get(image_id, ()):
             try:
                 mask = read_segmentation(entry.get("segmentation"), height, width)
+                person = person_of(entry)
             except DataError as error:
                 raise DataError(f"{file}: annotation {entry.get('id')} of image {image_id}: {error}") from None
             name_of = categories.get(entry.get("category_id"))
             if name_of is None:
                 raise DataError(f"{file}: annotation {entry.get('id')} of image {image_id} has no known category")
-            objects.append((name_of, mask.draw(), bool(entry.get("iscrowd", 0))))
+            objects.append((name_of, mask.draw(), bool(entry.get("iscrowd", 0)), person))
         yield image_HWC, objects, every_object
 
 

@@ -13,9 +13,8 @@ from m3att.data.collage.colours import Demands, demanded_colours
 from m3att.data.collage.compose import compose_collage
 from m3att.data.collage.cutouts import CutoutLibrary, open_cutouts
 from m3att.data.layout.paint import Annotation
+from m3att.data.people import PERSON, calls
 from m3att.errors import ConfigError
-
-PERSON = "person"
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,15 @@ class Collages:
         across, down = drawn_width / width, drawn_height / height
         scaled = [replace(one, box=_scaled(one.box, across, down)) for one in annotations]
         demands: dict[int, Demands] = {}
+        called: dict[int, dict[str, float]] = {}
         for number, texts in expressions.items():
             person = categories.get(annotations[number].category_id) == PERSON
             if found := demanded_colours(texts, person):
                 demands[number] = found
+            if person and (said := calls(texts)):
+                called[number] = said
         chance = np.random.default_rng([self.seed, self.epoch, image_id % 2**63])
-        return compose_collage(drawn_height, drawn_width, scaled, categories, demands, self.library, chance)
+        return compose_collage(drawn_height, drawn_width, scaled, categories, demands, called, self.library, chance)
 
 
 def _scaled(box: tuple[float, float, float, float], across: float, down: float) -> tuple[float, float, float, float]:

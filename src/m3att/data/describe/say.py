@@ -14,8 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from m3att.data.collage.colours import COLOURS
-from m3att.data.describe.things import PERSON, Thing
-from m3att.data.describe.words import meanings, words_for
+from m3att.data.describe.things import Thing
+from m3att.data.describe.words import may_mean, words_for, words_of
+from m3att.data.people import PERSON
 
 Style = Literal["refcoco", "refcoco+", "refcocog"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -56,9 +57,8 @@ def expressions_of(things: Sequence[Thing], chance: np.random.Generator) -> list
     for thing in things:
         if thing.is_crowd or thing.area < LEAST:
             continue
-        for word in words_for(thing.category):
-            names = meanings(word)
-            others = [one for one in things if one is not thing and one.category in names]
+        for word in words_of(thing):
+            others = [one for one in things if one is not thing and may_mean(word, one)]
             if any(one.is_crowd for one in others):
                 continue  # what stands in a crowd may be anything
             for maker in MAKERS:
@@ -113,14 +113,9 @@ def by_place(
     for side, place in (("left", number), ("right", len(in_a_row) - 1 - number)):
         if len(in_a_row) > 2 and place in (1, 2) and place < len(in_a_row) - 1:
             order = ("second", "third")[place - 1]
-            short = [f"{order} {word} from {side}", f"{order} from {side}" if not differs(things, thing) else ""]
+            short = [f"{order} {word} from {side}", f"{order} from {side}" if len(in_a_row) == len(things) else ""]
             yield Said(thing.row, pick([text for text in short if text], chance), ("order",), ("refcoco",))
             yield Said(thing.row, f"the {order} {word} from the {side}", ("order",), ("refcocog",))
-
-
-def differs(things: Sequence[Thing], thing: Thing) -> bool:
-    """Whether there is anything of another category, so that "second from left" alone would leave the kind open."""
-    return any(one.category != thing.category for one in things)
 
 
 def by_size(
@@ -149,12 +144,9 @@ def by_colour(
         if has and all(found is False for found in of_others):
             short = [f"{colour} {word}", f"{word} that is {colour}"]
             if worn:
-                short = [
-                    f"{word} in {colour}",
-                    f"{word} wearing {colour}",
-                    f"{colour} shirt",
-                    f"{word} in {colour} shirt",
-                ]
+                short = [f"{word} in {colour}", f"{word} wearing {colour}", f"{word} in {colour} shirt"]
+                if word == PERSON:  # anybody's shirt, not only a man's
+                    short.append(f"{colour} shirt")
             whole = f"the {word} wearing {colour}" if worn else f"the {colour} {word}"
             yield Said(thing.row, pick(short, chance), ("colour",), ("refcoco", "refcoco+"))
             yield Said(thing.row, whole, ("colour",), ("refcocog",))
@@ -170,12 +162,10 @@ def by_relation(
     """Expressions by relation: "dog next to the car", "dog left of the car", where there is one car. See `by_kind`."""
     if not others:
         return
-    for anchor in things:
-        names = words_for(anchor.category)
-        alone = sum(one.category in meanings(names[0]) for one in things) == 1
-        if anchor is thing or anchor.is_crowd or not alone or anchor.area < LEAST or anchor.category in meanings(word):
+    for anchor, name in ((one, name) for one in things for name in anchor_words(one)):
+        alone = sum(may_mean(name, one) for one in things) == 1
+        if anchor is thing or anchor.is_crowd or not alone or anchor.area < LEAST or may_mean(word, anchor):
             continue
-        name = names[0]
         if gap(thing, anchor) <= BESIDE and all(gap(other, anchor) >= AWAY for other in others):
             text = pick([f"{word} next to {name}", f"{word} by the {name}", f"{word} near {name}"], chance)
             yield Said(thing.row, text, ("relation",), ("refcoco", "refcoco+"))
@@ -185,6 +175,13 @@ def by_relation(
             if beyond[0] > APART and all(other < -APART for other in beyond[1:]):
                 yield Said(thing.row, f"{word} {side} of {name}", ("relation", "place"), ("refcoco",))
                 yield Said(thing.row, f"the {word} to the {side} of the {name}", ("relation", "place"), ("refcocog",))
+
+
+def anchor_words(anchor: Thing) -> tuple[str, ...]:
+    """What an object is called that tells where another one is: by its category, a person by who it is too."""
+    words = words_of(anchor)
+    people = [word for word in words if word not in words_for(anchor.category)]
+    return (words[0], *people[:1])
 
 
 def gap(one: Thing, other: Thing) -> float:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.collage.colours import COLOURS, PARTS, Part, colour_shares
+from m3att.data.people import PERSON, person_of
 from m3att.errors import DataError
 
-PERSON = "person"
 PLAIN = 0.5  # share of a part that makes it plainly of a colour
 ABSENT = 0.12  # share under which it plainly is not
 MEASURED = 0.008  # share of the image from which on an object's colours are measured
@@ -31,6 +31,7 @@ class Thing:
         area: share of the image that it covers.
         is_crowd: whether it stands for many objects.
         shares: see `colour_shares`; None where they are not known.
+        person: who it is, if that is known; see `person_of`.
     """
 
     row: int
@@ -39,6 +40,7 @@ class Thing:
     area: float
     is_crowd: bool = False
     shares: NDArray[np.float32] | None = None
+    person: str = ""
 
     @property
     def across(self) -> float:
@@ -73,7 +75,8 @@ def read_things(
         categories: name of each category id.
 
     Raises:
-        DataError: where an annotation has neither a box nor an outline, or no known category.
+        DataError: where an annotation has neither a box nor an outline, no known category, or a person that
+            `person_of` does not know.
     """
     height, width = image_HWC.shape[:2]
     things: list[Thing] = []
@@ -95,5 +98,5 @@ def read_things(
         else:
             raise DataError(f"annotation {entry.get('id')} has neither an outline nor a box")
         box = (x / width, y / height, (x + w) / width, (y + h) / height)
-        things.append(Thing(row, name, box, area, is_crowd, shares))
+        things.append(Thing(row, name, box, area, is_crowd, shares, person_of(entry)))
     return things

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from m3att.data.describe.things import Thing
+from m3att.data.people import PERSON
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "airplane": ("plane", "airplane"),
     "cell phone": ("phone", "cell phone"),
@@ -45,3 +48,39 @@ def words_for(category: str) -> tuple[str, ...]:
     return tuple(word for word in own if word not in KINDS) + tuple(
         dict.fromkeys((*(word for word in own if word in KINDS), *wider))
     )
+
+
+_SURELY: dict[str, tuple[str, ...]] = {
+    "man": ("man",),
+    "guy": ("man",),
+    "woman": ("woman",),
+    "lady": ("woman",),
+    "boy": ("boy",),
+    "girl": ("girl",),
+    "kid": ("boy", "girl", "child"),
+    "child": ("boy", "girl", "child"),
+}
+_PERHAPS: dict[str, tuple[str, ...]] = {
+    "man": ("boy", "adult"),
+    "guy": ("boy", "adult"),
+    "woman": ("girl", "adult"),
+    "lady": ("girl", "adult"),
+    "boy": ("man", "child"),
+    "girl": ("woman", "child", "adult"),
+    "kid": ("adult",),
+    "child": ("adult",),
+}
+_UNKNOWN = ("", "part")  # somebody of whom these are known may be anybody
+
+
+def words_of(thing: Thing) -> tuple[str, ...]:
+    """The words that may mean an object: those of its category, and those that fit the person that it is."""
+    people = tuple(word for word, known in _SURELY.items() if thing.category == PERSON and thing.person in known)
+    return words_for(thing.category) + people
+
+
+def may_mean(word: str, thing: Thing) -> bool:
+    """Whether somebody who says a word might mean an object, however unlikely."""
+    if word in _SURELY:
+        return thing.category == PERSON and thing.person in (*_SURELY[word], *_PERHAPS[word], *_UNKNOWN)
+    return thing.category in meanings(word)
