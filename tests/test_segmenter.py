@@ -319,6 +319,17 @@ def test_some_unknown_words_are_reported(segmenter: Segmenter, image: NDArray[np
     assert partly.to_dict()["unknown_words"] == ["Quokka"]
 
 
+def test_a_misspelt_word_is_read_as_the_nearest_known_one_and_named(
+    segmenter: Segmenter, image: NDArray[np.uint8]
+) -> None:
+    right, wrong = segmenter.encode(image).segment([MAN, MAN.replace("man", "mans")])
+    assert np.array_equal(right.mask_logits, wrong.mask_logits)
+    assert (right.read_as, wrong.read_as) == ((), (("mans", "man"),))
+    assert (wrong.expression, wrong.unknown_words) == (MAN.replace("man", "mans"), ())
+    assert wrong.to_dict()["read_as"] == {"mans": "man"}
+    assert segmenter.check("mans").read_as == (("mans", "man"),)  # no known word, but one that is read
+
+
 def test_a_long_expression_is_cut_and_says_so(segmenter: Segmenter, image: NDArray[np.uint8]) -> None:
     scene = segmenter.encode(image)
     long, short = scene.segment([" ".join(["cat"] * 10_000), " ".join(["cat"] * 8)])

@@ -316,6 +316,9 @@ class EvaluateConfig:
     public evaluator of that name does. `all` shows all of them."""
     batch_size: int = 64
     """Expressions that are scored at once."""
+    nearest_spelling: bool = False
+    """Score with unknown words read as their nearest known spelling, as `predict` reads them. Off: each is read as the
+    unknown word, as in training and in other projects."""
 
 
 @dataclass(frozen=True)

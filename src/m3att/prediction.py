@@ -35,8 +35,10 @@ class Prediction:
         resize: how the image lies in that square.
         mask_stride: pixels of that square between the centres of two neighbouring logits; the first logit begins at
             the upper left corner.
-        unknown_words: words that the model does not know; it read each as the unknown word.
+        unknown_words: words that the model does not know, nor a spelling near them; it read each as the unknown word.
         words_cut: number of words beyond the model's word limit, which it did not read.
+        read_as: words that the model does not know as they were typed, each with the nearest known spelling that it
+            was read as.
 
     Raises:
         ValueError: if the fields do not fit together.
@@ -52,6 +54,7 @@ class Prediction:
     mask_stride: float = field(repr=False)
     unknown_words: tuple[str, ...] = ()
     words_cut: int = 0
+    read_as: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -109,6 +112,7 @@ class Prediction:
             "score": self.score,
             "area": self.area,
             "unknown_words": list(self.unknown_words),
+            "read_as": dict(self.read_as),
             "words_cut": self.words_cut,
         }
 
@@ -186,7 +190,7 @@ class Predictions(list[Prediction]):
 
 COLUMNS = (
     "expression", "score", "area", "left", "top", "right", "bottom", "height", "width", "rle_counts", "unknown_words",
-    "words_cut",
+    "words_cut", "read_as",
 )  # fmt: skip
 """Of the table of `Predictions.to_pandas`."""
 
@@ -198,5 +202,6 @@ def table_row(prediction: Prediction) -> dict[str, Any]:
     values = (
         prediction.expression, prediction.score, prediction.area, *box, height, width, prediction.rle["counts"],
         list(prediction.unknown_words), prediction.words_cut,
+        [f"{word} as {known}" for word, known in prediction.read_as],
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))

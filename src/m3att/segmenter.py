@@ -16,6 +16,7 @@ from PIL import Image
 from m3att.backends import Backend
 from m3att.backends.pytorch import TorchBackend
 from m3att.data.images import decode_image, read_image, to_rgb
+from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
 from m3att.device import choose_device
 from m3att.errors import ConfigError, ExpressionError, ImageError
@@ -23,7 +24,6 @@ from m3att.prediction import Prediction, Predictions
 from m3att.pretrained import Pretrained, load_model
 
 if TYPE_CHECKING:
-    from m3att.data.text import Tokenizer
     from m3att.model.network import M3AttNet
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8] | torch.Tensor
@@ -107,6 +107,7 @@ class Scene:
                         stride,
                         checks[start + number].unknown_words,
                         checks[start + number].words_cut,
+                        checks[start + number].read_as,
                     )
 
 
@@ -115,18 +116,21 @@ class ExpressionCheck:
     """How well a model can read an expression.
 
     Args:
-        unknown_words: those of the words it reads that it does not know.
+        unknown_words: those of the words it reads that it does not know, nor a spelling near them.
         words_cut: number of words beyond its limit.
+        read_as: words that it reads as their nearest known spelling, each with that spelling.
     """
 
     unknown_words: tuple[str, ...]
     words_cut: int
+    read_as: tuple[tuple[str, str], ...] = ()
 
 
 class Segmenter:
     """A trained network with its tokenizer and settings. Several threads may share it.
 
-    It remembers nothing between calls. The encoding of an image is kept in its Scene.
+    It remembers nothing of an image between calls. The encoding of an image is kept in its Scene. A word that the model
+    does not know is read as its nearest known spelling, and the prediction names it.
 
     Args:
         pretrained: a loaded model folder; its network is moved to ``device``.
@@ -137,6 +141,7 @@ class Segmenter:
     def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu", dtype: str = "float32") -> None:
         self.pretrained, self.device = pretrained, torch.device(device)
         network = pretrained.network.to(self.device).eval()
+        self.tokenizer = SpellingTokenizer(pretrained.tokenizer)
         self.backend: Backend = TorchBackend(network, self.device, dtype)
 
     @classmethod
@@ -159,11 +164,6 @@ class Segmenter:
     def network(self) -> M3AttNet:
         """The network itself, in evaluation mode."""
         return self.pretrained.network
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the model was trained with."""
-        return self.pretrained.tokenizer
 
     @property
     def threshold(self) -> float:
@@ -229,14 +229,16 @@ class Segmenter:
             raise ExpressionError(f"expression {shorten(repr(expression))}: not a valid text; give it in UTF-8")
         ids_L = self.tokenizer([expression]).word_ids_NL[0]
         unknown = int((ids_L == self.tokenizer.unknown_id).sum())
-        words = self.tokenizer.unknown_words(expression)[:unknown] if unknown else ()
+        respelled = self.tokenizer.respell(expression)
+        words = self.tokenizer.unknown_words(respelled.text)[:unknown] if unknown else ()
         if unknown == len(ids_L):
             named = shorten(", ".join(shorten(word, 24) for word in words))
             raise ExpressionError(
                 f"expression {shorten(repr(expression))}: the model knows none of its words ({named}); "
                 "use other words, or a model that was trained on these"
             )
-        return ExpressionCheck(words, max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit))
+        cut = max(0, self.tokenizer.count_words(expression) - self.tokenizer.word_limit)
+        return ExpressionCheck(words, cut, respelled.read_as)
 
     def mask_logits(self, features: Any, expressions: Sequence[str]) -> NDArray[np.float32]:
         """Run the language half for N expressions of one image.

@@ -146,6 +146,15 @@ def test_what_was_not_read_is_told(
     assert (first["unknown_words"], second["words_cut"]) == (["quokka"], 9992)
 
 
+def test_what_was_read_as_another_word_is_told(
+    park: Path, tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_predict([park], ["the quokka and the mans"], str(tiny_model_folder), tmp_path) == 0
+    assert "read 'mans' as 'man'; unknown: quokka" in capsys.readouterr().out
+    (found,) = read_report(tmp_path / "predictions.json")["images"][0]["predictions"]
+    assert found["read_as"] == {"mans": "man"} and "mans" not in found["unknown_words"]
+
+
 def test_a_bad_model_is_an_error(park: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere"):
         run_predict([park], [MAN], str(tmp_path / "nowhere"), tmp_path / "out")

@@ -253,6 +253,16 @@ def test_figures_by_skill() -> None:
     }
 
 
+def test_unknown_words_are_read_by_their_spelling_only_on_request() -> None:
+    left = area(8, 8, EVERY, slice(0, 4))
+    texts = [(left, left, ("sene", "sene wug", "seen"))]
+    exact, near = (score(PaintedSource(texts), nearest_spelling=on).to_dict() for on in (False, True))
+    assert exact["unknown_words"] == {"expressions": 2, "without_known_word": 2} and "nearest_spelling" not in exact
+    assert near["unknown_words"] == {"expressions": 1, "without_known_word": 0} and near["nearest_spelling"]
+    assert near["mean_iou"] == 1.0
+    assert "read as their nearest known spelling" in scores_heading(near)
+
+
 def test_expressions_with_unknown_words_are_counted() -> None:
     everywhere = area(8, 8, EVERY, EVERY)
     texts = ("seen", "seen wug", "wug", "wug wug seen", "seen flat flat flat wug")  # cut before its last word

@@ -164,6 +164,8 @@ def predict_image(
 def describe(prediction: Prediction) -> tuple[str, str, str, str, str]:
     """Expression, score, area, box and notes for the table."""
     notes = []
+    if prediction.read_as:
+        notes.append("read " + shorten(", ".join(f"{typed!r} as {known!r}" for typed, known in prediction.read_as)))
     if prediction.unknown_words:
         notes.append("unknown: " + shorten(", ".join(prediction.unknown_words), 40))
     if prediction.words_cut:

@@ -18,6 +18,7 @@ from m3att.data.faults import FaultLog
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
+from m3att.data.spelling import SpellingTokenizer
 from m3att.data.text import Tokenizer
 from m3att.engine.compare import compare, compare_masks
 from m3att.engine.scores import Scores
@@ -64,6 +65,7 @@ def evaluate(
     device = device or torch.device("cpu")
     batches = evaluation_batches(source, config.batch_size, data.images)
     source.prepare()
+    tokenizer = SpellingTokenizer(tokenizer) if config.nearest_spelling else tokenizer
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
     # A generator of its own, so that scoring does not change the dropout of a training.
     chance = torch.Generator()
@@ -90,7 +92,9 @@ def evaluate(
                 progress(number, len(batches))
     network.train(training)
     left_out = tuple(faults.faults)
-    return replace(scores, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
+    spelling = {"nearest_spelling": True} if config.nearest_spelling else {}
+    told = {**scores.about, **spelling}
+    return replace(scores, about=told, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:

@@ -17,6 +17,7 @@ from m3att.data.batch import BatchReader
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source
+from m3att.data.spelling import SpellingTokenizer
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError
 from m3att.overlay import (
@@ -167,7 +168,9 @@ def predict_places(
         device: where the network is; None: the CPU.
     """
     device = device or torch.device("cpu")
-    reader = BatchReader(source, pretrained.tokenizer, config.input, config.data, training=False)
+    exact = pretrained.tokenizer
+    tokenizer = SpellingTokenizer(exact) if config.evaluate.nearest_spelling else exact
+    reader = BatchReader(source, tokenizer, config.input, config.data, training=False)
     network = pretrained.network
     for place in places:
         batch = reader[[Group(place.image, (place.position,), 1, 0)]]

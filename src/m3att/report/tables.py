@@ -85,6 +85,8 @@ def scores_heading(scores: Mapping[str, Any]) -> str:
         parts.append("blind: every expression replaced by one and the same word")
     if scores.get("cut_expressions"):
         parts.append(f"{scores['cut_expressions']:,} expressions cut at the word limit")
+    if scores.get("nearest_spelling"):
+        parts.append("unknown words read as their nearest known spelling")
     unknown = scores.get("unknown_words", {})
     if unknown.get("expressions"):
         parts.append(
