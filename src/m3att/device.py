@@ -32,6 +32,15 @@ def peak_resident() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether Python, PyTorch on a CPU or PyTorch on a GPU had no memory left. Loads no PyTorch."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
 def choose_device(name: str) -> torch.device:
     """The device of a name; `auto` is CUDA where there is one, else the CPU.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -205,3 +206,9 @@ def table_row(prediction: Prediction) -> dict[str, Any]:
         [f"{word} as {known}" for word, known in prediction.read_as],
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def xywh(box: Sequence[int] | None) -> tuple[int, int, int, int]:
+    """A box XYXY as COCO writes it: left, top, width, height; zeros for None."""
+    left, top, right, bottom = box or (0, 0, 0, 0)
+    return left, top, right - left, bottom - top

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,8 @@ def predict(words: Sequence[str], prog: str) -> int:
     parser = CommandParser(
         prog,
         "Write the mask of what each expression names, for each image: PNG masks, overlays and predictions.json.",
-        usage=f'{prog} IMAGE [IMAGE ...] "EXPRESSION" ["EXPRESSION" ...] --out DIR [OPTION ...]',
+        usage=f'{prog} IMAGE [IMAGE ...] "EXPRESSION" ["EXPRESSION" ...] --out DIR [OPTION ...]\n'
+        f"       {prog} --manifest FILE --out DIR [--shard I/N] [OPTION ...]",
     )
     parser.add_argument(
         "words",
@@ -37,7 +39,22 @@ def predict(words: Sequence[str], prog: str) -> int:
         "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
+    job = parser.add_argument_group("batch jobs", "Many images, each with expressions of its own; see docs/batch.md.")
+    job.add_argument("--manifest", type=Path, metavar="FILE", help="JSON Lines, each an image and its expressions")
+    job.add_argument("--shard", metavar="I/N", help="do the I-th of N shares of the manifest (default: 1/1)")
+    job.add_argument(
+        "--format", choices=("jsonl", "coco", "parquet"), help="of the results, without masks as PNG (default: jsonl)"
+    )
+    job.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="of the sums (default: float32)")
+    job.add_argument("--batch-size", type=int, metavar="N", help="images through the network at once (default: 1)")
+    job.add_argument("--lines-a-part", type=int, metavar="N", help="lines that a kill can cost (default: 64)")
+    job.add_argument("--retry", action="store_true", help="do the parts again that hold an error")
     given = parser.parse_intermixed_args(list(words))
+    if given.manifest is not None:
+        return predict_manifest(parser, given)
+    for option in JOB_OPTIONS:
+        if getattr(given, option):
+            parser.error(f"--{option.replace('_', '-')} needs --manifest")
     images, expressions = (given.images, given.words) if given.images else split_words(given.words)
     if not images or not expressions:
         taken = f"; {images[-1]!r} was taken for an image: tell the images by --images" if len(images) > 1 else ""
@@ -54,6 +71,29 @@ def predict(words: Sequence[str], prog: str) -> int:
         threshold=given.threshold,
         device=given.device,
     )
+
+
+JOB_OPTIONS = ("shard", "format", "dtype", "batch_size", "lines_a_part", "retry")
+"""Options that only a batch job has."""
+
+
+def predict_manifest(parser: CommandParser, given: Namespace) -> int:
+    """`m3att predict --manifest`.
+
+    Args:
+        parser: complains.
+        given: the options.
+    """
+    if given.words or given.images:
+        parser.error("images and expressions stand in the manifest, not beside --manifest")
+    if given.json is not None:
+        parser.error("--json does not go with --manifest; the results are in --out")
+
+    from m3att.app.manifest import Options, run_manifest
+
+    names = ("model", "threshold", "device", *JOB_OPTIONS)
+    chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    return run_manifest(Options(given.manifest, given.out, **chosen))
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -15,9 +15,9 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
-from torch import OutOfMemoryError
 
 from m3att.app.console import printable, probe_file, progress_bar
+from m3att.device import is_lack_of_memory
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
 from m3att.files import replace_file, replacing
 from m3att.model_folder import DEFAULT_MODEL
@@ -120,11 +120,6 @@ def check_expressions(segmenter: Segmenter, expressions: Sequence[str]) -> tuple
         else:
             good.append((number, text))
     return good, faults
-
-
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether Python, PyTorch on a CPU or PyTorch on a GPU had no memory left."""
-    return isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def predict_image(

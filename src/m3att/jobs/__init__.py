@@ -1,0 +1,1 @@
+"""Batch jobs: tens of thousands of images, by any number of processes, resumed after whatever ended them."""
