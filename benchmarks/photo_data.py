@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--refer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--unseen", type=Path, help="COCO photos that are kept for scoring: instances.json and images/")
     parser.add_argument("--maps", type=Path, help="folder of voc, ccp and people; PHOTOS where it is not given")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in (arguments.photos / "refer.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -65,6 +66,12 @@ def main() -> None:
     for name, objects in (("voc", voc_objects), ("ccp", person_objects), ("people", person_objects)):
         content = content_of_maps(maps / name, objects)
         write_cutouts(arguments.out / "cutouts" / f"{name}.json", content)
+    if arguments.unseen:
+        (arguments.out / "unseen").mkdir(exist_ok=True)
+        unseen = json.loads((arguments.unseen / "instances.json").read_bytes())
+        for entry in unseen["images"]:
+            entry["file_name"] = str((arguments.unseen / "images" / entry["file_name"]).resolve())
+        write_cutouts(arguments.out / "unseen" / "coco_unseen.json", unseen)
     write_lines(arguments.out / "refer_photos.jsonl", rows, arguments.photos)
     for dataset in ("refcoco", "refcoco+"):
         write_refer(arguments.refer / dataset, arguments.out / "refer" / dataset, held_out)
@@ -155,7 +162,10 @@ def person_keys(name: str, content: dict[str, Any]) -> Iterator[tuple[str, dict[
     for entry in content["annotations"]:
         number = seen[entry["image_id"]] = seen.get(entry["image_id"], -1) + 1
         stem = stems[entry["image_id"]]
-        yield {"coco": str(entry["id"]), "voc": f"{stem}/{number}"}.get(name, stem), entry
+        yield (
+            {"coco": str(entry["id"]), "coco_unseen": str(entry["id"]), "voc": f"{stem}/{number}"}.get(name, stem),
+            entry,
+        )
 
 
 def write_cutouts(path: Path, content: dict[str, Any]) -> None:
