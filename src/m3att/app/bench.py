@@ -1,4 +1,4 @@
-"""`m3att bench data`: whether a machine reads fast enough for its network."""
+"""`m3att bench`: whether a machine reads fast enough for its network, and what an expression costs on it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import CommandParser, progress_bar, show, write_json
+
+_PEERS = ("clipseg", "swin-b+bert")
 
 
 def bench_data(words: Sequence[str], prog: str) -> int:
@@ -67,4 +69,73 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         print("no photos there: nothing to decode")
     if given.json is not None:
         write_json(given.json, values)
+    return 0
+
+
+def bench_speed(words: Sequence[str], prog: str) -> int:
+    """`m3att bench speed`."""
+    parser = CommandParser(
+        prog,
+        "Time models side by side on this machine's CPU, from an image to the masks of some expressions. Each round times "
+        "every one in turn. Compare only figures of one run.",
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="bundled model, folder or Hub id")
+    parser.add_argument(
+        "--preset",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="networks of presets with fresh weights; these are as fast",
+    )
+    parser.add_argument(
+        "--peer",
+        nargs="+",
+        default=[],
+        choices=_PEERS,
+        help="other networks with fresh weights, as the library transformers has them (extra hf): CLIPSeg, or the bare "
+        "encoders Swin-B at 480 pixels and BERT",
+    )
+    parser.add_argument(
+        "--expressions", nargs="+", type=int, default=[1, 10], metavar="N", help="on the image (default: 1 10)"
+    )
+    parser.add_argument("--image", type=Path, metavar="FILE", help="(default: 640 x 480 pixels of noise)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of the sums (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: PyTorch's choice)")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    given = parser.parse_args(words)
+    counts = sorted(set(given.expressions))
+    if not (given.models or given.preset or given.peer):
+        parser.error("name a model, --preset or --peer")
+    if counts[0] < 1 or given.rounds < 1 or (given.threads is not None and given.threads < 1):
+        parser.error("--expressions, --rounds and --threads must be at least 1")
+
+    import numpy as np
+    import torch
+
+    from m3att.bench.speed import PEERS, Contestant, Ours, measure_speed
+    from m3att.data.images import read_image
+    from m3att.report.tables import speed_table
+    from m3att.segmenter import Segmenter
+
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
+    if given.image is None:
+        image_HWC = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    else:
+        image_HWC = read_image(given.image)
+    contestants: dict[str, Contestant] = {}
+    for name in given.models:
+        contestants[name] = Ours(Segmenter.from_pretrained(name, "cpu", given.dtype))
+    for name in given.preset:
+        contestants[f"preset {name}"] = Ours.of_preset(name, given.dtype)
+    for name in given.peer:
+        contestants[name] = PEERS[name](given.dtype)
+    with progress_bar("timing") as progress:
+        figures = {**measure_speed(contestants, image_HWC, counts, given.rounds, progress), "dtype": given.dtype}
+    show(speed_table(figures))
+    if given.json is not None:
+        write_json(given.json, figures)
     return 0

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(evaluate.evaluate, "score a model, or a simple baseline, on a split"),
     "ablate": Command(ablation.ablate, "train the rows of the paper's ablation tables and write the tables"),
     "bench data": Command(bench.bench_data, "measure how fast data are opened and read on this machine"),
+    "bench speed": Command(bench.bench_speed, "measure what an expression costs, beside other networks"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]

@@ -169,6 +169,23 @@ def opening_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
+def speed_table(figures: Mapping[str, Any]) -> Table:
+    """Seconds for some expressions on one image, and what a further one costs.
+
+    Args:
+        figures: of `speed.measure_speed`.
+    """
+    contestants = figures["contestants"]
+    counts = list(next(iter(contestants.values()))["seconds"])
+    height, width = figures["image"]
+    heading = f"{width} x {height} pixels, threads: {figures['threads']}, least of {figures['rounds']}, seconds"
+    table = _table(heading, *(f"expressions: {count}" for count in counts), "a further one")
+    for name, found in contestants.items():
+        further = "-" if found["further"] is None else f"{found['further']:.4f}"
+        table.add_row(name, *(f"{found['seconds'][count]['least']:.3f}" for count in counts), further)
+    return table
+
+
 def short_count(count: int) -> str:
     """A large count by its thousands, millions or billions; a dash for none."""
     for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):

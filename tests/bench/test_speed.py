@@ -1,0 +1,68 @@
+"""What an expression costs: every contestant is timed in every round, and differences are those of one round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from m3att.bench import speed
+from m3att.bench.speed import LONGEST, Ours, expressions, measure_speed
+
+IMAGE = np.zeros((20, 30, 3), dtype=np.uint8)
+
+
+class Costs:
+    """Takes a time for the image and one for each expression, on a clock of its own."""
+
+    now = 0.0
+    calls: list[tuple[str, int]]
+
+    def __init__(self, name: str, image: float, expression: float, calls: list[tuple[str, int]]) -> None:
+        self.name, self.image, self.expression, self.calls = name, image, expression, calls
+
+    def segment(self, image_HWC: NDArray[np.uint8], texts: Sequence[str]) -> None:
+        self.calls.append((self.name, len(texts)))
+        Costs.now += self.image + self.expression * len(texts)
+
+
+def test_costs_come_out_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: Costs.now)
+    calls: list[tuple[str, int]] = []
+    contestants = {"a": Costs("a", 0.5, 0.25, calls), "b": Costs("b", 0.0, 1.0, calls)}
+    found = measure_speed(contestants, IMAGE, (1, 10), rounds=3)
+    assert found["contestants"]["a"]["seconds"]["1"] == {"least": 0.75, "median": 0.75}
+    assert found["contestants"]["a"]["seconds"]["10"]["least"] == 3.0
+    assert found["contestants"]["a"]["further"] == 0.25 and found["contestants"]["b"]["further"] == 1.0
+    assert calls == [("a", 1), ("a", 10), ("b", 1), ("b", 10)] * 4, "one round does not count"
+    assert found["image"] == [20, 30] and found["rounds"] == 3
+
+
+def test_one_count_has_no_further_one() -> None:
+    assert measure_speed({"a": Costs("a", 0, 0, [])}, IMAGE, (4,), 1)["contestants"]["a"]["further"] is None
+
+
+def test_expressions_are_as_many_and_as_long_as_wanted() -> None:
+    texts = list(expressions(33))
+    assert len(texts) == 33 and {len(text.split()) for text in texts} == {LONGEST}
+
+
+def test_a_preset_runs_with_words_that_it_knows() -> None:
+    ours = Ours.of_preset("ablation-tiny", "float32")
+    masks = ours.segmenter.encode(IMAGE).segment(list(expressions(2)))
+    assert [mask.mask.shape for mask in masks] == [(20, 30)] * 2
+    assert not any(mask.unknown_words for mask in masks)
+
+
+def test_peers_give_what_they_are_said_to_give() -> None:
+    transformers = pytest.importorskip("transformers")
+    peer = speed.ClipSeg.__new__(speed.ClipSeg)  # the published size takes seconds to make
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
+    config = transformers.CLIPSegConfig(
+        text_config={**small, "num_hidden_layers": 2}, vision_config={**small, "image_size": 352, "patch_size": 16},
+        projection_dim=32, extract_layers=[1, 2, 3], reduce_dim=16, decoder_num_attention_heads=2,
+    )  # fmt: skip
+    peer.network, peer.dtype = transformers.CLIPSegForImageSegmentation(config).eval(), "float32"
+    assert np.asarray(peer.segment(IMAGE, list(expressions(2)))).shape == (2, 1, 20, 30)
