@@ -76,8 +76,8 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
     """`m3att bench speed`."""
     parser = CommandParser(
         prog,
-        "Time models side by side on this machine's CPU, from an image to the masks of some expressions. Each round times "
-        "every one in turn. Compare only figures of one run.",
+        "Time models side by side on this machine's CPU, from an image to the masks of some expressions. Each round "
+        "times every one in turn. Compare only figures of one run.",
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="bundled model, folder or Hub id")
     parser.add_argument(
