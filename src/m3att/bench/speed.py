@@ -123,7 +123,13 @@ PEERS: dict[str, Callable[[str], Contestant]] = {"clipseg": ClipSeg, "swin-b+ber
 
 
 def token_ids(count: int, words: int, end: int) -> torch.Tensor:
-    """Ids of some tokens, (count, words), the same each time; the last one ends the text."""
+    """Ids of some tokens, (count, words), the same each time.
+
+    Args:
+        count: of texts.
+        words: tokens of a text.
+        end: id of its last token, which ends it.
+    """
     ids_NL = torch.randint(1000, 20000, (count, words), generator=torch.Generator().manual_seed(0))
     ids_NL[:, -1] = end
     return ids_NL
