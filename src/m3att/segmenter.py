@@ -20,6 +20,7 @@ from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
 from m3att.device import choose_device
 from m3att.errors import ConfigError, ExpressionError, ImageError
+from m3att.hub import push_to_hub, save_pretrained
 from m3att.prediction import Prediction, Predictions
 from m3att.pretrained import Pretrained, load_model
 
@@ -218,6 +219,39 @@ class Segmenter:
         squares_BHWC = np.stack([resize.image(image) for resize, image in zip(resizes, images, strict=True)])
         features = self.backend.encode(squares_BHWC)
         return [Scene(self, *parts) for parts in zip(images, resizes, features, strict=True)]
+
+    def save_pretrained(
+        self, folder: str | Path, scores: Sequence[str | Path] = (), license: str | None = None
+    ) -> None:
+        """Write the model as a folder that `from_pretrained` reads, with a model card.
+
+        Args:
+            folder: made where it is missing.
+            scores: files that `m3att evaluate --json` wrote about this model; the card shows their figures.
+            license: of the weights. See `m3att.hub.save_pretrained`.
+
+        Raises:
+            DataError: if a file of scores cannot be read, or is of other weights.
+            ModelError: if the folder cannot be written.
+        """
+        save_pretrained(self.pretrained, Path(folder), [Path(path) for path in scores], license)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        scores: Sequence[str | Path] = (),
+        license: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+        message: str = "Upload a model of m3att",
+    ) -> str:
+        """Upload the model and its card to the Hugging Face Hub. See `m3att.hub.push_to_hub`.
+
+        Returns:
+            The address of the commit. `from_pretrained` takes the repository.
+        """
+        files = [Path(path) for path in scores]
+        return push_to_hub(self.pretrained, repository, files, license, private, token, message)
 
     def check(self, expression: str) -> ExpressionCheck:
         """Say which words of an expression the model cannot read.
