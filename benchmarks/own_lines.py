@@ -1,9 +1,11 @@
 """How long a large JSON Lines file takes to open: the first time, and again from the cache.
 
-    python benchmarks/own_lines.py --lines 100000 --json benchmarks/results/own-lines.json
+    mkdir before && git archive 05a67a7 src | tar x -C before
+    python benchmarks/own_lines.py --before before/src --json benchmarks/results/own-lines.json
 
 The file is made in a temporary folder: five expressions on each image, each with an outline of its own. Times are the
-CPU seconds of one thread, each in a process of its own.
+CPU seconds of one thread, each in a process of its own, and the median of several rounds. Another version of m3att is
+measured in turn with this one, since other work on the machine changes the times of both alike.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 PROBE = """
 import sys, time
 from pathlib import Path
@@ -44,11 +48,11 @@ def write_file(folder: Path, lines: int) -> Path:
     return path
 
 
-def open_once(path: Path, cache: str) -> float:
-    """CPU seconds of one opening in a fresh process."""
+def open_once(path: Path, cache: str, source: Path = SOURCE) -> float:
+    """CPU seconds of one opening in a fresh process, by the m3att of a source folder."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, str(path)],
-        env={**os.environ, "M3ATT_CACHE": cache},
+        env={**os.environ, "M3ATT_CACHE": cache, "PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
         check=True,
@@ -61,17 +65,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before", type=Path, help="the source folder of another version, to compare with")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = write_file(Path(folder), given.lines)
-        first = sorted(open_once(path, "") for _ in range(given.rounds))
         cache = str(Path(folder) / "cache")
         open_once(path, cache)
-        again = sorted(open_once(path, cache) for _ in range(given.rounds))
-    middle = given.rounds // 2
-    found = {"lines": given.lines, "first": round(first[middle], 2), "again": round(again[middle], 2)}
+        for _ in range(given.rounds):
+            if given.before is not None:
+                times.setdefault("before", []).append(open_once(path, "", given.before.resolve()))
+            times.setdefault("first", []).append(open_once(path, ""))
+            times.setdefault("again", []).append(open_once(path, cache))
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    found = {"lines": given.lines, **{name: round(value, 2) for name, value in middle.items()}}
     print(f"{given.lines:,} lines: {found['first']} s the first time, {found['again']} s from the cache")
+    if given.before is not None:
+        found["share"] = round(middle["first"] / middle["before"], 3)
+        print(f"{found['before']} s by the other version: {found['share']} of that")
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -16,6 +16,8 @@ from m3att.data.annotation import decode_segmentation
 from m3att.data.masks import encode_rle
 from m3att.data.open import OWN, open_source
 from m3att.data.own.hub import RowsSource
+from m3att.data.own.index import index_content
+from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.source import CustomSource, open_jsonl
 from m3att.data.own.tools import open_coco
 from m3att.errors import ConfigError, DataError, ImageError
@@ -414,6 +416,35 @@ def test_lines_are_read_once_and_then_from_the_cache(tmp_path: Path, monkeypatch
         assert open_jsonl(path, "train").missing_images() == [0]
     write_lines(path, lines[2:3])
     assert list(open_jsonl(path, "train").texts()) == ["right"]
+
+
+def test_a_source_needs_nothing_of_what_lines_are_written_again_from(
+    tmp_path: Path, lines: list[dict[str, Any]]
+) -> None:
+    whole, lean = (content_of_lines(lines, tmp_path, "own", for_writing=kept) for kept in (True, False))
+    assert all("extra" in sentence for ref in whole.refs for sentence in ref["sentences"])
+    assert not any("extra" in sentence for ref in lean.refs for sentence in ref["sentences"])
+    for split in ("train", "val"):
+        (arrays, notes), (others, same) = (index_content(content, split, "own") for content in (whole, lean))
+        assert notes == same
+        assert arrays.keys() == others.keys()
+        assert all(np.array_equal(arrays[name], others[name]) for name in arrays)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \t\n", "\n\n"])
+def test_spaces_around_a_line_do_not_count(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_bytes("".join(f"  {json.dumps({'line': number})}{end}" for number in range(3)).encode())
+    assert read_lines(path) == [{"line": number} for number in range(3)]
+
+
+def test_run_lengths_are_one_mask_in_any_order_of_their_fields(tmp_path: Path) -> None:
+    code = encode_rle(write_mask(tmp_path / "mask.png", 20))
+    turned = dict(reversed(code.items()))
+    write_picture(tmp_path / "a.png")
+    lines = [{"image": "a.png", "mask": mask, "expression": text} for mask, text in ((code, "one"), (turned, "same"))]
+    source = open_jsonl(write_lines(tmp_path / "own.jsonl", lines), "train")
+    assert source.expression_groups(0) == ((0, 1),)
 
 
 def test_a_cached_source_travels_to_another_process(tmp_path: Path) -> None:

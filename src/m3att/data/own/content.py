@@ -47,6 +47,7 @@ class Content:
             a note.
         family: whose names the photos have; see `photos.PhotoFolder`.
         mask_root: folder that masks in files of their own start from; None: that of the images.
+        mask_texts: JSON of masks by the ids of their annotations, as far as their reader has made it.
     """
 
     refs: list[dict[str, Any]]
@@ -58,6 +59,7 @@ class Content:
     faults: dict[str, int] = field(default_factory=dict)
     family: str = "own"
     mask_root: Path | None = None
+    mask_texts: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def photos(self) -> PhotoFolder:
@@ -159,23 +161,45 @@ def unique_by_id(entries: Sequence[Mapping[str, Any]]) -> dict[Any, Mapping[str,
     return {entry["id"]: entry for entry in entries if occurrences[entry["id"]] == 1}
 
 
-def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> list[Any] | None:
-    """The masks of what a referent names, as `ReferentWriter.add` chooses it.
+def named_annotations(
+    ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]
+) -> list[Mapping[str, Any]] | None:
+    """What a referent names, as `ReferentWriter.add` chooses it.
 
     Returns:
-        What `mask_in` gives for each annotation. An empty list where it names nothing. None where an annotation is not
-        to be had.
+        The annotations; an empty list where it names nothing. None where an annotation is not to be had.
     """
-    try:
-        named = named_ids(ref)
-    except DataError:
+    id_ = ref.get("ann_id")
+    if type(id_) is int and id_ in annotations and "no_target" not in ref:  # by far the most often
+        found = [annotations[id_]]
+    else:
+        try:
+            named = named_ids(ref)
+        except DataError:
+            return None
+        there = [annotations.get(id_) or annotations.get(plain_id(id_)) for id_ in named]
+        found = [one for one in there if one is not None]
+        if len(found) < len(there):
+            return None
+    if any(one["image_id"] != ref["image_id"] for one in found):
         return None
-    found = [annotations.get(id_) or annotations.get(plain_id(id_)) for id_ in named]
-    if any(one is None or one["image_id"] != ref["image_id"] for one in found):
-        return None
-    every = [one for one in found if one is not None and not states_nothing(one)]
-    own = [one for one in every if not is_crowd(one)] or every
-    return [mask_in(one) for one in own]
+    every = [one for one in found if not states_nothing(one)]
+    return every if len(every) < 2 else [one for one in every if not is_crowd(one)] or every
+
+
+def named_masks(ref: Mapping[str, Any], annotations: Mapping[Any, Mapping[str, Any]]) -> list[Any] | None:
+    """The masks of what a referent names.
+
+    Returns:
+        What `mask_in` gives for each of the `named_annotations`; None as there.
+    """
+    named = named_annotations(ref, annotations)
+    return None if named is None else [mask_in(one) for one in named]
+
+
+def is_boxed(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation states a box and no mask."""
+    return stated_mask(annotation) is None and stated_box(annotation) is not None
 
 
 def mask_in(annotation: Mapping[str, Any]) -> Any:

@@ -80,7 +80,7 @@ class RowsSource(CustomSource):
             lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
         if not lines:
             raise DataError(f"{name}: has no row")
-        content = content_of_lines(lines, image_root or Path(name), name, [stated] * len(lines))
+        content = content_of_lines(lines, image_root or Path(name), name, [stated] * len(lines), for_writing=False)
         super().__init__(content, split, name)
 
     @property

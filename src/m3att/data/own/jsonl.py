@@ -38,7 +38,9 @@ from m3att.data.own.content import (
 from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError, shown
 
+_as_json = json.JSONEncoder().encode
 _as_key = json.JSONEncoder(sort_keys=True).encode
+_read_json = json.JSONDecoder().raw_decode
 _FIELDS = {"image": IMAGE_FIELDS, "mask": MASK_FIELDS, "text": TEXT_FIELDS}
 EXTRA = "extra.json"
 """File for the values that JSON Lines have no place for; a conversion writes it so that nothing is lost."""
@@ -59,9 +61,13 @@ def read_lines(path: Path) -> list[Any]:
         if not line.strip():
             continue
         try:
-            found.append(json.loads(line.decode()))
+            text = line.decode().strip(" \t\r")
+            value, end = _read_json(text)  # `json.loads` takes twice the time, to look for spaces around the value
+            if end < len(text):
+                value = json.loads(text)  # says what is wrong with the rest
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not JSON ({str(error).splitlines()[0]})") from None
+        found.append(value)
     if not found:
         raise DataError(f"{path}: holds no line")
     return found
@@ -84,7 +90,9 @@ def wrong_with(line: Any) -> str | None:
     return None
 
 
-def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequence[str | None] = ()) -> Content:
+def content_of_lines(
+    lines: Sequence[Any], root: Path, name: str, splits: Sequence[str | None] = (), for_writing: bool = True
+) -> Content:
     """Lines as records. Lines of one image with one mask and one category name one referent.
 
     A line that cannot be read is told in ``faults`` and left out.
@@ -94,14 +102,16 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
         root: folder that their paths start from.
         name: what messages call the file.
         splits: for each line the split that its file's name states; it holds where the line states none.
+        for_writing: keep what is needed to write these very lines again; a source needs none of it.
 
     Raises:
         DataError: where no line can be read.
     """
     images: dict[str, int] = {}
     categories: dict[str, int] = {}
-    annotations: dict[tuple[Any, ...], dict[str, Any]] = {}
-    refs: dict[tuple[Any, ...], dict[str, Any]] = {}
+    annotations: dict[tuple[int, int, str], dict[str, Any]] = {}
+    refs: dict[tuple[int, str | None], dict[str, Any]] = {}
+    mask_texts: dict[Any, str] = {}
     faults: dict[str, int] = {}
     sentences = 0
     for at, line in enumerate(lines):
@@ -110,54 +120,55 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
             faults[f"{name}: entry {at + 1} {wrong}"] = 1
             continue
         split = split_of(line.get("split")) or (splits[at] if splits else None)
-        fields = {kind: field_of(line, names) for kind, names in _FIELDS.items()}
         image_id = images.setdefault(file_name_of(line), len(images) + 1)
         category = line.get("category")
         category = str(category) if isinstance(category, int | float) else category
         kind = categories.setdefault(category, len(categories) + 1) if category and isinstance(category, str) else 0
         mask, nothing = stated_mask(line), states_nothing(line)
+        mask_text = "" if mask is None else _as_json(mask)
         box = stated_box(line) if mask is None and not nothing else None
-        # Without a mask or a box, nothing tells that two lines mean the same thing.
-        flat = isinstance(mask, list) and mask and not isinstance(mask[0], list | dict)
-        shape: Any = [mask] if flat else mask
-        if mask is None:
-            shape = f"line {at}" if box is None else {"box": box}
-        key = (image_id, kind, "" if nothing else _as_key(shape))
-        annotation = annotations.setdefault(
-            key,
-            {
-                "id": len(annotations) + 1,
-                "image_id": image_id,
-                "category_id": kind,
-                "iscrowd": 0,
-                **({"segmentation": mask} if mask is not None else {}),
-                **({"bbox": list(box)} if box is not None else {}),
-                **({"no_target": True} if nothing else {}),
-            },
-        )
-        ref = refs.setdefault(
-            (key, split),
-            {
+        shape = _as_key(mask) if "{" in mask_text else mask_text
+        if isinstance(mask, list) and mask and not isinstance(mask[0], list | dict):  # a flat polygon
+            shape = f"[{shape}]"
+        if mask is None:  # without a mask or a box, nothing tells that two lines mean the same thing
+            shape = f"line {at}" if box is None else f"box {box}"
+        key = (image_id, kind, "" if nothing else shape)
+        annotation = annotations.get(key)
+        if annotation is None:
+            annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": kind, "iscrowd": 0}
+            if mask is not None:
+                annotation["segmentation"] = mask
+                if not for_writing:  # else the mask may become another before it is read
+                    mask_texts[annotation["id"]] = mask_text
+            if box is not None:
+                annotation["bbox"] = list(box)
+            if nothing:
+                annotation["no_target"] = True
+            annotations[key] = annotation
+        ref = refs.get((annotation["id"], split))
+        if ref is None:
+            ref = refs[annotation["id"], split] = {
                 "ref_id": len(refs) + 1,
                 "ann_id": annotation["id"],
                 "image_id": image_id,
                 "category_id": kind,
                 "split": split,
                 "sentences": [],
-            },
-        )
-        # What is needed to write this very line again.
-        used = [field for field in fields.values() if field is not None]
-        rest = without(line, *used, *(("category",) if kind else ()), *(("split",) if "split" in line else ()))
-        single = isinstance(line[fields["text"]], str)
-        kept = {"line": at, "field": fields["text"], "single": single, "fields": fields, "rest": rest}
-        for text in texts_of(line[fields["text"]]) or ():
+            }
+        kept = _to_write(line, at, bool(kind)) if for_writing else None
+        text_name: Any = text_field(line)  # `wrong_with` has found it
+        for text in texts_of(line[text_name]) or ():
             sentences += 1
-            ref["sentences"].append({**new_sentence(sentences, text), "extra": {"jsonl": kept}})
+            ref["sentences"].append(
+                {"sent_id": sentences, "sent": text}
+                if kept is None
+                else {**new_sentence(sentences, text), "extra": {"jsonl": kept}}
+            )
     if not refs:
         raise DataError(next(iter(faults), f"{name}: holds no line"))
-    for ref in refs.values():
-        ref["sent_ids"] = [sentence["sent_id"] for sentence in ref["sentences"]]
+    if for_writing:
+        for ref in refs.values():
+            ref["sent_ids"] = [sentence["sent_id"] for sentence in ref["sentences"]]
     names = [NO_CATEGORY] if any(not key[1] for key in annotations) else []
     instances = {
         "images": [{"id": number, "file_name": path} for path, number in images.items()],
@@ -165,7 +176,16 @@ def content_of_lines(lines: Sequence[Any], root: Path, name: str, splits: Sequen
         "categories": names + [{"id": number, "name": category} for category, number in categories.items()],
     }
     chosen = split_or_none(list(refs.values()), faults, name)
-    return Content(chosen, instances, root, every_object=False, faults=faults)
+    return Content(chosen, instances, root, every_object=False, faults=faults, mask_texts=mask_texts)
+
+
+def _to_write(line: Mapping[str, Any], number: int, has_category: bool) -> dict[str, Any]:
+    """What is needed to write a line again, beside the records that it became."""
+    fields: dict[str, Any] = {kind: field_of(line, names) for kind, names in _FIELDS.items()}
+    used = [field for field in fields.values() if field is not None]
+    rest = without(line, *used, *(("category",) if has_category else ()), *(("split",) if "split" in line else ()))
+    single = isinstance(line[fields["text"]], str)
+    return {"line": number, "field": fields["text"], "single": single, "fields": fields, "rest": rest}
 
 
 def lines_of_content(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,20 @@ from numpy.typing import NDArray
 from m3att.data.annotation import read_segmentation
 from m3att.data.boxes import box_in, fill_box
 from m3att.data.faults import Fault
-from m3att.data.fields import (
-    IMAGE_FIELDS,
-    file_name_of,
-    is_crowd,
-    names_of_split,
-    plain_id,
-    side_of,
-    states_nothing,
-    whole_id,
-)
 from m3att.data.images import read_size
 from m3att.data.masks import Mask, draw, unite
-from m3att.data.own.content import Content, mask_in, named_masks, reason_of, unique_by_id
+from m3att.data.own.content import Content, reason_of
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
+from m3att.data.own.index import index_content
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.own.shapes import rectangle
 from m3att.data.raster import annotated_size, are_turned, read_annotated
-from m3att.data.refer.records import collector_paused, sentence_text
+from m3att.data.refer.records import collector_paused
 from m3att.data.refer.store import Store, cached
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError, SplitError, clipped, shown
-
-_KEPT_ARRAYS = ("sentence_ids", "referent_N", "starts")
-_KEPT_VALUES = ("files", "texts", "skills", "masks", "objects")
+from m3att.errors import DataError, ImageError, shown
 
 
 class CustomSource(Source):
@@ -58,150 +46,42 @@ class CustomSource(Source):
     pixels = "photos"
 
     def __init__(self, content: Content, split: str, name: str) -> None:
-        self.name, self.split = name, split
+        self._take(Store(*index_content(content, split, name)), name)
         self.look_in(content)
-        self._turned: bool | None = None
-        info = content.instances.get("info")
-        self._is_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
-        splits = list(dict.fromkeys(ref["split"] for ref in content.refs))
-        self.stated_split = splits != [None]
-        called = names_of_split(split, [stated for stated in splits if stated is not None])
-        refs = [ref for ref in content.refs if ref["sentences"] and (ref["split"] in called or not self.stated_split)]
-        if not refs:
-            found = ", ".join(str(stated) for stated in splits) or "no expression at all"
-            raise SplitError(f"{name}: no expression of split {split!r}, but {found}")
-        by_id = {entry["id"]: entry for entry in content.instances["categories"]}
-        categories = sorted(by_id.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
-        self._category_names: tuple[str, ...] = ()
-        if len(categories) < UNKNOWN:  # a map cannot hold more
-            self._category_names = tuple(str(entry.get("name")) for _, entry in categories)
-        self._category_number = {id_: number for number, (id_, _) in enumerate(categories, start=1)}
-        self.has_every_object = content.every_object
-        self._background = 0 if content.every_object and self.category_names else UNKNOWN
-        faults = [Fault(reason, entries=cost) for reason, cost in content.faults.items() if cost]
-        self.notes = tuple(clipped(reason) for reason, cost in content.faults.items() if not cost)
-        annotations = unique_by_id(content.instances["annotations"])
-        images: dict[int, dict[str, Any]] = {}
-        for entry in content.instances["images"]:
-            images.setdefault(entry["id"], entry)
-        kept: list[dict[str, Any]] = []
-        for ref in refs:
-            wrong = self._wrong_with(ref, images, annotations)
-            if wrong is None:
-                kept.append(ref)
-            else:
-                which = f"{name}: {shown(sentence_text(ref['sentences'][0]))}"
-                faults.append(Fault(f"{which} {wrong}", entries=len(ref["sentences"])))
-        if not kept:
-            raise DataError(faults[-1].reason)
-        self.faults = tuple(faults)
-        self._index(kept, images, annotations, content.instances["annotations"])
-
-    def kept(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """What a cache keeps of it, arrays and plain values, all but where its photos lie; see `restored`."""
-        arrays: dict[str, NDArray[Any]] = {
-            "image_ids": np.array(self.image_ids, dtype=np.int64),
-            "sizes": np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
-            **{name: getattr(self, f"_{name}") for name in _KEPT_ARRAYS},
-        }
-        for name in _KEPT_VALUES:
-            packed: Packed = getattr(self, f"_{name}")
-            arrays |= {f"{name}_content": packed.content, f"{name}_ends": packed.ends}
-        return arrays, {
-            "split": self.split,
-            "stated_split": self.stated_split,
-            "category_names": self._category_names,
-            "category_numbers": list(self._category_number.items()),
-            "has_every_object": self.has_every_object,
-            "background": self._background,
-            "is_label_studio": self._is_label_studio,
-            "no_targets": self._no_targets,
-            "boxed": self._boxed,
-            "notes": self.notes,
-            "faults": [(fault.reason, fault.entries) for fault in self.faults],
-        }
 
     @classmethod
     def restored(cls, store: Store, name: str) -> CustomSource:
-        """The source of which `kept` gave the store; `look_in` tells it where its photos lie.
+        """The source of a store of `index_content`; `look_in` tells it where its photos lie.
 
         Args:
-            store: of `kept`.
+            store: of the split.
             name: what messages call the data.
         """
-        source, notes = cls.__new__(cls), store.notes
-        source.name, source.split, source._turned = name, notes["split"], None
-        source.stated_split, source.has_every_object = notes["stated_split"], notes["has_every_object"]
-        source._category_names = tuple(notes["category_names"])
-        source._category_number = {id_: number for id_, number in notes["category_numbers"]}
-        source._background, source._is_label_studio = notes["background"], notes["is_label_studio"]
-        source._no_targets, source._boxed, source.notes = notes["no_targets"], notes["boxed"], tuple(notes["notes"])
-        source.faults = tuple(Fault(reason, entries=entries) for reason, entries in notes["faults"])
-        source.image_ids = store["image_ids"].tolist()
-        source._sizes = [(height, width) for height, width in store["sizes"].tolist()]
-        for array in _KEPT_ARRAYS:
-            setattr(source, f"_{array}", store[array])
-        for values in _KEPT_VALUES:
-            setattr(source, f"_{values}", Packed.of(store[f"{values}_content"], store[f"{values}_ends"]))
+        source = cls.__new__(cls)
+        source._take(store, name)
         return source
+
+    def _take(self, store: Store, name: str) -> None:
+        notes = store.notes
+        self.name, self.split, self.stated_split = name, str(notes["split"]), bool(notes["stated_split"])
+        self.has_every_object, self._background = bool(notes["has_every_object"]), int(notes["background"])
+        self._category_names: tuple[str, ...] = tuple(notes["category_names"])
+        self._is_label_studio, self.notes = bool(notes["is_label_studio"]), tuple(notes["notes"])
+        self.faults = tuple(Fault(reason, entries=entries) for reason, entries in notes["faults"])
+        self.image_ids: list[int] = store["image_ids"].tolist()
+        self._sizes: list[list[int]] = store["sizes"].tolist()
+        self._sentence_ids, self._referent_N, self._starts, self._boxed_R = (
+            store[array] for array in ("sentence_ids", "referent_N", "starts", "boxed_R")
+        )
+        self._files, self._texts = store.texts("files"), store.texts("texts")
+        self._skills, self._masks, self._objects = (
+            Packed.under(values, store) for values in ("skills", "masks", "objects")
+        )
+        self._turned: bool | None = None
 
     def look_in(self, content: Content) -> None:
         """Take photos, and masks in files of their own, from the folders of some records."""
         self.image_root, self._photos, self._mask_roots = content.image_root, content.photos, content.mask_roots
-
-    @staticmethod
-    def _wrong_with(
-        ref: Mapping[str, Any], images: Mapping[Any, Mapping[str, Any]], annotations: Mapping[Any, Mapping[str, Any]]
-    ) -> str | None:
-        """What keeps a referent from being read on any image, or None."""
-        if ref["image_id"] in images and not file_name_of(images[ref["image_id"]]):
-            return f"is of image {shown(ref['image_id'])}, which states no file; {', '.join(IMAGE_FIELDS)} are read"
-        if ref["image_id"] not in images or named_masks(ref, annotations) is None:
-            lost = f"names annotation {shown(ref['ann_id'])}"
-            return f"{lost}, which image {shown(ref['image_id'])} does not have, or has twice"
-        return None
-
-    def _index(
-        self,
-        refs: Sequence[dict[str, Any]],
-        images: Mapping[int, Mapping[str, Any]],
-        annotations: Mapping[int, Mapping[str, Any]],
-        every: Sequence[dict[str, Any]],
-    ) -> None:
-        of_image: dict[int, dict[str, list[Any]]] = {}
-        masks: dict[tuple[int, str], Any] = {}
-        for ref in refs:  # several referents of one annotation are one
-            key = str(ref["ann_id"])
-            of_image.setdefault(ref["image_id"], {}).setdefault(key, []).extend(ref["sentences"])
-            masks[ref["image_id"], key] = named_masks(ref, annotations)
-        order = [image_id for image_id in images if image_id in of_image]
-        sentences = [s for image_id in order for own in of_image[image_id].values() for s in own]
-        lengths = [len(own) for image_id in order for own in of_image[image_id].values()]
-        self.image_ids: list[int] = [whole_id(image_id) or 0 for image_id in order]
-        self._files = Packed(file_name_of(images[image_id]) for image_id in order)
-        self._sizes = [
-            (side_of(images[image_id].get("height")), side_of(images[image_id].get("width"))) for image_id in order
-        ]
-        self._texts = Packed(sentence_text(sentence) for sentence in sentences)
-        self._sentence_ids = np.array([sentence["sent_id"] for sentence in sentences], dtype=np.int64)
-        self._skills = Packed(skills_of(sentence) for sentence in sentences)
-        self._referent_N = np.repeat(np.arange(len(lengths)), lengths)
-        counts = [sum(map(len, of_image[image_id].values())) for image_id in order]
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self._masks = Packed(masks[image_id, key] for image_id in order for key in of_image[image_id])
-        empty = [all(mask is None for mask in masks[image_id, key]) for image_id in order for key in of_image[image_id]]
-        self._no_targets = int(np.array(lengths)[np.array(empty)].sum())
-        boxed = [any(map(box_in, masks[image_id, key])) for image_id in order for key in of_image[image_id]]
-        self._boxed = int(np.array(lengths)[np.array(boxed)].sum())
-        objects: dict[int, list[Any]] = {image_id: [] for image_id in order}
-        for entry in every:
-            if entry["image_id"] in objects and not states_nothing(entry):
-                category = plain_id(entry.get("category_id"))
-                number = (
-                    UNKNOWN if is_crowd(entry) or category is None else self._category_number.get(category, UNKNOWN)
-                )
-                objects[entry["image_id"]].append([number, mask_in(entry)])
-        self._objects = Packed(objects[image_id] for image_id in order)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -214,12 +94,12 @@ class CustomSource(Source):
     @property
     def no_targets(self) -> int | None:
         """See Source."""
-        return self._no_targets
+        return int(self._masks.empty_lists()[self._referent_N].sum())
 
     @property
     def boxed(self) -> int | None:
         """See Source; of one of several objects that an expression names it is enough."""
-        return self._boxed
+        return int(self._boxed_R[self._referent_N].sum())
 
     @property
     def category_names(self) -> tuple[str, ...]:
@@ -307,7 +187,7 @@ class CustomSource(Source):
 
     def texts(self) -> Iterator[str]:
         """See Source."""
-        return (self._texts[at] for at in range(len(self._texts)))
+        return iter(self._texts)
 
     def has_photos(self) -> bool:
         """Whether any of its images is there."""
@@ -319,7 +199,7 @@ class CustomSource(Source):
 
     def image_name(self, index: int) -> str:
         """What the file calls image ``index``."""
-        return str(self._files[index])
+        return self._files[index]
 
     @property
     def object_count(self) -> int:
@@ -400,12 +280,6 @@ def outline_of(mask: Any) -> Any:
     return mask if box is None else rectangle(*box)
 
 
-def skills_of(sentence: Mapping[str, Any]) -> list[str]:
-    """The tags that a conversion or description carries at an expression; none where there are no such texts."""
-    skills = sentence.get("skills") or ()
-    return [skill for skill in skills if isinstance(skill, str)] if isinstance(skills, list | tuple) else []
-
-
 def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> CustomSource:
     """A ``.jsonl`` file, or a folder with ``train.jsonl``, ``val.jsonl`` ... or a single one.
 
@@ -422,8 +296,8 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
     def build() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         with collector_paused():
             lines = read_lines(path)
-            content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines))
-            return CustomSource(content, split, str(path)).kept()
+            content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines), for_writing=False)
+            return index_content(content, split, str(path))
 
     source = CustomSource.restored(cached(f"own {split} {stated}", [path], build), str(path))
     images = [{"file_name": name} for name in map(source.image_name, range(len(source)))]
