@@ -82,13 +82,53 @@ def test_the_older_name_of_the_list_of_images(phrasecut: Path) -> None:
     assert len(ReferSource(phrasecut, "phrasecut", "official", "val")) == 2
 
 
-@pytest.mark.parametrize("missing", ["image_id", "phrase", "Polygons"])
-def test_faulty_phrases_are_named(phrasecut: Path, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("image_id", ..., "phrase 1 has the image_id None, which is none"),
+        ("image_id", "", "phrase 1 has the image_id '', which is none"),
+        ("phrase", ..., "phrase 1 has None as 'phrase', which is no text"),
+        ("phrase", ["a"], "phrase 1 has ['a'] as 'phrase', which is no text"),
+        ("Polygons", ..., "phrase 1 ('the tower') has no 'Polygons'"),
+        ("Polygons", None, "phrase 1 ('the tower') has no 'Polygons'"),
+        ("Polygons", [], "phrase 1 ('the tower') has no 'Polygons'"),  # not: it names nothing
+        ("Polygons", [[[[1], [2, 3], [4, 5]]]], "phrase 1 ('the tower') has no 'Polygons'"),
+    ],
+    ids=str,
+)
+def test_a_faulty_phrase_is_named_and_left_out(phrasecut: Path, field: str, value: Any, message: str) -> None:
     path = phrasecut / "phrasecut/refer_val.json"
     tasks = json.loads(path.read_text())
-    del tasks[1][missing]
+    tasks[1] = {name: kept for name, kept in {**tasks[1], field: value}.items() if kept is not ...}
     path.write_text(json.dumps(tasks))
-    with pytest.raises(DataError, match="phrase 1 lacks image_id, phrase or Polygons"):
+    source = ReferSource(phrasecut, "phrasecut", "official", "val")
+    assert list(source.texts()) == ["both windows", "left one"]
+    assert source.read(0).expression_ids == (0, 2)  # places in the file, as before
+    (fault,) = source.faults
+    assert fault.reason.startswith(f"{phrasecut / 'phrasecut'}: refer_val.json: {message}") and fault.expressions == 1
+    report = check_dataset(phrasecut, "phrasecut", "official")
+    assert report.splits["val"].odd.count == 1 and not report.is_sound
+
+
+def test_odd_fields_of_a_phrase_that_nobody_needs_do_not_matter(phrasecut: Path) -> None:
+    path = phrasecut / "phrasecut/refer_val.json"
+    tasks = json.loads(path.read_text())
+    tasks[0] |= {"image_id": 7.0, "instance_boxes": {"odd": 1}, "phrase_structure": "odd"}
+    path.write_text(json.dumps(tasks))
+    listed = path.with_name("image_data_split.json")
+    images = [*json.loads(listed.read_text()), {"image_id": [3]}, None]
+    listed.write_text(json.dumps(images))
+    source = ReferSource(phrasecut, "phrasecut", "official", "val")
+    assert source.faults == () and source.read(1).masks_MHW[0].sum() == 340
+
+
+def test_a_file_without_a_phrase_that_can_be_read_is_refused(phrasecut: Path) -> None:
+    path = phrasecut / "phrasecut/refer_val.json"
+    path.write_text(json.dumps([5, {}]))
+    with pytest.raises(DataError, match=r"no referent of split 'val'.*phrase 0 is 5, no object of fields"):
+        ReferSource(phrasecut, "phrasecut", "official", "val")
+    path.write_text(json.dumps({"tasks": [task(7, "left", LEFT)]}))
+    with pytest.raises(DataError, match=r"refer_val\.json: holds no list; is it a file of PhraseCut\?"):
         ReferSource(phrasecut, "phrasecut", "official", "val")
 
 
