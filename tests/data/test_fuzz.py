@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from m3att.data.own.convert import convert, read_content
+from m3att.data.own.convert import convert
+from m3att.data.own.read import read_content
 from m3att.data.own.source import CustomSource, open_jsonl
 from m3att.data.own.tools import open_coco
 from m3att.data.refer.pickles import loads_plain

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from m3att.data.refer.check import DatasetReport, Faults, SplitReport
+from m3att.data.refer.check_report import DatasetReport, Faults, SplitReport
 from m3att.data.refer.splits import Counts
 from m3att.report.datasets import remarks_of, words_table
 from m3att.report.tables import faults_of

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from m3att.data.refer.check import DatasetReport, Faults, SplitReport
+from m3att.data.refer.check_report import DatasetReport, Faults, SplitReport
 from m3att.data.refer.splits import Counts
 from m3att.engine.scores import Scores
 from m3att.metrics import Expression, MaskCounts

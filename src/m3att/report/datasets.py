@@ -17,7 +17,7 @@ def words_table(report: Mapping[str, Any]) -> Table:
     """How long the expressions of each split are, and how many the usual word limits cut.
 
     Args:
-        report: of `data.check.DatasetReport.to_dict`.
+        report: of `data.refer.check_report.DatasetReport.to_dict`.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     told = {name: split for name, split in report["splits"].items() if split["lengths"]}
@@ -36,7 +36,7 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
     """Remarks about a data set that are not faults of this copy, one line each.
 
     Args:
-        report: of `data.check.DatasetReport.to_dict`.
+        report: of `data.refer.check_report.DatasetReport.to_dict`.
     """
     said = []
     if report["shared_by_design"]:

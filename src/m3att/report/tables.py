@@ -102,7 +102,7 @@ def splits_table(report: Mapping[str, Any]) -> Table:
     """The splits of a data set, beside the published counts.
 
     Args:
-        report: of `data.check.DatasetReport.to_dict`.
+        report: of `data.refer.check_report.DatasetReport.to_dict`.
     """
     table = _table("split", "referents", "expressions", "images", "words", "longest", "cut", "published counts")
     for name, split in report["splits"].items():
@@ -198,7 +198,7 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
     """What is wrong with a data set, one line for each kind of fault.
 
     Args:
-        report: of `data.check.DatasetReport.to_dict`.
+        report: of `data.refer.check_report.DatasetReport.to_dict`.
     """
     found = [f"{kind}: {_some(report[key])}" for key, kind in (
         ("broken_segmentations", "broken segmentations"),

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from m3att.data.describe.describe import Wish, describe, describe_content
-from m3att.data.own.convert import FORMS
 from m3att.data.own.source import open_jsonl
+from m3att.data.own.standard import FORMS
 from m3att.data.own.tools import open_coco
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError

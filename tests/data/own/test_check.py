@@ -13,7 +13,7 @@ from m3att.config import DataConfig
 from m3att.data.open import open_source
 from m3att.data.own.check import check_own
 from m3att.data.own.hub import RowsSource
-from m3att.data.refer.check import DatasetReport
+from m3att.data.refer.check_report import DatasetReport
 
 from ..own_files import square, write_lines, write_picture
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from m3att.data.own.convert import FORMS, Form, convert, read_content
+from m3att.data.own.convert import convert
+from m3att.data.own.read import read_content
 from m3att.data.own.source import CustomSource, open_jsonl
+from m3att.data.own.standard import FORMS, Form
 from m3att.data.own.tools import open_coco
 from m3att.data.refer.source import ReferSource
 from m3att.errors import DataError

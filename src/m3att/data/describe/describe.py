@@ -14,8 +14,9 @@ from m3att.data.describe.things import read_things
 from m3att.data.images import read_image
 from m3att.data.own.coco import read_coco
 from m3att.data.own.content import Content, new_folder, new_sentence
-from m3att.data.own.convert import Converted, Form, write_content
+from m3att.data.own.convert import Converted, write_content
 from m3att.data.own.files import with_photos
+from m3att.data.own.standard import Form
 from m3att.errors import DataError, ImageError
 
 Progress = Callable[[int, int], None]

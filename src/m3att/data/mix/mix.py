@@ -13,7 +13,8 @@ from m3att.data.fields import NO_OBJECT
 from m3att.data.mix.parts import Holders, Part, coco_number, find_holders, photo_of
 from m3att.data.mix.report import MixReport, PartReport, tally
 from m3att.data.own.content import Content, json_bytes, new_folder
-from m3att.data.own.convert import read_refer_content, write_refer_content
+from m3att.data.own.convert import write_refer_content
+from m3att.data.own.read import read_refer_content
 from m3att.data.refer.places import family_of
 from m3att.data.refer.records import collector_paused
 from m3att.errors import DataError

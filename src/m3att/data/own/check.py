@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from m3att.data.own.source import CustomSource
-from m3att.data.refer.check import WORD_LIMITS, DatasetReport, SplitReport, listed_faults, percentiles
+from m3att.data.refer.check_report import WORD_LIMITS, DatasetReport, SplitReport, listed_faults, percentiles
 from m3att.data.refer.splits import Counts, word_limit
 from m3att.data.source import find_readable
 from m3att.data.text import words_in

@@ -172,6 +172,11 @@ def lost_photos(content: Content, path: Path, split: str | None = None, image_ro
     )
 
 
+def no_photo(path: Path) -> str:
+    """What is to be said of a photo that is not where it should be."""
+    return f"{path}: no such image"
+
+
 def _candidates(stated: Path, path: Path, split: str | None, image_root: Path | None) -> Iterator[Path]:
     """Folders that may hold the photos of a file, the likeliest first."""
     words = _words_of(path, split)

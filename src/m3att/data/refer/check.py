@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.photos import PhotoFolder
+from m3att.data.refer.check_report import (
+    NO_FAULTS,
+    WORD_LIMITS,
+    Agreement,
+    DatasetReport,
+    SplitReport,
+    listed_faults,
+    percentiles,
+)
 from m3att.data.refer.phrasecut import phrase_file
 from m3att.data.refer.places import find_photos, usual_photos
 from m3att.data.refer.readable import unreadable_masks, unreadable_photos
@@ -26,150 +34,6 @@ from m3att.data.refer.splits import (
 )
 from m3att.data.refer.tables import Tables, annotation_folder, open_tables, splits_in
 from m3att.data.text import words_in
-
-Agreement = Literal["agrees", "differs", "unpublished", "absent"]
-
-WORD_LIMITS = (15, 20)  # the paper's, for short and for long expressions
-PERCENTILES = (50, 90, 95, 99, 100)
-_NAMED = 5  # faults of a kind that are named; the others are only counted
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """A kind of fault: how many there are, and the first of them by name."""
-
-    count: int
-    first: tuple[str, ...]
-
-
-_NO_FAULTS = Faults(0, ())
-
-
-@dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What one split holds.
-
-    Args:
-        refs: number of referents.
-        sentences: number of expressions.
-        images: number of images that carry one.
-        words: number of distinct words.
-        longest: words of the longest expression.
-        over_limit: expressions longer than the word limit, which training and use cut.
-        published: published numbers of referents and sentences.
-        counts: whether those agree with what is here; ``absent`` where the file has nothing of this split.
-        missing_images: images whose photo is not at hand.
-        missing_annotations: referents whose annotation does not exist.
-        wordless: sentences that hold no word, which neither training nor scoring can read.
-        lengths: words of an expression by percentile: half of all have at most ``lengths["50"]``.
-        over: expressions longer than 15 and than 20 words.
-        several_targets: expressions that name several objects.
-        no_target: expressions that name nothing in their image.
-        silent: referents without an expression, which are left out.
-        known_missing: of the missing images those that nobody has.
-        misnamed_images: images without a file name, or with one that leads out of the folder.
-        unreadable_masks: annotations of referents whose mask cannot be drawn.
-        unreadable_photos: photos that are empty; where it was asked, all that cannot be read to the end or have another
-            size than stated.
-        left_out: entries of one's own data that were left out when their file was opened.
-        odd: referents and sentences that cannot be read.
-    """
-
-    refs: int
-    sentences: int
-    images: int
-    words: int
-    longest: int
-    over_limit: int
-    published: Counts
-    counts: Agreement
-    missing_images: Faults
-    missing_annotations: Faults
-    wordless: Faults
-    lengths: dict[str, int] = field(default_factory=dict)
-    over: dict[str, int] = field(default_factory=dict)
-    several_targets: int = 0
-    no_target: int = 0
-    silent: int = 0
-    known_missing: int = 0
-    misnamed_images: Faults = _NO_FAULTS
-    unreadable_masks: Faults = _NO_FAULTS
-    unreadable_photos: Faults = _NO_FAULTS
-    left_out: Faults = _NO_FAULTS
-    odd: Faults = _NO_FAULTS
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetReport:
-    """The report of ``m3att data check`` about a data set.
-
-    Args:
-        dataset: name of the data set.
-        split_by: who made the splits.
-        word_limit: words of an expression that are kept.
-        pixels: ``photos`` where any photo is at hand, else ``layout`` where every annotation of a published data set
-            has a box, else ``none``.
-        image_root: where the photos are, or were looked for first.
-        splits: a report for each legal split.
-        unknown_splits: splits that the file names and the field does not know.
-        annotations: number of annotated objects and regions.
-        crowds: how many of them are crowd regions.
-        without_segmentation: how many have neither polygons nor run lengths.
-        broken_segmentations: annotations with an empty segmentation or a polygon of fewer than three points.
-        repeated_ids: annotation ids that stand more than once.
-        shared_images: number of images that two splits share, by "first/second"; empty where no split leaks.
-        annotation_root: the folder of the annotations.
-        shared_by_design: whether those who made the splits divided objects and not images.
-        without_image: annotations of images that are not listed.
-        repeated_images: image ids that stand more than once, with different names or sizes.
-        odd_entries: images, annotations and categories without an id.
-    """
-
-    dataset: str
-    split_by: str
-    word_limit: int
-    pixels: Literal["photos", "layout", "none"]
-    image_root: str
-    splits: dict[str, SplitReport]
-    unknown_splits: tuple[str, ...]
-    annotations: int
-    crowds: int
-    without_segmentation: int
-    broken_segmentations: Faults
-    repeated_ids: Faults
-    shared_images: dict[str, int]
-    annotation_root: str = ""
-    shared_by_design: bool = False
-    without_image: int = 0
-    repeated_images: Faults = _NO_FAULTS
-    odd_entries: Faults = _NO_FAULTS
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, ready for JSON."""
-        return asdict(self)
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether training and scoring can rely on it: counts as published, nothing missing, no leak."""
-        splits = self.splits.values()
-        return (
-            self.pixels != "none"
-            and not self.unknown_splits
-            and (self.shared_by_design or not self.shared_images)
-            and self.repeated_ids.count == self.repeated_images.count == self.odd_entries.count == 0
-            and any(split.refs for split in splits)
-            and all(split.counts != "differs" for split in splits)
-            and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
-            and all(split.misnamed_images.count == split.odd.count == 0 for split in splits)
-            and (
-                self.pixels == "layout"
-                or (
-                    self.broken_segmentations.count == 0
-                    and all(split.missing_images.count == split.known_missing for split in splits)
-                    and all(split.unreadable_masks.count == split.unreadable_photos.count == 0 for split in splits)
-                )
-            )
-        )
 
 
 def check_dataset(
@@ -243,7 +107,7 @@ def check_dataset(
 
 def _absent(dataset: str, split_by: str, split: str) -> SplitReport:
     published = published_counts(dataset, split_by, split)
-    return SplitReport(0, 0, 0, 0, 0, 0, published, "absent", _NO_FAULTS, _NO_FAULTS, _NO_FAULTS)
+    return SplitReport(0, 0, 0, 0, 0, 0, published, "absent", NO_FAULTS, NO_FAULTS, NO_FAULTS)
 
 
 def _check_split(
@@ -309,21 +173,6 @@ def _check_split(
     )
 
 
-def percentiles(lengths: Sequence[int]) -> dict[str, int]:
-    """How long expressions are.
-
-    Args:
-        lengths: words of each.
-
-    Returns:
-        Words by percentile: half of all have at most those of "50".
-    """
-    if not lengths:
-        return {}
-    values = np.percentile(lengths, PERCENTILES, method="higher")
-    return {str(percentile): int(value) for percentile, value in zip(PERCENTILES, values, strict=True)}
-
-
 def _image_ids(tables: Tables) -> set[int]:
     """Ids of the images of a split's referents, of those too that instances.json does not list."""
     ids: NDArray[np.int64] = tables.objects.image_ids[tables.image_numbers()]
@@ -364,12 +213,3 @@ def _shared_images(image_ids: dict[str, set[int]]) -> dict[str, int]:
     pairs = [pair for pair in combinations(image_ids, 2) if not all(split.startswith("test") for split in pair)]
     shared = {f"{one}/{other}": len(image_ids[one] & image_ids[other]) for one, other in pairs}
     return {pair: count for pair, count in shared.items() if count}
-
-
-def listed_faults(names: Sequence[str]) -> Faults:
-    """A kind of fault of these names: all are counted, and the first are kept.
-
-    Args:
-        names: what is broken or missing.
-    """
-    return Faults(len(names), tuple(names[:_NAMED]))

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from m3att.data.fields import whole_id
 from m3att.data.refer.json_stream import BEGIN, stream_json
-from m3att.data.refer.objects import ObjectTable, ObjectWriter
+from m3att.data.refer.object_writer import ObjectWriter
+from m3att.data.refer.objects import ObjectTable
 from m3att.data.refer.records import collector_paused
 from m3att.data.refer.referents import ReferentTable, ReferentWriter
 from m3att.data.refer.store import Arrays, Store, cached

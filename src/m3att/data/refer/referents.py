@@ -15,6 +15,7 @@ from m3att.data.fields import named_ids, names_of_split, whole_id
 from m3att.data.refer.objects import ObjectTable
 from m3att.data.refer.records import collector_paused, read_refs, sentence_text
 from m3att.data.refer.store import Arrays, Store, Texts, cached, pack_texts
+from m3att.errors import shown
 
 
 class ReferentTable:
@@ -241,6 +242,31 @@ def split_whole(
     ]
     odd = [Fault(f"{place}: {reason}", entries=cost) for reason, cost in table.odd_of_split(split)]
     return refs[~np.isin(refs, list(reasons))], tuple(odd + lost)
+
+
+def split_named(
+    table: ReferentTable, objects: ObjectTable, refs: NDArray[np.int64], place: str
+) -> tuple[NDArray[np.int64], tuple[Fault, ...]]:
+    """Tells referents whose photo has a name from those whose photo nobody can find.
+
+    Args:
+        table: all referents.
+        objects: with their images.
+        refs: those that are wanted.
+        place: the data set's folder, for messages.
+
+    Returns:
+        Those whose photo has one, (R,), and a fault for each of the others.
+    """
+    numbers = table.image_numbers[refs]
+    is_odd = objects.store["name_faults"][numbers] > 0
+    counts = table.sentence_counts()
+    faults: list[Fault] = []
+    for ref, number in zip(refs[is_odd].tolist(), numbers[is_odd].tolist(), strict=True):
+        name, which = objects.file_names[number], f"image {int(objects.image_ids[number])}"
+        wrong = f"is named {shown(name)}, outside the image folder" if name else "has no 'file_name'"
+        faults.append(Fault(f"{place}: instances.json: {which} {wrong}", entries=int(counts[ref])))
+    return refs[~is_odd], tuple(faults)
 
 
 def _starts(counts: array[int]) -> NDArray[np.int64]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
-from m3att.data.faults import Fault
 from m3att.data.images import MAX_PIXELS
 from m3att.data.layout.paint import paint_layout
 from m3att.data.masks import Mask, RunLengths, draw, unite
@@ -18,13 +17,13 @@ from m3att.data.photos import PhotoFolder
 from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.mask_table import MaskTable, open_masks
 from m3att.data.refer.places import usual_photos
-from m3att.data.refer.referents import split_whole
+from m3att.data.refer.referents import split_named, split_whole
 from m3att.data.refer.splits import is_published
 from m3att.data.refer.tables import open_tables, splits_in
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError, shown
+from m3att.errors import DataError, ImageError
 
 Pixels = Literal["auto", "photos", "layout"]
 
@@ -77,7 +76,8 @@ class ReferSource(Source):
         refs, self.faults = split_whole(tables.referents, refs, self._place, split)
         self._objects, self._referents = tables.objects, tables.referents
         if pixels != "layout":
-            refs = self._named(refs)
+            refs, nameless = split_named(self._referents, self._objects, refs, self._place)
+            self.faults += nameless
         if len(refs) == 0:
             raise DataError(self.faults[-1].reason)
         self.categories = self._objects.categories
@@ -243,19 +243,6 @@ class ReferSource(Source):
             which = f"image {self.image_ids[index]}"
             raise DataError(f"{self._place}: {which} is stated to be {width} x {height}, more than can be drawn")
         return height, width
-
-    def _named(self, refs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some referents whose photo has a name; the others become faults."""
-        numbers = self._referents.image_numbers[refs]
-        is_odd = self._objects.store["name_faults"][numbers] > 0
-        counts = self._referents.sentence_counts()
-        faults: list[Fault] = []
-        for ref, number in zip(refs[is_odd].tolist(), numbers[is_odd].tolist(), strict=True):
-            name, which = self._objects.file_names[number], f"image {int(self._objects.image_ids[number])}"
-            wrong = f"is named {shown(name)}, outside the image folder" if name else "has no 'file_name'"
-            faults.append(Fault(f"{self._place}: instances.json: {which} {wrong}", entries=int(counts[ref])))
-        self.faults += tuple(faults)
-        return refs[~is_odd]
 
     def _index(self, refs: NDArray[np.int64]) -> None:
         """Numbers the split's expressions by image, and within one by referent as the file has them."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 Points = list[tuple[float, float]]
+Shape = tuple[Points, str]
+"""An outline and its paint; see `kinds`."""
 
 
 def ellipse(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0.0, corners: int = 26) -> Points:
