@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3att.errors import LONGEST, DataError, M3AttError, clipped, shown
+from m3att.errors import LONGEST, DataError, M3AttError, clipped, counted, did_you_mean, shown
 
 
 def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
@@ -36,3 +36,22 @@ def test_a_short_value_is_shown_whole(value: object, expected: str) -> None:
 @pytest.mark.parametrize("value", ["y" * 10**6, list(range(10**4)), b"z" * 10**6])
 def test_a_long_value_is_cut(value: object) -> None:
     assert len(shown(value)) == 60 and shown(value).endswith("...")
+
+
+def test_numbers_of_things() -> None:
+    assert [counted(count, "image") for count in (0, 1, 2, 1200)] == ["0 images", "1 image", "2 images", "1,200 images"]
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "end"),
+    [
+        ("--treshold", ["--threshold", "--threads"], ", did you mean --threshold?"),
+        ("--threshold", ["--threads", "--evaluate.threshold"], ", did you mean --evaluate.threshold?"),
+        ("seed", ["data.seed", "data.split", "train.seed"], ", did you mean data.seed or train.seed?"),
+        ("a", ["v.a", "w.a", "x.a", "y.a"], ", did you mean v.a or w.a or x.a?"),
+        ("xyz", ["--threshold"], ""),
+        ("xyz", [], ""),
+    ],
+)
+def test_what_an_unknown_word_may_mean(word: str, known: list[str], end: str) -> None:
+    assert did_you_mean(word, known) == end

@@ -12,8 +12,8 @@ from typing import Any
 
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
-from m3att.errors import ConfigError
-from m3att.settings import changed, did_you_mean, nest
+from m3att.errors import ConfigError, did_you_mean
+from m3att.settings import changed, nest
 
 # The paper's own network (Sec. IV-B). Every row is this network except for the settings that it names.
 OURS: Mapping[str, Any] = {

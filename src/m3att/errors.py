@@ -1,5 +1,10 @@
 """Errors that a user can cause: each message is one line that names the thing and says what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_NEAR = 3  # most words that a message proposes
+
 LONGEST = 480
 """Most characters of a message; what a command prints before it still fits into 500."""
 
@@ -47,6 +52,32 @@ def shown(value: object, longest: int = 60) -> str:
         value = value[: longest + 1]
     text = repr(value)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things as a message shows it: ``1 image``, ``1,200 images``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word.
+
+    Args:
+        word: an option, the key of a setting, or a command.
+        known: the words that there are.
+
+    Returns:
+        The settings of that name, if it lacks only its section; else the most similar known word, if there is one.
+    """
+    names = dict.fromkeys(known)
+    by_end: dict[str, list[str]] = {}
+    for name in names:
+        by_end.setdefault(name.rpartition(".")[2], []).append(name)
+    bare = word.lstrip("-")
+    near = by_end.get(bare) or get_close_matches(word, names, n=1, cutoff=0.75)
+    if not near:
+        near = [name for end in get_close_matches(bare, by_end, n=1, cutoff=0.8) for name in by_end[end]]
+    return f", did you mean {' or '.join(near[:_NEAR])}?" if near else ""
 
 
 class ConfigError(M3AttError):

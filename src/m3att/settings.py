@@ -7,10 +7,9 @@ preset < config file < command line.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -21,7 +20,7 @@ from jsonargparse import ArgumentParser
 
 from m3att.bounds import check_fit, check_range
 from m3att.config import RunConfig, TrainConfig
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, did_you_mean
 
 Config = TypeVar("Config")
 NULL = "null"  # the word that unsets an optional setting
@@ -271,12 +270,6 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(section, {})
         place[name] = value
     return nested
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the most similar known word, if there is one."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def explain(message: str) -> str:

@@ -238,5 +238,5 @@ def test_the_floor_says_what_was_left_out_at_the_opening(tmp_path: Path, capsys:
     words = ["evaluate", "--floor", "largest", "--data.dataset", "coco", "--data.root", str(tmp_path / "own.json")]
     assert main(words) == 1
     out = capsys.readouterr().out
-    assert "1 expressions on 1 images" in out and "2 expressions left out" in out
+    assert "1 expression on 1 image" in out and "2 expressions left out" in out
     assert "image id 2 stands twice: a.png, b.png" in out

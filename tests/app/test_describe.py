@@ -37,7 +37,7 @@ def test_it_writes_what_training_reads(objects: Path, tmp_path: Path, capsys: py
     out = tmp_path / "out"
     command = ["data", "describe", str(objects), "--out", str(out), "--style", "refcocog", "--split", "val"]
     assert main([*command, "--per-object", "2", "--seed", "3"]) == 0
-    assert f"2 objects with 4 expressions on 1 images: {out / 'expressions.json'}" in capsys.readouterr().out
+    assert f"2 objects with 4 expressions on 1 image: {out / 'expressions.json'}" in capsys.readouterr().out
     content = json.loads((out / "expressions.json").read_text())
     texts = [text for entry in content["annotations"] for text in entry["expressions"]]
     assert len(texts) == 4 and all(text.startswith("the ") for text in texts)

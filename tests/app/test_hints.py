@@ -49,7 +49,7 @@ def test_the_command_at_the_end_of_a_training_works_as_it_is_printed(
     assert rest[:3] == ["evaluate", "--model", f"{ODD}/run/last"]
     assert main(rest) == 0
     found, said = capsys.readouterr()
-    assert "jsonl dev; 1 expressions on 1 images" in found and said == ""
+    assert "jsonl dev; 1 expression on 1 image" in found and said == ""
     # Without the folder that of the training is taken, and said, where it is still there.
     assert main(["evaluate", "--model", f"{ODD}/run/last"]) == 0
     assert capsys.readouterr().err.startswith(

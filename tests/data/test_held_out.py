@@ -65,7 +65,7 @@ def test_training_and_validation_share_no_image(twenty: Path) -> None:
     train, val = open_training(data, None)
     words = [set(source.texts()) for source in (train, val)]
     assert (len(words[0]), len(words[1])) == (18, 2) and not words[0] & words[1]
-    assert "2 of 20 images are held out of training (data.held_out 0.1, data.seed 0)" in train.origin
+    assert "training holds out 2 of 20 images (data.held_out 0.1, data.seed 0)" in train.origin
     assert len(open_source(data, "val")) == 20  # scored whole where nothing says otherwise
     assert set(open_source(data, "val", divided=True).texts()) == words[1]
     other = open_training(DataConfig(root=str(twenty), dataset="jsonl", seed=3), None)[1]
@@ -83,7 +83,7 @@ def test_check_train_and_evaluate_say_it_alike(
     flat = ["--train.early_sizes", "[]", "--train.early_steps", "[]", "--train.category_weight", "0"]
     data = ["--data.dataset", "jsonl", "--data.root", str(twenty)]
     assert main(["train", "--preset", "shaperef-tiny-hour", *data, *small, *flat, "--out", str(run)]) == 0
-    assert "2 of 20 images are held out" in capsys.readouterr().out
+    assert "training holds out 2 of 20 images" in capsys.readouterr().out
     for words, images in (([], 2), (data, 2), ([*data, "--data.split", "train"], 18)):
         assert main(["evaluate", "--model", str(run / "last"), *words, "--json", str(report)]) == 0
         assert json.loads(report.read_text(encoding="utf-8"))["images"] == images

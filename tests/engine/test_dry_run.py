@@ -122,7 +122,7 @@ def test_a_batch_that_finds_no_room_is_halved_till_it_does() -> None:
 def test_a_batch_of_one_expression_is_not_made_larger() -> None:
     config = config_of(1)
     source = open_source(config.data, "train", training=True)
-    with pytest.raises(ConfigError, match="a step on 1 expressions"):
+    with pytest.raises(ConfigError, match="a step on 1 expression needs"):
         fitting_expressions(Memory(100, 0, 0, 0, 100), config, source, 10)
 
 

@@ -44,8 +44,8 @@ def test_remarks_are_no_faults() -> None:
     )
     shared, targets, silent, missing, homeless = remarks_of(values)
     assert shared.startswith("train/val share 7 images: google divided the objects")
-    assert targets == "train: 5 expressions name several objects, 1,200 none"
-    assert silent == "train: 2 referents without an expression are left out"
+    assert targets == "train: several objects are named by 5 expressions, none by 1,200"
+    assert silent == "train: 2 referents without an expression, left out"
     assert missing.startswith("train: 3 of the missing photos")
-    assert homeless.startswith("4 annotations are of images")
+    assert homeless.startswith("4 annotations of images")
     assert faults_of(values) == []

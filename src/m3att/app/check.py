@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+from m3att.errors import counted
 
 if TYPE_CHECKING:
     from m3att.data.own.source import CustomSource
@@ -59,8 +60,8 @@ def data_check(words: Sequence[str], prog: str) -> int:
     if given.json is not None:
         write_json(given.json, values)
     print(
-        f"{report.dataset} ({report.split_by}): {report.annotations:,} annotations, {report.crowds:,} of them crowds; "
-        f"pixels: {report.pixels}; expressions are cut at {report.word_limit} words"
+        f"{report.dataset} ({report.split_by}): {counted(report.annotations, 'annotation')}, "
+        f"{report.crowds:,} of them crowds; pixels: {report.pixels}; expressions are cut at {report.word_limit} words"
     )
     wanted = sum(split.images for split in report.splits.values())
     missing = sum(split.missing_images.count for split in report.splits.values())

@@ -13,8 +13,7 @@ from m3att import __version__
 from m3att.app import bench, check, convert, describe, evaluate, mix, models, predict, presets, shaperef, train
 from m3att.app.ablation import command as ablation
 from m3att.app.console import printable
-from m3att.errors import ConfigError, M3AttError, clipped
-from m3att.settings import did_you_mean
+from m3att.errors import ConfigError, M3AttError, clipped, did_you_mean
 
 OK, TROUBLE, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 # Writing to an open file fails with these, and then the system names no file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unicodedata import category
 
-from m3att.errors import ConfigError, WriteError
+from m3att.errors import ConfigError, WriteError, did_you_mean
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -28,6 +29,11 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
+        unknown = re.match(r"unrecognized arguments: (--?[^\s=]+)", message)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            advice = did_you_mean(unknown[1], options) or f"; see {self.prog} --help"
+            raise ConfigError(f"unknown option {unknown[1]}{advice}")
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3att.app.console import CommandParser, progress_bar
+from m3att.errors import counted
 
 _NAMED = 5  # faults that are printed; the rest are counted
 
@@ -63,7 +64,7 @@ def data_convert(words: Sequence[str], prog: str) -> int:
     if len(written.faults) > _NAMED:
         print(f"... and {len(written.faults) - _NAMED:,} more")
     print(
-        f"{written.refs:,} referents with {written.expressions:,} expressions on {written.images:,} images: "
-        f"{written.path}"
+        f"{counted(written.refs, 'referent')} with {counted(written.expressions, 'expression')} on "
+        f"{counted(written.images, 'image')}: {written.path}"
     )
     return 1 if written.faults else 0

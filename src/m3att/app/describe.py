@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3att.app.console import CommandParser, progress_bar
+from m3att.errors import counted
 
 _NAMED = 5  # faults that are printed; the rest are counted
 _STYLES = ("refcoco", "refcoco+", "refcocog")
@@ -60,6 +61,6 @@ def data_describe(words: Sequence[str], prog: str) -> int:
         print(f"fault: {fault}")
     if len(written.faults) > _NAMED:
         print(f"... and {len(written.faults) - _NAMED:,} more")
-    counts = f"{written.refs:,} objects with {written.expressions:,} expressions on {written.images:,} images"
-    print(f"{counts}: {written.path}")
+    counts = f"{counted(written.refs, 'object')} with {counted(written.expressions, 'expression')}"
+    print(f"{counts} on {counted(written.images, 'image')}: {written.path}")
     return 1 if written.faults else 0

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from m3att.app.console import printable, probe_file, progress_bar
 from m3att.device import is_lack_of_memory
-from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError
+from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError, counted
 from m3att.files import replace_file, replacing
 from m3att.model_folder import DEFAULT_MODEL
 from m3att.prediction import Prediction
@@ -103,7 +103,7 @@ def run_predict(
         advice = "for photos give --model photo (docs/photos.md), or train a model of your own (docs/training.md)"
         print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
     print_rows(rows, many_images=len(paths) > 1)
-    print(f"{printable(str(out))}: {len(rows)} masks and overlays")
+    print(f"{printable(str(out))}: {counted(len(rows), 'mask')} and {counted(len(rows), 'overlay')}")
     print(printable(str(report_path)))
     return complain(faults, 1) if faults else 0
 
@@ -164,7 +164,7 @@ def describe(prediction: Prediction) -> tuple[str, str, str, str, str]:
     if prediction.unknown_words:
         notes.append("unknown: " + shorten(", ".join(prediction.unknown_words), 40))
     if prediction.words_cut:
-        notes.append(f"last {prediction.words_cut} words not read")
+        notes.append(f"last {counted(prediction.words_cut, 'word')} not read")
     box = "empty mask" if prediction.box is None else ", ".join(map(str, prediction.box))
     area = f"{100 * prediction.area / prediction.mask.size:.1f} %"
     return shorten(prediction.expression), f"{prediction.score:.2f}", area, box, "; ".join(notes)

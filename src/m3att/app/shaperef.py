@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3att.app.console import CommandParser, progress_bar
+from m3att.errors import counted
 
 SHAPEREF_IMAGES = {"train": 4000, "val": 500, "testA": 500, "testB": 500}
 
@@ -42,7 +43,7 @@ def data_shaperef(words: Sequence[str], prog: str) -> int:
 
     with progress_bar("drawing") as progress:
         write_refer(given.out, given.variant, given.images, given.seed, given.size, progress, given.overwrite)
-    print(f"{sum(given.images.values()):,} images of {given.variant} in {given.out}")
+    print(f"{counted(sum(given.images.values()), 'image')} of {given.variant} in {given.out}")
     return 0
 
 

@@ -21,7 +21,7 @@ from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.encoders import halves_of
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, counted
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
     SettingsParser,
@@ -195,7 +195,7 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         raise KeyboardInterrupt(f"go on with: {command}") from None
     faults = folder.known_faults()
     if faults:
-        print(f"{len(faults):,} images or expressions could not be read and were left out: {folder.faults} names them")
+        print(f"left out, as they cannot be read: {len(faults):,} images or expressions, named in {folder.faults}")
     print(f"trained: {model}; score it with: {evaluate_command(model, config.data)}")
     return 0
 
@@ -232,7 +232,7 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     single = size_text(memory["batch_of_single_images"])
     used = (name for name in ("mask", "dice", "box", "reconstruction", "category", "attention") if losses[name])
     parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
-    length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else f"{found['steps']:,} steps"
+    length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else counted(found["steps"], "step")
     peak = "" if step["peak_bytes"] is None else f"; most memory so far: {size_text(step['peak_bytes'])}"
     return before, [
         "multiply-adds: one pass forward, matrix products, convolutions and recurrent cells; an expression of "

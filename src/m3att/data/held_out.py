@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from m3att.data.faults import Fault
 from m3att.data.sample import Sample
 from m3att.data.source import Source
+from m3att.errors import counted
 
 TRAIN = "train"
 
@@ -127,7 +128,7 @@ def divide(source: Source, split: str, share: float, seed: int) -> Source:
         return source
     images = held_out if split != TRAIN else sorted(set(range(len(source))) - set(held_out))
     division = (
-        f"the data state no split: {len(held_out):,} of {len(source):,} images are held out of training "
+        f"the data state no split: training holds out {len(held_out):,} of {counted(len(source), 'image')} "
         f"(data.held_out {share:g}, data.seed {seed})"
     )
     return ChosenImages(source, images, division)

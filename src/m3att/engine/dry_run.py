@@ -28,7 +28,7 @@ from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import idle_phases
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import require_finite, train_step
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, counted
 from m3att.model.network import M3AttNet
 from m3att.settings import config_to_dict
 
@@ -212,8 +212,9 @@ def fitting_expressions(memory: Memory, config: RunConfig, source: Source, free:
             break
         if expressions <= 2:
             raise ConfigError(
-                f"a step on {expressions} expressions needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} are free: "
-                "make the network smaller (--input.size, --model.mask.channels), or use a larger machine"
+                f"a step on {counted(expressions, 'expression')} needs {needed / 2**30:.1f} GiB and "
+                f"{free / 2**30:.1f} are free: make the network smaller (--input.size, --model.mask.channels), or use "
+                "a larger machine"
             )
         expressions = max(2, expressions // 2)
     return expressions

@@ -12,6 +12,7 @@ from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.start import Start
+from m3att.errors import counted
 
 SHOWN_WORDS = 8
 
@@ -111,11 +112,6 @@ def length_text(config: RunConfig, source: Source, steps: int, position: Positio
     if settings.steps is None:
         return f"{text}, as train.epochs says: {settings.epochs:g} of {batches} each"
     return f"{text}, as train.steps says; an epoch has {batches}"
-
-
-def counted(count: int, thing: str) -> str:
-    """A number of things."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def idle_phases(config: RunConfig, steps: int) -> Iterator[str]:

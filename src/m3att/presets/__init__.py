@@ -5,12 +5,11 @@ The description of a preset gives its command, its training time and its expecte
 
 from __future__ import annotations
 
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, did_you_mean
 from m3att.presets.paper import MEASURE, PAPER_ROWS, WEIGHTS, paper_presets, paper_run, recommended_run
 from m3att.presets.photo import PHOTO_PRESETS
 from m3att.presets.preset import Preset
 from m3att.presets.tiny import TINY_PRESETS, tiny_network
-from m3att.settings import did_you_mean
 
 __all__ = [
     "MEASURE",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from m3att.ablations import OURS, Row, Table
-from m3att.errors import DataError
+from m3att.errors import DataError, counted
 
 FINISHED, FAILED = "finished", "failed"
 EXTRA = "overall_iou"  # which the paper's tables do not have
@@ -148,12 +148,13 @@ def notes(summary: Mapping[str, Any], table: Table) -> list[str]:
         split_by = f" ({scored['split_by']})" if scored["split_by"] else ""
         said.append(
             f"IoU is the mean IoU at threshold {scored['threshold']:g}, of the last weights of each run, on "
-            f"{scored['dataset']} {scored['split']}{split_by}: {scored['expressions']:,} expressions on "
-            f"{scored['images']:,} images, pixels: {scored['pixels']}, protocol: {scored['protocol']}."
+            f"{scored['dataset']} {scored['split']}{split_by}: {counted(scored['expressions'], 'expression')} on "
+            f"{counted(scored['images'], 'image')}, pixels: {scored['pixels']}, protocol: {scored['protocol']}."
         )
     if budget:
         said.append(
-            f"Each run: {budget['steps']:,} steps of at most {budget['batch_size']:,} expressions; "
+            f"Each run: {counted(budget['steps'], 'step')} of at most "
+            f"{counted(budget['batch_size'], 'expression')}; "
             f"{summary['minutes']:g} minutes of training on average."
         )
     for row in summary["rows"]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from m3att.config import DataConfig
 from m3att.data.held_out import held_out_images
+from m3att.errors import counted
 
 HELD_OUT = DataConfig()  # as training does where no option says otherwise
 
@@ -41,8 +42,8 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
     said = []
     if report["shared_by_design"]:
         said += [
-            f"{pair} share {count:,} images: {report['split_by']} divided the objects and not the images, so a network "
-            "has seen them in training"
+            f"{pair} share {counted(count, 'image')}: {report['split_by']} divided the objects and not the images, "
+            "so a network has seen them in training"
             for pair, count in report["shared_images"].items()
         ]
     if "everything" in report["splits"]:
@@ -50,21 +51,22 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
     for name, split in report["splits"].items():
         if split["several_targets"] or split["no_target"]:
             said.append(
-                f"{name}: {split['several_targets']:,} expressions name several objects, {split['no_target']:,} none"
+                f"{name}: several objects are named by {counted(split['several_targets'], 'expression')}, none by "
+                f"{split['no_target']:,}"
             )
         if split["silent"]:
-            said.append(f"{name}: {split['silent']:,} referents without an expression are left out")
+            said.append(f"{name}: {counted(split['silent'], 'referent')} without an expression, left out")
         if split["known_missing"]:
             said.append(f"{name}: {split['known_missing']} of the missing photos are known to be bad in most copies")
     if list(report["splits"]) == ["everything"]:
         images = report["splits"]["everything"]["images"]
         held_out = len(held_out_images(images, HELD_OUT.held_out, HELD_OUT.seed))
         division = (
-            f"training holds out {held_out:,} of the {images:,} images to validate on"
+            f"training holds out {held_out:,} of the {counted(images, 'image')} to validate on"
             if held_out
-            else f"{images:,} images are too few to hold any out, so training validates on all of them"
+            else f"of {counted(images, 'image')} none can be held out, so training validates on all of them"
         )
         said.append(f"the data state no split: {division} (--data.held_out, --data.seed)")
     if report["without_image"]:
-        said.append(f"{report['without_image']:,} annotations are of images that instances.json does not list")
+        said.append(f"{counted(report['without_image'], 'annotation')} of images that instances.json does not list")
     return said

@@ -19,7 +19,7 @@ from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.data.spelling import SpellingTokenizer
 from m3att.engine.scores import Scores
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, counted
 from m3att.overlay import (
     BACKGROUND,
     FAINT,
@@ -99,7 +99,7 @@ def examples_sheet(
     halves = [half for half in choose_examples(source, config, scores, size) if half.places]
     if not halves:
         raise ConfigError(
-            f"no gallery: none of {len(scores.expressions):,} expressions has an IoU over "
+            f"no gallery: none of {counted(len(scores.expressions), 'expression')} has an IoU over "
             f"{100 * RIGHT_OVER:.0f} % or under {100 * WRONG_UNDER:.0f} %; score more images"
         )
     most = max(len(half.places) for half in halves)
@@ -112,7 +112,7 @@ def examples_sheet(
             panels.append((draw_example(sample, mask_HW), sample.expressions[0]))
             skills = f" ({', '.join(sample.skills[0])})" if sample.skills[0] else ""
             notes.append(f"IoU {100 * place.iou:.1f} %{skills}")
-        title = f"{half.title}: {len(half.places)} of {half.total:,} expressions"
+        title = f"{half.title}: {len(half.places)} of {counted(half.total, 'expression')}"
         sheets.append(contact_sheet(panels, columns, PANEL, title, notes))
     width = max(sheet.width for sheet in sheets)
     return stack_sheets([legend(scores, pretrained.name, width), *sheets])

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from m3att.errors import counted
+
 
 def scores_table(scores: Mapping[str, Any]) -> Table:
     """The figures of protocol `original` at every threshold that was counted, in per cent.
@@ -77,24 +79,24 @@ def scores_heading(scores: Mapping[str, Any]) -> str:
     split_by = f" ({scores['split_by']})" if scores.get("split_by") else ""
     parts = [
         f"{scores['dataset']} {scores['split']}{split_by}",
-        f"{scores['expressions']:,} expressions on {scores['images']:,} images",
+        f"{counted(scores['expressions'], 'expression')} on {counted(scores['images'], 'image')}",
         f"pixels: {scores['pixels']}",
         f"protocol: {scores['protocol']}",
     ]
     if scores.get("same_words"):
         parts.append("blind: every expression replaced by one and the same word")
     if scores.get("cut_expressions"):
-        parts.append(f"{scores['cut_expressions']:,} expressions cut at the word limit")
+        parts.append(f"{counted(scores['cut_expressions'], 'expression')} cut at the word limit")
     if scores.get("nearest_spelling"):
         parts.append("unknown words read as their nearest known spelling")
     unknown = scores.get("unknown_words", {})
     if unknown.get("expressions"):
         parts.append(
-            f"{unknown['expressions']:,} expressions with words that the model does not know, "
+            f"{counted(unknown['expressions'], 'expression')} with words that the model does not know, "
             f"{unknown['without_known_word']:,} of them without a known word"
         )
     if scores.get("left_out", {}).get("expressions"):
-        parts.append(f"{scores['left_out']['expressions']:,} expressions left out, unreadable")
+        parts.append(f"{counted(scores['left_out']['expressions'], 'expression')} left out, unreadable")
     return "; ".join(parts)
 
 
@@ -159,7 +161,10 @@ def opening_table(figures: Mapping[str, Any]) -> Table:
         figures: of `opening.measure_opening`.
     """
     table = _table(
-        f"{figures['expressions']:,} expressions on {figures['images']:,} images", "seconds", "CPU seconds", "peak MB"
+        f"{counted(figures['expressions'], 'expression')} on {counted(figures['images'], 'image')}",
+        "seconds",
+        "CPU seconds",
+        "peak MB",
     )
     for name in ("cold", "cached"):
         row = figures[name]
@@ -208,7 +213,7 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
     ) if report[key]["count"]]  # fmt: skip
     found += [f"unknown split: {name}" for name in report["unknown_splits"]]
     if not report["shared_by_design"]:
-        found += [f"{pair} share {count:,} images" for pair, count in report["shared_images"].items()]
+        found += [f"{pair} share {counted(count, 'image')}" for pair, count in report["shared_images"].items()]
     for name, split in report["splits"].items():
         if split["counts"] == "differs":
             found.append(f"{name}: the counts are not those that were published")
@@ -237,8 +242,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
     if report["pixels"] == "none":
         wanted = sum(split["images"] for split in report["splits"].values())
         found.append(
-            f"none of the {wanted:,} photos is there, looked for in {report['image_root']} and beside it, and nothing "
-            "is drawn in their place: give their folder as --image-root"
+            f"none of the {counted(wanted, 'photo')} is there, looked for in {report['image_root']} and beside it, "
+            "and nothing is drawn in their place: give their folder as --image-root"
         )
     return found
 

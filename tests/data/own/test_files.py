@@ -101,7 +101,7 @@ def test_a_named_folder(tmp_path: Path) -> None:
         open_coco(path, "train", tmp_path / "anno/far")
     (tmp_path / "none").mkdir()
     with pytest.raises(
-        DataError, match=r"none of its 1 photos is there, the first is .1\.png.; looked in .*none: give the"
+        DataError, match=r"none of its 1 photo is there, the first is .1\.png.; looked in .*none: give the"
     ):
         open_coco(path, "train", tmp_path / "none")
 
@@ -124,7 +124,7 @@ def test_photos_that_are_gone_are_one_line(tmp_path: Path) -> None:
     assert len(text) <= 500 and "\n" not in text
     assert str(tmp_path) in text and "give their folder as --image-root" in text
     lines = write_lines(tmp_path / "own.jsonl", [{"image": "1.png", "expression": "it", "mask": square(2)}])
-    with pytest.raises(DataError, match="none of its 1 photos is there"):
+    with pytest.raises(DataError, match="none of its 1 photo is there"):
         open_jsonl(lines, "train")
 
 

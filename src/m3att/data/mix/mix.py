@@ -17,7 +17,7 @@ from m3att.data.own.convert import write_refer_content
 from m3att.data.own.read import read_refer_content
 from m3att.data.refer.places import family_of
 from m3att.data.refer.records import collector_paused
-from m3att.errors import DataError
+from m3att.errors import DataError, counted
 
 DATASET, SPLIT_BY = "mix", "union"
 
@@ -65,8 +65,8 @@ def mix(
                 faults += len(reports[-1].left_out)
                 if faults > fault_limit:
                     raise DataError(
-                        f"{reports[-1].left_out[-1]}; {faults} referents have no annotation of their own, more than "
-                        f"--fault-limit {fault_limit}: mend them, or allow more"
+                        f"{reports[-1].left_out[-1]}; {counted(faults, 'referent')} without an annotation of "
+                        f"their own, more than --fault-limit {fault_limit}: mend them, or allow more"
                     )
             if not any(ref["split"] == "train" for ref in mixture.refs):
                 what = ", or its annotation is missing" if faults else ""

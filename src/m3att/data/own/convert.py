@@ -26,7 +26,7 @@ from m3att.data.own.jsonl import EXTRA, lines_of_content
 from m3att.data.own.read import LINES, read_content
 from m3att.data.own.standard import Form, with_drawn_masks, with_sizes
 from m3att.data.refer.places import usual_photos
-from m3att.errors import DataError, shown
+from m3att.errors import DataError, counted, shown
 
 COCO = "expressions.json"
 Progress = Callable[[int, int], None]
@@ -157,7 +157,7 @@ def lost_referents(content: Content) -> list[str]:
     images, annotations = unique_by_id(content.instances["images"]), unique_by_id(content.instances["annotations"])
     faults: list[str] = []
     for ref in content.refs:
-        which = f"referent {shown(ref['ref_id'])} ({len(ref['sentences'])} expressions)"
+        which = f"referent {shown(ref['ref_id'])} ({counted(len(ref['sentences']), 'expression')})"
         masks = named_masks(ref, annotations)
         if ref["image_id"] not in images:
             faults.append(f"{which}: image {shown(ref['image_id'])} is not there, or twice")
@@ -177,7 +177,7 @@ def boxed_referents(content: Content) -> list[str]:
     faults: list[str] = []
     for ref in content.refs:
         if any(map(box_in, named_masks(ref, annotations) or ())):
-            which = f"referent {shown(ref['ref_id'])} ({len(ref['sentences'])} expressions)"
+            which = f"referent {shown(ref['ref_id'])} ({counted(len(ref['sentences']), 'expression')})"
             faults.append(f"{which}: has a box and no mask, and the REFER layout is read by its masks")
     return faults
 

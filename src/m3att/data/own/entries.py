@@ -10,7 +10,7 @@ from typing import Any
 
 from m3att.data.fields import file_name_of, plain_id, side_of, text_field, texts_of
 from m3att.data.own.content import NO_CATEGORY
-from m3att.errors import shown
+from m3att.errors import counted, shown
 
 GIVEN = "given"
 """Field of an entry that keeps ids as the file has them, where they are others than it was read with."""
@@ -137,7 +137,7 @@ def _add_annotations(
         plain = {**entry, "id": id_, "image_id": number, "category_id": kind}
         found.annotations.append(plain | ({GIVEN: given} if given else {}))
     if orphans:
-        found.note(f"{orphans:,} annotations without expressions are of images that are not listed")
+        found.note(f"{counted(orphans, 'annotation')} without expressions, of images that are not listed")
     if len(doubled) == 1:
         found.note(f"annotation id {doubled[0][0]} stands twice; the later one is read as {doubled[0][1]}")
     elif doubled:

@@ -11,7 +11,7 @@ from typing import Any
 from m3att.data.fields import SPLIT_NAMES
 from m3att.data.own.content import Content
 from m3att.data.photos import folders_below, fullest_folder
-from m3att.errors import DataError, SplitError
+from m3att.errors import DataError, SplitError, counted
 
 _SPLIT_WORDS = {**{name.lower(): name for name in SPLIT_NAMES}, "valid": "val", "validation": "val", "dev": "val"}
 _FILE_FOLDERS = ("annotations", "labels", "Annotations", "annotation")
@@ -167,7 +167,7 @@ def lost_photos(content: Content, path: Path, split: str | None = None, image_ro
     advice = "give the folder that holds them" if image_root is not None else "give their folder"
     first = f", the first is {names[0]!r:.80}" if names else ""
     return DataError(
-        f"{str(path)[-100:]}: none of its {len(names):,} photos is there{first}; looked in "
+        f"{str(path)[-100:]}: none of its {counted(len(names), 'photo')} is there{first}; looked in "
         f"{', '.join(shown)[:_MOST_WORDS]}{more}: {advice} as --image-root"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m3att.data.photos import PhotoFolder, folders_below, fullest_folder
 from m3att.data.refer.splits import is_published
-from m3att.errors import DataError
+from m3att.errors import DataError, counted
 
 # Folders of a data set's annotations below the root, the usual one first.
 _ANNOTATIONS = (
@@ -124,9 +124,10 @@ def find_photos(
     bases = [image_root] if image_root is not None else _bases(root, folder)
     found = fullest_folder(_candidates(bases, dataset), names, family_of(dataset), _holds_photos)
     if found is None and image_root is not None and names:
+        photos = f"{counted(len(names), 'photo')} of {dataset}"
         raise DataError(
-            f"{image_root}: holds none of the {len(names):,} photos of {dataset}, the first is {names[0]!r:.80}; give "
-            "the folder that holds them as --image-root"
+            f"{image_root}: holds none of the {photos}, the first is {names[0]!r:.80}; give the folder that "
+            "holds them as --image-root"
         )
     return found
 

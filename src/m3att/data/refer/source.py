@@ -23,7 +23,7 @@ from m3att.data.refer.tables import open_tables, splits_in
 from m3att.data.sample import Sample
 from m3att.data.shaperef.world import DRAWN_WORLD, VARIANTS
 from m3att.data.source import UNKNOWN, Source
-from m3att.errors import DataError, ImageError
+from m3att.errors import DataError, ImageError, counted
 
 Pixels = Literal["auto", "photos", "layout"]
 
@@ -260,7 +260,8 @@ class ReferSource(Source):
         """Whether images are drawn of their boxes rather than read."""
         if photos is not None:
             return False
-        missing = f"{self._place}: none of the {len(self):,} photos of split {self.split} is there, looked for in "
+        photos_of_split = f"{counted(len(self), 'photo')} of split {self.split}"
+        missing = f"{self._place}: none of the {photos_of_split} is there, looked for in "
         if wanted == "photos" or (wanted == "auto" and not is_published(self.dataset)):
             advice = "; give their folder as --image-root"
             other = "" if wanted == "photos" else ", or --data.pixels layout to draw the boxes instead"
