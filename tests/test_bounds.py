@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader
 
 from m3att.bounds import RANGES, check_fit, check_range
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.data.batch import BatchReader
+from m3att.data.held_out import held_out_images
+from m3att.data.open import open_beside
 from m3att.data.order import TrainingOrder
 from m3att.data.shaperef.source import ShapeRefSource
+from m3att.data.shaperef.writer import write_refer
 from m3att.data.text import Tokenizer
+from m3att.engine.batches import count_steps
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import build_optimizer, learning_rate_at
 from m3att.engine.step import train_step
+from m3att.engine.train import train
 from m3att.errors import ConfigError
 from m3att.model.build import build_network
 from m3att.segmenter import Segmenter
@@ -157,7 +165,13 @@ def test_a_network_is_built_at_both_ends(key: str, value: float) -> None:
 NUMBERS_OF_A_STEP = [
     *("model.decoder.dropout", "model.language.word_dropout", "model.word_limit", "train.learning_rate", "train.fall"),
     *("train.weight_decay", "train.warmup", "train.clip", "train.mask_weight", "train.reconstruction_weight"),
-    *("train.dice_weight", "train.attention_weight", "train.category_weight", "train.pretrained_rate"),
+    *(
+        "train.dice_weight",
+        "train.attention_weight",
+        "train.box_weight",
+        "train.category_weight",
+        "train.pretrained_rate",
+    ),
     *("train.seed", "data.seed", "train.steps", "train.batch_size", "data.per_image", "train.threads"),
 ]
 
@@ -197,6 +211,67 @@ def test_masks_are_made_at_both_ends_of_the_threshold(tiny_model_folder: Path, v
         data,
     )
     assert scores.shown.threshold == value
+
+
+NUMBERS_OF_A_RUN = [
+    *("train.log_every", "train.validate_every", "train.save_every", "train.validate_images", "train.workers"),
+    *("data.images", "data.fault_limit", "evaluate.batch_size"),
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images to train on and two to validate on, so that no number of images is without end."""
+    root = tmp_path_factory.mktemp("drawn")
+    write_refer(root, "shaperef", {"train": 2, "val": 2}, size=64)
+    return root
+
+
+@pytest.mark.parametrize("end", [0, 1], ids=["smallest", "largest"])
+def test_a_run_is_made_at_both_ends(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int) -> None:
+    wanted = []
+
+    class Loader(DataLoader[Any]):  # two processes for the largest number, which would take the machine that tests
+        def __init__(self, *words: Any, num_workers: int, **options: Any) -> None:
+            wanted.append(num_workers)
+            super().__init__(*words, num_workers=min(num_workers, 2), **options)
+
+    monkeypatch.setattr("m3att.engine.batches.DataLoader", Loader)
+    values = {key: ends_of(key)[end] for key in NUMBERS_OF_A_RUN}
+    given = {"data.root": str(drawn), "data.dataset": "shaperef", "train.steps": 2, "train.device": "cpu"}
+    config = config_from_dict(nest(values), config_from_dict(nest(given), at_end("train.batch_size", 4)))
+    last = train(config, tmp_path / "run")
+    assert (last / "model.safetensors").is_file()
+    assert wanted == [RANGES["train.workers"][end]] * len(wanted) and wanted
+
+
+@pytest.mark.parametrize("value", ends_of("train.epochs"))
+def test_a_run_has_a_length_at_both_ends(value: float) -> None:
+    config = at_end("train.epochs", value)
+    steps = count_steps(config, ShapeRefSource("shaperef", "train", 2, 0))
+    assert steps == 1 if value < 1 else steps > 1e12
+    assert math.isfinite(learning_rate_at(0, steps, config.train))
+
+
+@pytest.mark.parametrize("value", ends_of("data.held_out"))
+def test_something_is_left_to_train_on_at_both_ends(value: float) -> None:
+    assert len(held_out_images(10, value, 0)) in (0, 9)
+
+
+@pytest.mark.parametrize("value", ends_of("data.beside_share"))
+def test_data_beside_have_a_number_of_images_at_both_ends(tmp_path: Path, value: float) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    line = {"image": "a.png", "expression": "left", "mask": [[1, 1, 8, 1, 8, 8]]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    beside = open_beside(DataConfig(beside=(str(tmp_path / "own.jsonl"),), beside_share=value), 10)
+    assert len(beside) in (1, 990)
+
+
+def test_every_range_is_tried() -> None:
+    """Collages, whose side the last one is, need photos: tests/data/collage."""
+    tried = {*NUMBERS_OF_A_STEP, *NUMBERS_OF_A_RUN, "train.epochs", "evaluate.threshold"}
+    tried |= {"data.held_out", "data.beside_share", "data.collage_side"}
+    assert set(RANGES) == tried | {key for key in RANGES if key.startswith(("model", "input"))}  # a network is built
 
 
 @pytest.mark.parametrize("train", [{"early_sizes": [96]}, {"early_steps": [10]}], ids=str)

@@ -68,31 +68,31 @@ def choose(cutouts: Cutouts, place: Place, used: Sequence[int], chance: np.rando
     mirrored = bool(chance.random() < 0.5)
     log_aspect = math.log(place.height / place.width)
     log_side = math.log(place.height * place.width) / 2
-    cost_K = np.abs(cutouts.log_aspects - np.float32(log_aspect)) * np.float32(_ASPECT)
-    cost_K += np.maximum(np.float32(log_side - _FREE_ENLARGEMENT) - cutouts.log_sides, 0) * np.float32(_BLUR)
+    cost_R = np.abs(cutouts.log_aspects - np.float32(log_aspect)) * np.float32(_ASPECT)
+    cost_R += np.maximum(np.float32(log_side - _FREE_ENLARGEMENT) - cutouts.log_sides, 0) * np.float32(_BLUR)
     left, top, right, bottom = place.cut_off
     wanted_4 = np.array([right, top, left, bottom] if mirrored else [left, top, right, bottom])
-    cost_K += (cutouts.cut_off != wanted_4).sum(axis=1, dtype=np.float32) * np.float32(_CUT)
+    cost_R += (cutouts.cut_off != wanted_4).sum(axis=1, dtype=np.float32) * np.float32(_CUT)
     for part in PARTS:
         for demands, fits in ((place.wanted, True), (place.unwanted, False)):
             named = [COLOURS.index(colour) for demanded, colour in demands if demanded == part]
             if named:
-                share_K = cutouts.colours[:, PARTS.index(part)][:, named].sum(axis=1)
+                share_R = cutouts.colours[:, PARTS.index(part)][:, named].sum(axis=1)
                 if fits:
-                    cost_K += np.maximum(1 - share_K / np.float32(ENOUGH), 0) * np.float32(_COLOUR)
+                    cost_R += np.maximum(1 - share_R / np.float32(ENOUGH), 0) * np.float32(_COLOUR)
                 else:
-                    cost_K += share_K * np.float32(_CLASH)
+                    cost_R += share_R * np.float32(_CLASH)
     for said, share in place.called.items():
-        cost_K += _misfits(said)[cutouts.people] * np.float32(_MISFIT * share)
+        cost_R += _misfits(said)[cutouts.people] * np.float32(_MISFIT * share)
     for said in place.others_called:
-        cost_K += (1 - _misfits(said)[cutouts.people]) * np.float32(_SAME)
-    cost_K += (1 - cutouts.wholeness) * np.float32(_PIECES)
+        cost_R += (1 - _misfits(said)[cutouts.people]) * np.float32(_SAME)
+    cost_R += (1 - cutouts.wholeness) * np.float32(_PIECES)
     if used:
-        cost_K[np.isin(cutouts.rows, used)] += np.float32(_USED)
-    weight_K: NDArray[np.float64] = np.exp((cost_K.min() - cost_K.astype(np.float64)) / _TEMPERATURE)
-    edges_K = np.cumsum(weight_K)
-    at = int(np.searchsorted(edges_K, chance.random() * edges_K[-1], side="right"))
-    return int(cutouts.rows[min(at, len(edges_K) - 1)]), mirrored
+        cost_R[np.isin(cutouts.rows, used)] += np.float32(_USED)
+    weight_R: NDArray[np.float64] = np.exp((cost_R.min() - cost_R.astype(np.float64)) / _TEMPERATURE)
+    edges_R = np.cumsum(weight_R)
+    at = int(np.searchsorted(edges_R, chance.random() * edges_R[-1], side="right"))
+    return int(cutouts.rows[min(at, len(edges_R) - 1)]), mirrored
 
 
 @cache
