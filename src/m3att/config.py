@@ -169,7 +169,8 @@ class DataConfig:
     scenes are drawn on the fly, and no scene repeats."""
     dataset: str = "shaperef"
     """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
-    shaperef+, shaperefg. Or your own: jsonl, coco, label_studio, labelme, hf. Several, joined by commas, are mixed."""
+    shaperef+, shaperefg. Or your own: jsonl, coco, cvat, datumaro, label_studio, labelme, hf. Several, joined by
+    commas, are mixed."""
     split_by: str | None = None
     """Author of the split: unc, google, umd or berkeley. None: the usual one of the data set."""
     split: str = "val"
@@ -187,8 +188,8 @@ class DataConfig:
     beside_share: float = 0.2
     """Share of an epoch's images that are of `beside`; its images are repeated until they are about so many."""
     expression_field: str | None = None
-    """For coco, label_studio and labelme: the field, label attribute or text area that holds the expressions, or
-    `category` to take the names of the categories. None: the usual names (docs/datasets.md)."""
+    """For coco, cvat, datumaro, label_studio and labelme: the field, label attribute or text area that holds the
+    expressions, or `category` to take the names of the categories. None: the usual names (docs/datasets.md)."""
     image_root: str | None = None
     """Folder of the photos; `--image-root` for short. None: it is looked for beside the annotations."""
     images: int | None = None

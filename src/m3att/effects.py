@@ -26,6 +26,9 @@ class Rule(NamedTuple):
     reason: str
 
 
+EXPORTS = {"coco", "cvat", "datumaro", "label_studio", "labelme"}
+"""The data sets that are files of annotation tools; `data.own.tools` opens them."""
+
 RULES = (
     Rule(("train.epochs",), lambda run: run.train.steps is not None, "train.steps {train.steps} decides the length"),
     Rule(("train.fall",), lambda run: run.train.schedule != "trapezoid", "train.schedule is {train.schedule}"),
@@ -44,7 +47,7 @@ RULES = (
     Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
     Rule(
         ("data.expression_field",),
-        lambda run: not {"coco", "label_studio", "labelme"} & {name.strip() for name in run.data.dataset.split(",")},
+        lambda run: not EXPORTS & {name.strip() for name in run.data.dataset.split(",")},
         "data.dataset names no file of an annotation tool",
     ),
     Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),

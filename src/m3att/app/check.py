@@ -26,7 +26,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
     known = (
         "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., any other name in that layout, or "
     )
-    known += "your own form: jsonl, coco, label_studio, labelme, hf"
+    known += "your own form: jsonl, coco, cvat, datumaro, label_studio, labelme, hf"
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--image-root", type=Path, help="folder of the photos (default: it is searched)")

@@ -22,8 +22,8 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         "place",
         type=Path,
         metavar="IN",
-        help="folder of one data set in the REFER layout (ROOT/refcoco), a json of CVAT, Roboflow, Label Studio or "
-        "COCO with expressions, a folder of labelme, or a .jsonl",
+        help="folder of one data set in the REFER layout (ROOT/refcoco), a json or XML of CVAT, Datumaro, Roboflow, "
+        "Label Studio or COCO with expressions, a folder of labelme, or a .jsonl",
     )
     parser.add_argument(
         "--to",

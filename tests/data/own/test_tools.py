@@ -284,7 +284,7 @@ def test_training(tmp_path: Path, dataset: str, tool: Any, more: list[str]) -> N
 
 
 def test_a_field_is_refused_where_it_says_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is for coco, label_studio, labelme, not for jsonl"):
+    with pytest.raises(ConfigError, match="is for coco, cvat, datumaro, label_studio, labelme, not for jsonl"):
         opened("jsonl", tmp_path, field="text")
 
 

@@ -28,7 +28,7 @@ def check_own(
     """Reads one's own data, of whatever form, and reports on every split.
 
     Args:
-        dataset: name of the form: jsonl, coco, label_studio, labelme or hf.
+        dataset: name of the form: jsonl, coco, cvat, datumaro, label_studio, labelme or hf.
         place: the file or folder, for the report.
         open_split: opens a split; raises SplitError where there is none of that name.
         progress: read every photo to its end too; called with the number done of a split and the number in all.

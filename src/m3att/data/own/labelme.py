@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from m3att.data.annotation import as_path
-from m3att.data.images import MAX_PIXELS, decode_mask
-from m3att.data.masks import encode_rle
+from m3att.data.images import decode_mask
+from m3att.data.own.collected import mask_at
 from m3att.data.own.content import read_json
 from m3att.data.own.expressions import CATEGORY, found_expressions, lines_of, no_expressions
 from m3att.data.own.files import split_of_file
@@ -137,13 +135,7 @@ def _part(shape: Mapping[str, Any], height: int | None, width: int | None) -> An
         return ellipse(x, y, *[math.dist((x, y), rim)] * 2)
     if kind != "mask":
         raise DataError(f"a shape of type {shown(kind, 40)} with {len(points)} points encloses nothing")
-    if height is None or width is None or min(height, width) < 1 or height * width > MAX_PIXELS:
-        raise DataError("its mask needs the size of the image")
     # The box of a mask ends with its last pixel.
     left, top = round(points[0][0]), round(points[0][1])
     box_HW = decode_mask(base64.b64decode(shape["mask"]), "its mask")
-    if min(left, top) < 0 or top + box_HW.shape[0] > height or left + box_HW.shape[1] > width:
-        raise DataError("its mask does not lie inside the image")
-    mask_HW = np.zeros((height, width), dtype=np.bool_)
-    mask_HW[top : top + box_HW.shape[0], left : left + box_HW.shape[1]] = box_HW
-    return encode_rle(mask_HW)
+    return mask_at(box_HW, left, top, height or 0, width or 0)

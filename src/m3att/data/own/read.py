@@ -7,7 +7,8 @@ from typing import Any
 
 from m3att.data.fields import SPLIT_NAMES, file_name_of, plain_id
 from m3att.data.own.content import Content, read_json, without
-from m3att.data.own.files import own_files, with_photos
+from m3att.data.own.files import file_of_split, own_files, split_of_file, with_photos
+from m3att.data.own.join import joined
 from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, read_lines
 from m3att.data.own.tools import content_of_tool, tool_of
 from m3att.data.refer.places import find_photos, usual_photos
@@ -24,8 +25,8 @@ def read_content(
     """Reads a data set of any of the three forms.
 
     Args:
-        place: the folder of one data set of the REFER layout (with ``instances.json``), a COCO json, a ``.jsonl``, or a
-            folder that holds one of these two.
+        place: the folder of one data set of the REFER layout (with ``instances.json``), a COCO json or the file of an
+            annotation tool, a ``.jsonl``, or a folder that holds one of these, or one a split.
         split_by: which refs file of a REFER folder; needed where it has several.
         image_root: folder of the images; None: looked for.
         field: where a json has its expressions; see `expressions.with_attributes`.
@@ -41,9 +42,16 @@ def read_content(
         if place.is_file():
             stated = place.stem if place.stem in SPLIT_NAMES else None
             return with_photos(content_of_tool(place, stated, field), place, stated, image_root)
-        files = own_files(place, ".json")
+        files = own_files(place, ".json") or own_files(place, ".xml")
         if files and tool_of(files[0]) == "labelme":
             return with_photos(content_of_tool(place, None, field), place / "labelme", None, image_root)
+        splits = list(dict.fromkeys(split_of_file(path, place) for path in files))
+        if len(splits) > 1 and None not in splits:
+            named = [(file_of_split(place, files[0].suffix, split)[0], split) for split in splits if split is not None]
+            return joined(
+                [with_photos(content_of_tool(path, split, field), path, split, image_root) for path, split in named],
+                place,
+            )
         if len(files) != 1:
             inside = sorted(path.parent.name for path in place.glob("*/*refs(*).*"))
             advice = f"name one of its data sets: {', '.join(dict.fromkeys(inside))}" if inside else "name a file"

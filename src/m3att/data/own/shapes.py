@@ -26,6 +26,23 @@ def rectangle(left: float, top: float, width: float, height: float, degrees: flo
     return _turned(corners_42, left, top, degrees)
 
 
+def turned_rectangle(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> list[float]:
+    """A rectangle that is turned around its middle.
+
+    Args:
+        left: x of its left edge before that, pixels.
+        top: y of its upper edge before that, pixels.
+        width: pixels.
+        height: pixels.
+        degrees: clockwise.
+
+    Returns:
+        x and y of its corners in turn.
+    """
+    corners_42 = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64) * (width / 2, height / 2)
+    return _turned(corners_42, left + width / 2, top + height / 2, degrees)
+
+
 def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0) -> list[float]:
     """An ellipse that is turned around its centre.
 

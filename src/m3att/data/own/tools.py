@@ -1,4 +1,4 @@
-"""One's own data as annotation tools export them: CVAT, Label Studio, labelme, Roboflow, whatever writes COCO json."""
+"""One's own data as annotation tools export them: CVAT, Datumaro, Label Studio, labelme, Roboflow, any COCO json."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 from m3att.data.own.coco import ABOUT, content_of_coco, read_coco
 from m3att.data.own.content import Content, read_json
+from m3att.data.own.cvat import coco_of_cvat
+from m3att.data.own.datumaro import coco_of_datumaro, is_datumaro
 from m3att.data.own.expressions import with_attributes
-from m3att.data.own.files import file_of_split, with_photos
+from m3att.data.own.files import file_of_split, own_files, with_photos
 from m3att.data.own.label_studio import coco_of_label_studio, is_label_studio
 from m3att.data.own.labelme import coco_of_labelme, is_labelme
 from m3att.data.own.source import CustomSource, source_of
@@ -27,6 +29,8 @@ def open_coco(root: Path, split: str, image_root: Path | None = None, field: str
     Raises:
         DataError: where the file is missing or broken, holds nothing of the split, or none of its photos is there.
     """
+    if root.suffix == ".xml" or (root.is_dir() and not own_files(root, ".json") and own_files(root, ".xml")):
+        raise DataError(f"{root}: holds XML and no COCO json; if CVAT wrote it, give --data.dataset cvat")
     path, stated = file_of_split(root, ".json", split)
     try:
         content = _of_coco(path, stated, field)
@@ -36,6 +40,40 @@ def open_coco(root: Path, split: str, image_root: Path | None = None, field: str
             raise DataError(f"{path}: is no COCO json but a file of {tool}: give --data.dataset {tool}") from None
         raise
     return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
+
+
+def open_cvat(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
+    """An XML of CVAT (CVAT for images 1.1), or the unpacked folder that holds it.
+
+    Args:
+        root: the file or folder.
+        split: which expressions.
+        image_root: folder of the photos; None: looked for.
+        field: see `cvat.coco_of_cvat`.
+
+    Raises:
+        DataError: as open_coco does.
+    """
+    path, stated = file_of_split(root, ".xml", split)
+    content = with_photos(_of_cvat(path, stated, field), path, stated, image_root)
+    return source_of(content, path, split, stated, image_root)
+
+
+def open_datumaro(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
+    """A json of Datumaro, or a folder that holds one, or one a split.
+
+    Args:
+        root: the file or folder.
+        split: which expressions.
+        image_root: folder of the photos; None: looked for.
+        field: see `datumaro.coco_of_datumaro`.
+
+    Raises:
+        DataError: as open_coco does.
+    """
+    path, stated = file_of_split(root, ".json", split)
+    content = with_photos(_of_datumaro(path, stated, field), path, stated, image_root)
+    return source_of(content, path, split, stated, image_root)
 
 
 def open_label_studio(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
@@ -73,7 +111,7 @@ def open_labelme(root: Path, split: str, image_root: Path | None = None, field: 
 
 
 def content_of_tool(place: Path, split: str | None = None, field: str | None = None) -> Content:
-    """The records of a json file of any of the tools, which its content tells, or of a folder of labelme's files.
+    """The records of a file of any of the tools, which its content tells, or of a folder of labelme's files.
 
     Args:
         place: the file or folder.
@@ -86,28 +124,42 @@ def content_of_tool(place: Path, split: str | None = None, field: str | None = N
     if place.is_dir():
         return _of_labelme(place, split, field)
     tool = tool_of(place)
-    if tool is None:
-        return _of_coco(place, split, field)
-    return (_of_labelme if tool == "labelme" else _of_label_studio)(place, split, field)
+    readers = {"cvat": _of_cvat, "datumaro": _of_datumaro, "labelme": _of_labelme, "label_studio": _of_label_studio}
+    return (_of_coco if tool is None else readers[tool])(place, split, field)
 
 
 def tool_of(path: Path) -> str | None:
     """The tool that writes files like this one, where it is no COCO json.
 
     Args:
-        path: a json file.
+        path: a json or XML file.
 
     Raises:
-        DataError: where it is missing, or no JSON.
+        DataError: where it is a json that is missing, or no JSON.
     """
+    if path.suffix == ".xml":
+        return "cvat"
     data = read_json(path)
-    return "label_studio" if is_label_studio(data) else "labelme" if is_labelme(data) else None
+    tests = {"label_studio": is_label_studio, "labelme": is_labelme, "datumaro": is_datumaro}
+    return next((tool for tool, is_its in tests.items() if is_its(data)), None)
 
 
 def _of_coco(path: Path, split: str | None, field: str | None) -> Content:
     data = read_coco(path)
     # What a conversion has written is read back as it was.
     return content_of_coco(data if ABOUT in data else with_attributes(data, path, field), path, split)
+
+
+def _of_cvat(path: Path, split: str | None, field: str | None) -> Content:
+    data, faults = coco_of_cvat(path, field)
+    content = content_of_coco(data, path, split)
+    return replace(content, faults=content.faults | faults)
+
+
+def _of_datumaro(path: Path, split: str | None, field: str | None) -> Content:
+    data, faults = coco_of_datumaro(path, field)
+    content = content_of_coco(data, path, split)
+    return replace(content, faults=content.faults | faults)
 
 
 def _of_label_studio(path: Path, split: str | None, field: str | None) -> Content:
@@ -123,5 +175,11 @@ def _of_labelme(place: Path, split: str | None, field: str | None) -> Content:
     return replace(content, image_root=root, faults=content.faults | faults)
 
 
-TOOLS = {"coco": open_coco, "label_studio": open_label_studio, "labelme": open_labelme}
+TOOLS = {
+    "coco": open_coco,
+    "cvat": open_cvat,
+    "datumaro": open_datumaro,
+    "label_studio": open_label_studio,
+    "labelme": open_labelme,
+}
 """How to open what annotation tools write, by the name that `data.dataset` gives it."""
