@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.calibration import Evidence
 from m3att.protocols import Protocol
 
 
@@ -26,12 +27,16 @@ class Expression(NamedTuple):
         skills: tags by which reports are split.
         first: whether it is the first sentence of its referent.
         has_target: whether it names anything. False if the true mask is empty at the image's own size.
+        score: of its mask, as users get it; None where no network made the mask.
+        evidence: what the probability map says about the mask; None where the mask is empty, or no network made it.
     """
 
     image: int
     skills: tuple[str, ...] = ()
     first: bool = True
     has_target: bool = True
+    score: float | None = None
+    evidence: Evidence | None = None
 
 
 def whole_numbers() -> array[int]:

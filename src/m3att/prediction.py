@@ -29,7 +29,8 @@ class Prediction:
     Args:
         expression: the expression as given.
         mask: bool (H, W) at the image's own size, True = the referent.
-        score: mean probability inside the mask, in [0, 1]; 0 if the mask is empty.
+        score: the IoU to expect, if the model's scores are calibrated; otherwise the mean probability inside the mask.
+            In [0, 1]; 0 if the mask is empty.
         threshold: probability over which a pixel belongs to the mask.
         image: the image, RGB uint8 (H, W, 3); all predictions of a scene share it.
         mask_logits: float32 (h, w), the output of the network over its square input.

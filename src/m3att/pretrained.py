@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from m3att.calibration import Calibration
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.encoders import halves_of
@@ -42,6 +43,7 @@ class Pretrained:
         world: one line that says what kind of pictures it knows; empty if it is meant for photos.
         name: the name under which it was loaded.
         folder: folder of its files.
+        calibration: of its scores; None where nobody fitted one.
     """
 
     network: M3AttNet
@@ -50,6 +52,7 @@ class Pretrained:
     world: str
     name: str
     folder: Path
+    calibration: Calibration | None = None
 
     def weights_sha256(self) -> str:
         """SHA-256 of the file of weights in hexadecimal digits, with which a report identifies the weights."""
@@ -78,6 +81,13 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
     # The category head belongs to a training's data set, not to the model.
     weights = {name: value for name, value in network.state_dict().items() if not name.startswith("category_head.")}
     replace_tensors(folder / WEIGHTS, weights)
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Store the calibration of a model's scores in its ``config.json``, which is replaced as a whole."""
+    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    text = json.dumps({**values, "calibration": calibration.to_dict()}, indent=1)
+    replace_file(folder / CONFIG, text.encode())
 
 
 def write_architectures(folder: Path, network: M3AttNet) -> None:
@@ -133,6 +143,8 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
         if not isinstance(values, dict) or values.pop("m3att", None) != 1:
             raise ModelError(f"{folder / CONFIG}: not the config of an m3att model")
         world = str(values.pop("world", ""))
+        fitted = values.pop("calibration", None)
+        calibration = None if fitted is None else Calibration.from_dict(fitted)
         config = config_from_dict(values)
     except RecursionError as error:
         raise ModelError(f"{folder / CONFIG}: not the config of an m3att model") from error
@@ -141,7 +153,7 @@ def load_model(name: str | Path = "bundled", device: str | torch.device = "cpu")
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
     network = build_saved(folder, config, tokenizer)
     load_weights(network, folder / WEIGHTS)
-    return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name), folder)
+    return Pretrained(network.to(device).eval(), tokenizer, config, world, str(name), folder, calibration)
 
 
 def build_saved(folder: Path, config: RunConfig, tokenizer: Tokenizer) -> M3AttNet:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from m3att.backends import Backend
 from m3att.backends.pytorch import TorchBackend
+from m3att.calibration import gather, score_of
 from m3att.data.images import decode_image, read_image, to_rgb
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
@@ -96,11 +97,11 @@ class Scene:
                 probability_NHW = self.resize.probability(turned_NHW, stride).numpy()
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW: NDArray[np.bool_] = probability_HW > threshold
-                    inside = probability_HW[mask_HW]
+                    evidence = gather(probability_HW, mask_HW, threshold)
                     yield Prediction(
                         turn[number],
                         mask_HW,
-                        float(inside.mean(dtype=np.float64)) if inside.size else 0.0,
+                        score_of(evidence, self.segmenter.pretrained.calibration),
                         threshold,
                         self.image,
                         logits_NHW[number].copy(),  # a view would keep the logits of the whole turn in memory

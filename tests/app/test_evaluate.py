@@ -91,6 +91,36 @@ def test_figures_are_out_before_a_file_fails(
     assert err.startswith("m3att: error: No space left") and err.count("\n") == 1
 
 
+def test_scores_are_calibrated_and_then_used(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(small_run / "last", model)
+    words = ["--model", str(model), "--data.images", "8", "--evaluate.threshold", "0.1"]
+    before, out = evaluated(capsys, tmp_path / "a" / "scores.json", *words, "--calibrate")
+    assert "not calibrated: mean probability" in out and "scores calibrated on" in out
+    stored = json.loads((model / "config.json").read_text("utf-8"))["calibration"]
+    assert stored == {key: before["calibration"][key] for key in stored}
+    after, out = evaluated(capsys, tmp_path / "b" / "scores.json", *words)
+    assert "calibrated scores against IoU" in out
+    assert (before["calibrated"], after["calibrated"]) == (False, True)
+    errors = [found["reliability"]["expected_calibration_error"] for found in (before, after)]
+    assert errors[1] < errors[0]
+    assert before["mean_iou"] == after["mean_iou"]  # masks stay as they were
+
+    few = ["--model", str(model), "--data.images", "1", "--calibrate", "--json", str(tmp_path / "c.json")]
+    assert main(["evaluate", *few]) == 2
+    out, err = capsys.readouterr()
+    assert "too few to calibrate" in err and err.count("\n") == 1
+    assert "overall IoU" in out and (tmp_path / "c.json").is_file()  # what was scored is not lost
+    assert json.loads((model / "config.json").read_text("utf-8"))["calibration"] == stored
+    assert "a floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
+    assert "is not: copy it" in refused("evaluate", "--model", "some/model", "--calibrate")
+    values = json.loads((model / "config.json").read_text("utf-8"))
+    (model / "config.json").write_text(json.dumps({**values, "calibration": {"bias": 3}}))
+    assert "calibration" in refused("evaluate", *words)
+
+
 def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new" / "gallery.png"
     words = ["--model", str(small_run / "last"), "--data.images", "3", "--gallery", str(path), "--gallery-size", "4"]

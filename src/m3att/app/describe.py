@@ -40,6 +40,14 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--per-object", type=int, default=4, metavar="N", help="most expressions of one object (default: %(default)s)"
     )
+    parser.add_argument(
+        "--absent",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also add to each image N expressions of other images that name nothing in it, because it has no object "
+        "of their category; the file must outline every object of its categories (default: %(default)s)",
+    )
     parser.add_argument("--split", default="train", help="split of the expressions (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed for choosing expressions (default: %(default)s)")
     parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: it is searched)")
@@ -49,12 +57,14 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     given = parser.parse_args(words)
     if given.per_object < 1:
         parser.error("--per-object must be at least 1")
+    if given.absent < 0:
+        parser.error("--absent must be at least 0")
     if given.seed < 0:
         parser.error("--seed must be at least 0")
 
     from m3att.data.describe.describe import Wish, describe
 
-    wish = Wish(given.per_object, tuple(given.style), given.split, given.seed)
+    wish = Wish(given.per_object, tuple(given.style), given.split, given.seed, given.absent)
     with progress_bar("describing") as progress:
         written = describe(given.place, given.to, given.out, wish, given.copy_images, progress, given.image_root)
     for fault in written.faults[:_NAMED]:

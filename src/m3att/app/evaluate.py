@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from m3att import __version__
+from m3att.app.calibrate import calibrate, check_calibrate
 from m3att.app.console import probe_file, progress_bar, show, write_json
 from m3att.bounds import RANGES
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
@@ -66,6 +67,11 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--gallery-size", type=int, default=GALLERY_SIZE, metavar="N", help="most examples; half of them are right"
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit the scores that `predict` gives to the IoU found here, and store the fit in the model's folder",
+    )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or auto")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that read the data; 0: this process reads them"
@@ -95,11 +101,21 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     if idle:
         parser.error(f"--{idle[0]} has no effect on a floor, which no network makes: leave it out")
     check_gallery(given)
+    if given.get("calibrate"):
+        check_calibrate(given)
     for option in ("json", "gallery"):
         if option in given:
             probe_file(Path(given[option]), f"--{option}")
 
-    from m3att.report.tables import PROTOCOLS_NOTE, protocols_table, scores_heading, scores_table, skills_table
+    from m3att.report.tables import (
+        PROTOCOLS_NOTE,
+        protocols_table,
+        reliability_line,
+        reliability_table,
+        scores_heading,
+        scores_table,
+        skills_table,
+    )
 
     scored = None if "floor" in given else open_model(given, options)
     # Identifies the weights later. It is computed now, because the file may be gone at the end.
@@ -118,6 +134,9 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     if skills is not None:
         print("\nby skill:" if "floor" in found else f"\nby skill, at threshold {found['threshold']:g}:")
         show(skills)
+    if "reliability" in found:
+        print(f"\n{reliability_line(found)}")
+        show(reliability_table(found["reliability"]))
     for reason in found["left_out"]["reasons"]:
         print(f"left out: {reason}")
     for note in () if scored is None else scored.source.notes:
@@ -127,6 +146,10 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         write_json(Path(given["json"]), found)
     if scored is not None and "gallery" in given:
         write_gallery(Path(given["gallery"]), given.get("gallery_size", GALLERY_SIZE), scored, scores)
+    if scored is not None and given.get("calibrate"):
+        found["calibration"] = calibrate(scored.pretrained, scores)
+        if "json" in given:
+            write_json(Path(given["json"]), found)
     return 1 if scores.left_out else 0
 
 
@@ -262,6 +285,7 @@ def score_model(scored: ScoredModel, workers: int) -> Scores:
             workers,
             device,
             progress,
+            pretrained.calibration,
         )
 
 

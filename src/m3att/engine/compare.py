@@ -11,7 +11,7 @@ from torch import Tensor
 
 from m3att.data.transforms import Resize
 from m3att.metrics import MaskCounts, count_masks
-from m3att.protocols import Protocol
+from m3att.protocols import ORIGINAL, Protocol
 
 
 def compare(
@@ -21,7 +21,7 @@ def compare(
     mask_index_N: NDArray[np.int64],
     resize: Resize,
     counts: dict[Protocol, MaskCounts],
-) -> None:
+) -> Tensor:
     """Add the expressions of one image to the counts of every protocol; protocols with equal counting share the work.
 
     Args:
@@ -31,18 +31,28 @@ def compare(
         mask_index_N: the true mask of each expression.
         resize: from the image to the network's input.
         counts: are added to.
+
+    Returns:
+        (N, height, width), the probabilities from which `original` makes its masks.
     """
     counted: dict[tuple[object, ...], MaskCounts] = {}
     scores: dict[tuple[object, ...], Tensor] = {}
     for protocol, total in counts.items():
         if protocol.counting not in counted:
-            mapping = (protocol.frame, protocol.maps, protocol.kernel, protocol.arg_max)
+            mapping = mapping_of(protocol)
             if mapping not in scores:
                 scores[mapping] = mask_scores(mask_logits_NHW, stride, resize, protocol)
             predicted_NHW = decide(scores[mapping], protocol).numpy()
             truth_MHW = true_masks(masks_MHW, resize.size, protocol)
             counted[protocol.counting] = count_masks(predicted_NHW, truth_MHW[mask_index_N], protocol.least_pixels)
         total.extend(counted[protocol.counting])
+    found = scores.get(mapping_of(ORIGINAL))
+    return mask_scores(mask_logits_NHW, stride, resize, ORIGINAL) if found is None else found
+
+
+def mapping_of(protocol: Protocol) -> tuple[object, ...]:
+    """What decides how logits become the maps of `mask_scores`."""
+    return (protocol.frame, protocol.maps, protocol.kernel, protocol.arg_max)
 
 
 def compare_masks(

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from m3att.calibration import Calibration, gather, score_of
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.faults import FaultLog
@@ -41,6 +42,7 @@ def evaluate(
     workers: int = 0,
     device: torch.device | None = None,
     progress: Progress | None = None,
+    calibration: Calibration | None = None,
 ) -> Scores:
     """Score a network on every expression of a source; each image is encoded once.
 
@@ -54,6 +56,7 @@ def evaluate(
         workers: processes that read.
         device: where the network is.
         progress: called after each batch with its number and how many there are.
+        calibration: of the model's scores; None: a score is the mean probability inside the mask.
 
     Returns:
         Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
@@ -84,7 +87,8 @@ def evaluate(
             if batch.groups:
                 moved = batch.to(device)
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
-                score_batch(output.mask_logits_NHW.float().cpu(), output.mask_stride, batch, source, scores)
+                logits_NHW = output.mask_logits_NHW.float().cpu()
+                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration)
                 cut += batch.cut
                 partly_unknown += batch.partly_unknown
                 unknown += batch.unknown
@@ -93,7 +97,7 @@ def evaluate(
     network.train(training)
     left_out = tuple(faults.faults)
     spelling = {"nearest_spelling": True} if config.nearest_spelling else {}
-    told = {**scores.about, **spelling}
+    told = {**scores.about, **spelling, "calibrated": calibration is not None}
     return replace(scores, about=told, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
 
 
@@ -113,7 +117,14 @@ def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Score
     return Scores(counts, asked[0], beside, [], about(source, data))
 
 
-def score_batch(mask_logits_NHW: torch.Tensor, stride: float, batch: Batch, source: Source, scores: Scores) -> None:
+def score_batch(
+    mask_logits_NHW: torch.Tensor,
+    stride: float,
+    batch: Batch,
+    source: Source,
+    scores: Scores,
+    calibration: Calibration | None = None,
+) -> None:
     """Add one batch's masks to the scores, image by image.
 
     Args:
@@ -122,11 +133,18 @@ def score_batch(mask_logits_NHW: torch.Tensor, stride: float, batch: Batch, sour
         batch: what the network read.
         source: that the batch is of.
         scores: are added to in place.
+        calibration: of the model's scores.
     """
+    limit = scores.shown.threshold
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
         logits_nHW = mask_logits_NHW[batch.image_index_N == number]
-        compare(logits_nHW, stride, sample.masks_MHW, np.array(sample.mask_index_N), resize, scores.counts)
-        scores.expressions.extend(expressions_of(sample, group, source, scores.beside))
+        index_n = np.array(sample.mask_index_N)
+        probability_nHW = compare(logits_nHW, stride, sample.masks_MHW, index_n, resize, scores.counts).numpy()
+        found = expressions_of(sample, group, source, scores.beside)
+        for expression, probability_HW in zip(found, probability_nHW, strict=True):
+            evidence = gather(probability_HW, probability_HW > limit, limit)
+            score = score_of(evidence, calibration)
+            scores.expressions.append(expression._replace(score=score, evidence=evidence))
 
 
 def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequence[Protocol]) -> Iterator[Expression]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.calibration import Evidence, reliability, told_apart
 from m3att.data.faults import Fault
 from m3att.metrics import Expression, MaskCounts, figures
 from m3att.protocols import Protocol
@@ -67,6 +69,39 @@ class Scores:
             found[name] = figures(self.headline, counts.subset(positions), carrying)
         return found
 
+    def scored(self) -> tuple[list[int], list[Evidence], NDArray[np.float64], NDArray[np.float64]]:
+        """The masks that have a score: those that a network made and that are not empty.
+
+        Returns:
+            Their positions among the expressions, their evidence, their scores and their IoU as users get the masks.
+        """
+        found = [(at, one.score, one.evidence) for at, one in enumerate(self.expressions) if one.evidence is not None]
+        positions = [at for at, _, _ in found]
+        iou_N = self.iou_N(self.shown)[positions]
+        score_N = np.array([0.0 if score is None else score for _, score, _ in found])
+        return positions, [evidence for _, _, evidence in found], score_N, iou_N
+
+    def reliability(self) -> dict[str, Any] | None:
+        """How well the scores agree with the IoU (`calibration.reliability`); None where there is no score.
+
+        If some expressions name nothing, ``no_target`` says how many of them got a mask, their mean score, the mean
+        score of the others, and how often one of the others scores higher (AUROC).
+        """
+        positions, _, score_N, iou_N = self.scored()
+        if not positions:
+            return None
+        found = reliability(score_N, iou_N)
+        target_N = np.array([self.expressions[at].has_target for at in positions])
+        with_N, without_N = score_N[target_N], score_N[~target_N]
+        if len(with_N) and len(without_N):
+            found["no_target"] = {
+                "expressions": len(without_N),
+                "score": math.fsum(without_N) / len(without_N),
+                "score_of_others": math.fsum(with_N) / len(with_N),
+                "told_apart": told_apart(with_N, without_N),
+            }
+        return found
+
     def merge(self, other: Scores) -> Scores:
         """The scores of both shards together, equal to the last bit to one evaluation of everything.
 
@@ -98,6 +133,7 @@ class Scores:
     def to_dict(self) -> dict[str, Any]:
         """The figures of the first protocol, also by skill, of `original` at each threshold, and of all protocols."""
         original = {counted.threshold: counted for counted in self.counts if counted.name == "original"}
+        trust = self.reliability()
         return {
             **self.figures(),
             **self.about,
@@ -111,6 +147,7 @@ class Scores:
             "protocol": self.headline.name,
             "threshold": self.headline.threshold,
             "by_skill": self.by_skill(),
+            **({} if trust is None else {"reliability": trust}),
             "at": {str(threshold): self.figures(original[threshold]) for threshold in sorted(original)},
             "protocols": {
                 protocol.name: {

@@ -70,6 +70,38 @@ def skills_table(scores: Mapping[str, Any]) -> Table | None:
     return table
 
 
+def reliability_table(trust: Mapping[str, Any]) -> Table:
+    """A reliability diagram in figures: for the masks of each range of scores the mean score and the IoU, in per cent.
+
+    Args:
+        trust: ``reliability`` of `Scores.to_dict`.
+    """
+    table = _table("score", "masks", "mean score", "mean IoU", "IoU over 0.5")
+    for one in trust["bins"]:
+        figures = (f"{100 * one[name]:.1f}" for name in ("score", "mean_iou", "over_half"))
+        table.add_row(f"{one['from']:.1f} to {one['to']:.1f}", f"{one['expressions']:,}", *figures)
+    return table
+
+
+def reliability_line(scores: Mapping[str, Any]) -> str:
+    """One line that says how far the scores can be trusted.
+
+    Args:
+        scores: of `metrics.Scores.to_dict`.
+    """
+    trust = scores["reliability"]
+    kind = "calibrated scores" if scores["calibrated"] else "scores (not calibrated: mean probability in the mask)"
+    parts = [f"{kind} against IoU: expected calibration error {100 * trust['expected_calibration_error']:.1f} %"]
+    nothing = trust.get("no_target")
+    if nothing:
+        parts.append(
+            f"mean score {nothing['score']:.2f} where the expression names nothing, "
+            f"{nothing['score_of_others']:.2f} elsewhere; the second is higher in {100 * nothing['told_apart']:.0f} % "
+            "of pairs"
+        )
+    return "; ".join(parts)
+
+
 def scores_heading(scores: Mapping[str, Any]) -> str:
     """One line that says what was scored.
 

@@ -73,6 +73,25 @@ def test_every_form_is_read_back_with_masks_and_skills(coco_file: Path, tmp_path
     assert skills >= {"kind", "place", "colour"} or form == "jsonl"  # a line has no place for them
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_expressions_that_name_nothing_are_of_absent_categories(coco_file: Path, tmp_path: Path, form: Any) -> None:
+    written = describe(coco_file, form, tmp_path / "out", Wish(per_object=3, absent=2))
+    assert written.faults == ()
+    if form == "refer":
+        source: Any = ReferSource(tmp_path / "out", "custom", "own", "train")
+    else:
+        source = (open_coco if form == "coco" else open_jsonl)(tmp_path / "out", "train")
+    assert source.no_targets == 4
+    halves: list[list[set[str]]] = []  # of each image the expressions that name nothing, and those that name something
+    for sample in map(source.read, range(len(source))):
+        named = [bool(sample.masks_MHW[at].any()) for at in sample.mask_index_N]
+        texts = list(zip(sample.expressions, named, strict=True))
+        halves.append([{text for text, names in texts if names == wanted} for wanted in (False, True)])
+    (nothing, something), (other_nothing, other_something) = halves
+    assert len(nothing) == len(other_nothing) == 2
+    assert nothing <= other_something and other_nothing <= something  # cars are absent from one, dogs from the other
+
+
 def test_the_seed_decides(coco_file: Path) -> None:
     def texts(seed: int) -> list[str]:
         content = describe_content(coco_file, Wish(per_object=2, seed=seed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from m3att.data.own.standard import Form
 from m3att.errors import DataError, ImageError
 
 Progress = Callable[[int, int], None]
+NO_TARGET = "no target"  # the skill of expressions that name nothing
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Wish:
         styles: those that they may be in.
         split: name of the split that they get.
         seed: another seed, other expressions.
+        absent: for each image, how many expressions of other images to add that name nothing in it.
     """
 
     per_object: int = 4
     styles: tuple[Style, ...] = STYLES
     split: str = "train"
     seed: int = 0
+    absent: int = 0
 
 
 def describe(
@@ -98,6 +101,7 @@ def describe_content(
     refs: list[dict[str, Any]] = []
     faults: dict[str, int] = {}
     sentences = 0
+    described: list[int] = []
     for number, image in enumerate(data["images"], start=1):
         annotations = of_image.get(image["id"], [])
         try:
@@ -105,6 +109,7 @@ def describe_content(
         except (DataError, ImageError) as error:
             faults[f"image {image['id']}: {error}"] = 0
             continue
+        described.append(image["id"])
         chance = np.random.default_rng([wish.seed, image["id"] % 2**63])
         for row, said in chosen(expressions_of(things, chance), wish, chance).items():
             entry = annotations[row]
@@ -127,7 +132,59 @@ def describe_content(
     if not refs:
         told = f"; {next(iter(faults))}" if faults else ""
         raise DataError(f"{place}: nothing can be said that is true of one object alone{told}")
+    if wish.absent:
+        present = {image: {entry["category_id"] for entry in of_image.get(image, [])} for image in described}
+        nothing, empty = absent_referents(refs, present, wish)
+        annotations = renumbered(empty, data["annotations"])
+        for ref, entry in zip(nothing, annotations, strict=True):
+            ref["ann_id"] = entry["id"]
+        refs += nothing
+        content = replace(content, instances={**instances, "annotations": [*data["annotations"], *annotations]})
     return replace(content, refs=refs, faults=faults)
+
+
+def absent_referents(
+    refs: Sequence[Mapping[str, Any]], present: Mapping[int, Set[int]], wish: Wish
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Referents that are not there: for each image, expressions of others whose category it does not have.
+
+    Args:
+        refs: of all images.
+        present: the categories of each image, crowds included.
+        wish: how many an image, and the seed.
+
+    Returns:
+        The referents, still without the id of their annotation, and their annotations, still without an id.
+    """
+    pool = [(ref["category_id"], sentence) for ref in refs for sentence in ref["sentences"]]
+    sentences = sum(len(ref["sentences"]) for ref in refs)
+    found: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image, categories in present.items():
+        chance = np.random.default_rng([wish.seed, image % 2**63, 1])
+        absent = [(category, sentence) for category, sentence in pool if category not in categories]
+        for at in chance.permutation(len(absent))[: wish.absent]:
+            category, sentence = absent[at]
+            sentences += 1
+            text = {**new_sentence(sentences, sentence["sent"]), "skills": [NO_TARGET]}
+            found.append(
+                {
+                    "ref_id": len(refs) + len(found) + 1,
+                    "image_id": image,
+                    "category_id": category,
+                    "split": wish.split,
+                    "sent_ids": [sentences],
+                    "sentences": [text],
+                }
+            )
+            annotations.append({"image_id": image, "category_id": category, "iscrowd": 0, "no_target": True})
+    return found, annotations
+
+
+def renumbered(entries: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Annotations with ids that none of the others has."""
+    highest = max((entry["id"] for entry in others if isinstance(entry["id"], int)), default=0)
+    return [{"id": highest + number, **entry} for number, entry in enumerate(entries, start=1)]
 
 
 def chosen(found: Sequence[Said], wish: Wish, chance: np.random.Generator) -> dict[int, list[Said]]:
