@@ -1,5 +1,5 @@
 # Two commands do all the set-up on a fresh machine with Python 3.10 or newer, make and pip:
-#   make demo    segments the bundled example with the bundled weights
+#   make demo    segments the bundled examples with the bundled weights
 #   make test    lints, checks types and runs the tests
 # Another interpreter: make test PYTHON=python3.12
 
@@ -13,19 +13,23 @@ PYTEST_ARGS ?=
 DEMO_IMAGE := examples/scene.jpg
 DEMO_MODEL := shaperef-tiny
 DEMO_EXPRESSIONS := "the person in yellow" "the person that is not yellow" "the mushroom above the ball"
+DEMO_PHOTO := examples/coffee.jpg
+DEMO_PHOTO_MODEL := photo
+DEMO_PHOTO_EXPRESSIONS := "the cup" "the spoon"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test lint clean
 
 help:
-	@echo "make demo   segment $(DEMO_IMAGE) with the bundled weights"
+	@echo "make demo   segment $(DEMO_IMAGE) and $(DEMO_PHOTO) with the bundled weights"
 	@echo "make test   lint, check types, run the tests"
 	@echo "make lint   lint and check types only"
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
 	$(BIN)/m3att predict $(DEMO_IMAGE) $(DEMO_EXPRESSIONS) --model $(DEMO_MODEL) --out out/demo
+	$(BIN)/m3att predict $(DEMO_PHOTO) $(DEMO_PHOTO_EXPRESSIONS) --model $(DEMO_PHOTO_MODEL) --out out/demo-photo
 
 test: lint
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
