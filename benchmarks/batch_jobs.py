@@ -50,6 +50,11 @@ def peak_of(process: subprocess.Popen[bytes]) -> int:
     return usage.ru_maxrss * 1024
 
 
+def count_parts(out: Path) -> int:
+    """Parts of a job that are there."""
+    return len(list(out.glob("parts/*.jsonl")))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -69,16 +74,18 @@ def main() -> None:
             print(f"{lines} lines: {peak / 1e6:.0f} MB at most, {lines / seconds:.1f} lines a second")
         first, chance, kills = given.lines[0], random.Random(1), 0
         out = folder / "killed"
-        while True:
-            process = start(folder / f"{first}.jsonl", out, given.model)
-            try:
-                process.wait(timeout=None if kills == given.kills else chance.uniform(4, 20))
-                break
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                kills += 1
-                print(f"killed with {len(list(out.glob('parts/*.jsonl')))} parts done")
+        while kills < given.kills:
+            process, done = start(folder / f"{first}.jsonl", out, given.model), count_parts(out)
+            while count_parts(out) == done and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 1))
+            if process.poll() is not None:
+                break  # it was done before it could be killed
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            print(f"killed with {count_parts(out)} parts done")
+        start(folder / f"{first}.jsonl", out, given.model).wait()
         same = [
             (out / file).read_bytes() == (folder / f"out{first}" / file).read_bytes()
             for file in ("predictions.jsonl", "errors.jsonl")

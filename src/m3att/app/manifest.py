@@ -33,6 +33,7 @@ class Options:
         model: see `Segmenter.from_pretrained`.
         shard: `I/N`.
         format: of the results, a key of `m3att.jobs.results.WRITERS`.
+        image_url: for Label Studio, what stands before each image's path.
         threshold: None for the model's own.
         device: see `Segmenter.from_pretrained`.
         dtype: see `Segmenter.from_pretrained`.
@@ -46,6 +47,7 @@ class Options:
     model: str = "bundled"
     shard: str = "1/1"
     format: str = "jsonl"
+    image_url: str = ""
     threshold: float | None = None
     device: str = "auto"
     dtype: str = "float32"
@@ -69,6 +71,8 @@ def run_manifest(options: Options) -> int:
     for option, value in (("--batch-size", options.batch_size), ("--lines-a-part", options.lines_a_part)):
         if value < 1:
             raise ConfigError(f"{option} {value}: give 1 or more")
+    if options.image_url and options.format != "label_studio":
+        raise ConfigError("--image-url goes with --format label_studio only")
     if options.format == "parquet":
         require("pyarrow", "tables", "--format parquet")
     manifest = Manifest.open(options.manifest)
@@ -109,7 +113,7 @@ def finish(parts: Parts, tally: Tally, options: Options) -> int:
         others = "; another process is writing some" if tally.left else ""
         print(f"{out}: {missing} of {parts.count} parts are missing{others}; whoever completes them writes the results")
     else:
-        path, errors = write_results(parts, options.format)
+        path, errors = write_results(parts, options.format, options.image_url)
         print(f"{out}/{ERRORS}: {errors} errors")
         print(f"{out}/{path.name}")
     return 1 if tally.bad else 0

@@ -43,8 +43,9 @@ def predict(words: Sequence[str], prog: str) -> int:
     job.add_argument("--manifest", type=Path, metavar="FILE", help="JSON Lines, each an image and its expressions")
     job.add_argument("--shard", metavar="I/N", help="do the I-th of N shares of the manifest (default: 1/1)")
     job.add_argument(
-        "--format", choices=("jsonl", "coco", "parquet"), help="of the results, without masks as PNG (default: jsonl)"
+        "--format", choices=("jsonl", "coco", "parquet", "label_studio", "cvat"), help="of the results (default: jsonl)"
     )
+    job.add_argument("--image-url", metavar="URL", help="for label_studio: what stands before each image's path")
     job.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="of the sums (default: float32)")
     job.add_argument("--batch-size", type=int, metavar="N", help="images through the network at once (default: 1)")
     job.add_argument("--lines-a-part", type=int, metavar="N", help="lines that a kill can cost (default: 64)")
@@ -73,7 +74,7 @@ def predict(words: Sequence[str], prog: str) -> int:
     )
 
 
-JOB_OPTIONS = ("shard", "format", "dtype", "batch_size", "lines_a_part", "retry")
+JOB_OPTIONS = ("shard", "format", "image_url", "dtype", "batch_size", "lines_a_part", "retry")
 """Options that only a batch job has."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,24 @@ from typing import Any
 from m3att.extras import require
 from m3att.files import replacing
 from m3att.jobs.parts import Parts
+from m3att.jobs.prelabels import write_cvat, write_label_studio
 from m3att.prediction import xywh
 
 ERRORS = "errors.jsonl"
+LABEL_STUDIO = "label_studio"
 ROWS_AT_ONCE = 1024
 """Rows of a group of a Parquet file."""
 
 Row = dict[str, Any]
 
 
-def write_results(parts: Parts, kind: str) -> tuple[Path, int]:
+def write_results(parts: Parts, kind: str, image_url: str = "") -> tuple[Path, int]:
     """Write the results of a job whose parts are all there, and ``errors.jsonl`` beside them.
 
     Args:
         parts: of the job.
         kind: a key of `WRITERS`.
+        image_url: for Label Studio, what stands before the path of each image.
 
     Returns:
         The file of results, and how many errors there are.
@@ -37,10 +41,12 @@ def write_results(parts: Parts, kind: str) -> tuple[Path, int]:
         DataError: if a part is damaged.
         ConfigError: if the kind needs a library that is not installed.
     """
-    suffix, writer = WRITERS[kind]
+    suffix, write = WRITERS[kind]
+    if kind == LABEL_STUDIO:
+        write = partial(write_label_studio, image_url=image_url)
     path = parts.folder / f"predictions.{suffix}"
     with replacing(path) as part:
-        writer(parts, part)
+        write(parts, part)
     with replacing(parts.folder / ERRORS) as part:
         errors = write_lines(part, errors_of(parts))
     return path, errors
@@ -145,5 +151,7 @@ WRITERS: dict[str, tuple[str, Callable[[Parts, Path], None]]] = {
     "jsonl": ("jsonl", write_jsonl),
     "coco": ("json", write_coco),
     "parquet": ("parquet", write_parquet),
+    LABEL_STUDIO: ("label_studio.json", write_label_studio),
+    "cvat": ("cvat.xml", write_cvat),
 }
 """Kinds of results: the ending of the file, and what writes it."""

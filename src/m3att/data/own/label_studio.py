@@ -97,6 +97,33 @@ def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str
     return {"images": images, "annotations": annotations, "categories": listed}, faults
 
 
+_BRUSH_SIZES = (3, 4, 8, 16)  # bits of the lengths of runs, as Label Studio's own tools write them
+
+
+def encode_brush(mask_HW: NDArray[np.bool_]) -> list[int]:
+    """A mask as the ``rle`` of a brush region, pixel for pixel; see `decode_brush`.
+
+    Args:
+        mask_HW: bool, (H, W).
+
+    Returns:
+        Bytes from 0 to 255. All four channels of a pixel in the mask are 255.
+    """
+    mask_P = mask_HW.ravel()
+    starts = np.flatnonzero(np.diff(mask_P, prepend=~mask_P[:1]))
+    lengths = 4 * np.diff(starts, append=len(mask_P))
+    bits = [f"{4 * len(mask_P):032b}", f"{8 - 1:05b}", *(f"{size - 1:04b}" for size in _BRUSH_SIZES)]
+    for length, inside in zip(lengths.tolist(), mask_P[starts].tolist(), strict=True):
+        while length > 0:
+            run = min(length, 2 ** _BRUSH_SIZES[-1])
+            which, size = next((at, size) for at, size in enumerate(_BRUSH_SIZES) if run <= 2**size)
+            bits.append(f"1{which:02b}{run - 1:0{size}b}{255 * inside:08b}")
+            length -= run
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
 def decode_brush(packed: Iterable[int], height: int, width: int) -> NDArray[np.bool_]:
     """The mask of a brush region.
 
