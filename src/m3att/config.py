@@ -292,7 +292,7 @@ class TrainConfig:
     knows keep their ids and vectors. False: keep its vocabulary, and read all other words as the unknown word."""
     fresh: tuple[str, ...] = ()
     """Parts of the network that start fresh and are not filled by `init`, as in `decoder.layers.*.mutual`; `*` stands
-    for anything. Encoders are always filled."""
+    for anything. A fresh `vision.backbone` or `language` gets its own pretrained weights, if its settings name some."""
     seed: int = 0
     """Seed of the fresh weights, of the order of the data, of augmentation, and of the ShapeRef scenes to train on."""
     log_every: int = 20

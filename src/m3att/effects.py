@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from m3att.config import RunConfig
-from m3att.encoders import LANGUAGE, VISION
+from m3att.encoders import LANGUAGE, VISION, fresh_halves
 from m3att.settings import flatten, settings_of
 
 
@@ -38,8 +38,13 @@ RULES = (
         "no encoder has weights of its own",
     ),
     Rule(
-        ("model.vision.weights", "model.language.weights"),
-        lambda run: run.train.init is not None and run.train.pretrained_rate == 1,
+        ("model.vision.weights",),
+        lambda run: run.train.pretrained_rate == 1 and "vision" not in fresh_halves(run.train),
+        "train.init {train.init} fills the network",
+    ),
+    Rule(
+        ("model.language.weights",),
+        lambda run: run.train.pretrained_rate == 1 and "language" not in fresh_halves(run.train),
         "train.init {train.init} fills the network",
     ),
     Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),

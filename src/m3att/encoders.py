@@ -7,9 +7,10 @@ fills an encoder with public weights stands in `weights.start`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
-from m3att.config import LanguageConfig, ModelConfig, VisionConfig
+from m3att.config import LanguageConfig, ModelConfig, TrainConfig, VisionConfig
 from m3att.errors import ConfigError
 
 
@@ -68,6 +69,24 @@ class Half:
     def freezes_nothing(self) -> bool:
         """Whether it would be frozen without the public weights that there are."""
         return self.settings.freeze and self.settings.weights is None and self.encoder.weights is not None
+
+
+PARTS = {"vision": "vision.backbone", "language": "language"}
+"""The parts of the network that are the encoders, by their halves."""
+HALVES = tuple(PARTS)
+
+
+def covers(pattern: str, part: str) -> bool:
+    """Whether a pattern of `TrainConfig.fresh` names a part of the network as a whole, or what it lies in."""
+    names = part.split(".")
+    return any(fnmatchcase(".".join(names[:length]), pattern) for length in range(1, len(names) + 1))
+
+
+def fresh_halves(train: TrainConfig) -> tuple[str, ...]:
+    """The halves whose encoders are filled by their own weights: both of them, or those that `train.init` leaves."""
+    if train.init is None:
+        return HALVES
+    return tuple(half for half, part in PARTS.items() if any(covers(pattern, part) for pattern in train.fresh))
 
 
 def halves_of(model: ModelConfig) -> tuple[Half, Half]:

@@ -46,9 +46,29 @@ def test_fresh_parts_are_not_filled(tiny_run: RunConfig, tmp_path: Path) -> None
     assert any(".mutual.vision_output." in key for key in other)
     with pytest.raises(ConfigError, match=r"train.fresh: the network has no part decoder.layer$"):
         train(replace(tiny_run, train=replace(start, fresh=("decoder.layer",))), tmp_path / "third")
-    for part in ("vision", "language", "vision.backbone", "*"):
-        with pytest.raises(ConfigError, match="holds an encoder"):
+    for part in ("vision.backbone.*", "language.*", "vision.backbone.stages.0"):
+        with pytest.raises(ConfigError, match=r"is only a part of an encoder; name (vision\.backbone|language) as a"):
             train(replace(tiny_run, train=replace(start, fresh=(part,))), tmp_path / "third")
+
+
+def test_a_model_lends_its_language_to_another_backbone(tiny_run: RunConfig, tmp_path: Path) -> None:
+    first = train(tiny_run, tmp_path / "first")
+    narrow = replace(tiny_run.model.vision, widths=tuple(width // 2 for width in tiny_run.model.vision.widths))
+    other = replace(tiny_run, train=replace(tiny_run.train, steps=2, seed=9))
+    eyes = train(replace(other, model=replace(other.model, vision=narrow)), tmp_path / "eyes")
+    vision = replace(narrow, weights=str(eyes), freeze=True)
+    fresh = ("vision.backbone", "vision.projection")
+    start = replace(tiny_run.train, init=str(first), fresh=fresh, learning_rate=0.0, steps=1)
+    second = train(replace(tiny_run, model=replace(tiny_run.model, vision=vision), train=start), tmp_path / "second")
+    made, lent, seen = (load_file(folder / "model.safetensors") for folder in (second, first, eyes))
+    for key, value in made.items():
+        if key.startswith("vision.backbone."):
+            assert torch.equal(value, seen[key]), key
+        elif key.startswith(("language.", "decoder.", "vision.layers.")) and value.ndim > 1:
+            assert torch.equal(value, lent[key]), key
+    blind = replace(vision, encoder="darknet53", weights=None)
+    with pytest.raises(ConfigError, match=r"--model\.vision\.weights"):
+        train(replace(tiny_run, model=replace(tiny_run.model, vision=blind), train=start), tmp_path / "third")
 
 
 def test_a_run_goes_on_at_another_size_with_the_weights_it_has(tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from m3att.app.evaluate import evaluate_command
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
-from m3att.encoders import halves_of
+from m3att.encoders import fresh_halves, halves_of
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, counted
 from m3att.presets import PRESETS, find_preset
@@ -181,9 +181,11 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     from m3att.engine.train import train as train_network
 
     folder = RunFolder(out)
-    if config.train.init is None and not resume:
+    if not resume:
         for half in halves_of(config.model):
-            if half.starts_fresh and not half.settings.freeze:  # a frozen one is refused at once, with more to say
+            if (
+                half.name in fresh_halves(config.train) and half.starts_fresh and not half.settings.freeze
+            ):  # a frozen one is refused at once, with more to say
                 print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
     try:
         with training_progress() as report:

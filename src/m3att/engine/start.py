@@ -14,6 +14,7 @@ from m3att.config import ModelConfig, RunConfig, TrainConfig
 from m3att.data.source import Source
 from m3att.data.text import Coverage, Tokenizer
 from m3att.device import choose_device
+from m3att.encoders import PARTS, covers, fresh_halves
 from m3att.engine.optim import build_optimizer
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, ModelError
@@ -27,7 +28,6 @@ from m3att.weights.transformers_checkpoint import find_architectures
 
 BY_GRID = ("mutual.output.weight", "fusion_norm.weight", "mask_decoder.maps.weight")  # as large as the grid is
 RARE = 0.05  # share of a list of words
-ENCODERS = ("vision.backbone.", "language.")
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,14 @@ def start_from_model(config: RunConfig, source: Source, name: str) -> Start:
     tokenizer, texts = own, () if knows_lexicon(own, source) else tuple(source.texts())
     if config.train.new_words and config.model.language.encoder == "birnn":
         tokenizer = own.extended(texts, config.model.language.word_minimum)
-    network = build(config, source, tokenizer, read_architectures(folder))
+    halves = fresh_halves(config.train)
+    found = find_architectures(config.model, tokenizer, halves)
+    kept = read_architectures(folder)
+    network = build(
+        config, source, tokenizer, Architectures(found.vision or kept.vision, found.language or kept.language)
+    )
     start_from(network, name, config.train.fresh)
+    fill_pretrained(network, tokenizer, config.model, halves)
     return Start(tokenizer, network, own.coverage(texts), tuple(tokenizer.words_after(own.size)))
 
 
@@ -187,7 +193,7 @@ def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
         fresh: patterns of weights that are not filled; see TrainConfig.
 
     Raises:
-        ConfigError: where a pattern meets no weight, or an encoder, which settings of its own fill.
+        ConfigError: where a pattern meets no weight, or only a part of an encoder.
         ModelError: where there is no such model, or its network is another one.
     """
     own = network.state_dict()
@@ -197,8 +203,9 @@ def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
         met = {key for key in own if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
         if not met:
             raise ConfigError(f"train.fresh: the network has no part {pattern}")
-        if any(key.startswith(ENCODERS) for key in met):
-            raise ConfigError(f"train.fresh: {pattern} holds an encoder, which train.init always fills")
+        for part in PARTS.values():
+            if any(key.startswith(f"{part}.") for key in met) and not covers(pattern, part):
+                raise ConfigError(f"train.fresh: {pattern} is only a part of an encoder; name {part} as a whole")
         left |= met
     fitting = {
         key: value for key, value in weights.items() if key in own and key not in left and own[key].shape == value.shape

@@ -12,6 +12,7 @@ import torch
 
 from m3att.config import RunConfig
 from m3att.data.open import open_training
+from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import learning_rate_at
@@ -57,8 +58,8 @@ def train(
     with folder.held():
         if not resume and folder.can_resume:
             raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
-        if settings.init is None and not resume:
-            require_weights(config.model)  # at once: data may take a while to open
+        if not resume:
+            require_weights(config.model, fresh_halves(settings))  # at once: data may take a while to open
         device = start_process(settings)
         source, validation = open_training(config.data, settings.validate_images)
         source.prepare()

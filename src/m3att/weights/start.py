@@ -5,7 +5,7 @@ The folder of a trained model holds all of its weights, so nothing here is neede
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
-from m3att.encoders import halves_of
+from m3att.encoders import HALVES, halves_of
 from m3att.errors import ConfigError
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
@@ -45,37 +45,44 @@ def start_tokenizer(config: ModelConfig, texts: Callable[[], Iterable[str]]) -> 
     return Tokenizer.from_texts(texts(), config.word_limit, config.language.word_minimum, framed)
 
 
-def require_weights(config: ModelConfig) -> None:
+def require_weights(config: ModelConfig, halves: Collection[str] = HALVES) -> None:
     """Refuse to freeze fresh weights. Only the tiny backbone may be frozen so, as a choice of random features.
+
+    Args:
+        config: of the network.
+        halves: those that are not filled by a model.
 
     Raises:
         ConfigError: names the setting.
     """
     for half in halves_of(config):
-        if half.freezes_nothing:
+        if half.name in halves and half.freezes_nothing:
             raise ConfigError(
                 f"model.{half.name}.freeze: {half.settings.encoder} has nothing pretrained to keep; give "
                 f"--model.{half.name}.weights, such as {half.encoder.weights}, or --model.{half.name}.freeze false"
             )
 
 
-def fill_pretrained(network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig) -> None:
+def fill_pretrained(
+    network: M3AttNet, tokenizer: Tokenizer, config: ModelConfig, halves: Collection[str] = HALVES
+) -> None:
     """Fill the encoders whose settings name pretrained weights.
 
     Args:
         network: fresh, built of ``config``.
         tokenizer: its words.
         config: ``vision.weights`` and ``language.weights`` say what to load.
+        halves: those to fill.
 
     Raises:
         ConfigError: where weights do not fit the encoder's settings, or what starts from nothing is to be frozen.
         ModelError: where a file is missing, broken or of another network.
     """
-    require_weights(config)
-    if config.vision.weights is not None:
+    require_weights(config, halves)
+    if "vision" in halves and config.vision.weights is not None:
         fill = VISION_FILLERS.get(config.vision.encoder, fill_from_model)
         fill(network.vision.backbone, config.vision)
-    if config.language.weights is not None:
+    if "language" in halves and config.language.weights is not None:
         LANGUAGE_FILLERS[config.language.encoder](network.language, tokenizer, config.language)
 
 

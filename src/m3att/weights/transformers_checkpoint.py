@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
-from m3att.encoders import halves_of
+from m3att.encoders import HALVES, Half, halves_of
 from m3att.errors import ConfigError, M3AttError, ModelError
 from m3att.model.architectures import Architecture, Architectures, plain_architecture, require_transformers
 from m3att.model.language import text_transformer as language
@@ -31,17 +31,26 @@ FREE = ("vocab_size", "image_size")
 FRESH = ("hidden_states_norms.",)
 
 
-def find_architectures(config: ModelConfig, tokenizer: Tokenizer) -> Architectures:
+def find_architectures(config: ModelConfig, tokenizer: Tokenizer, halves: Collection[str] = HALVES) -> Architectures:
     """The architectures of the encoders that are transformers'; none where they are not.
+
+    Args:
+        config: of the network.
+        tokenizer: its words.
+        halves: those to find.
 
     Raises:
         ConfigError: where settings and weights disagree, or say too little.
         ModelError: where weights cannot be had.
     """
+
+    def wanted(half: Half) -> bool:
+        return half.name in halves and half.encoder.kind == "transformers"
+
     vision_half, language_half = halves_of(config)
     return Architectures(
-        vision_architecture(config.vision) if vision_half.encoder.kind == "transformers" else None,
-        language_architecture(config.language, tokenizer) if language_half.encoder.kind == "transformers" else None,
+        vision_architecture(config.vision) if wanted(vision_half) else None,
+        language_architecture(config.language, tokenizer) if wanted(language_half) else None,
     )
 
 
