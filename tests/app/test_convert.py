@@ -47,7 +47,9 @@ def test_the_lines_of_the_documentation_are_read(repository: Path, tmp_path: Pat
     (tmp_path / "photos").mkdir()
     for name in ("1.jpg", "2.jpg"):
         Image.new("RGB", (100, 100)).save(tmp_path / "photos" / name)
-    assert list(open_jsonl(tmp_path / "own.jsonl", "train").texts()) == ["the cup on the left", "the plate", "الطبق"]
+    assert list(open_jsonl(tmp_path / "own.jsonl", "train").texts()) == [
+        "the cup on the left", "the plate", "الطبق", "the fork",
+    ]  # fmt: skip
     assert list(open_jsonl(tmp_path / "own.jsonl", "val").texts()) == ["a cup"]
 
 

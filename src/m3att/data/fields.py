@@ -133,13 +133,18 @@ def states_nothing(entry: Mapping[str, Any]) -> bool:
     return stated_mask(entry) is None and not any(_is_size(entry.get(name)) for name in _SIZE_FIELDS)
 
 
+def written_mask(entry: Mapping[str, Any]) -> Any:
+    """What stands in an entry's field of a mask, an empty list too; None where there is no such field."""
+    name = field_of(entry, MASK_FIELDS)
+    return None if name is None else entry[name]
+
+
 def stated_mask(entry: Mapping[str, Any]) -> Any:
     """The mask that an entry states, as `annotation.read_segmentation` takes it; None where it states none.
 
     An empty list beside a box is none: many tools write it at objects that have only a box.
     """
-    name = field_of(entry, MASK_FIELDS)
-    mask = None if name is None else entry[name]
+    mask = written_mask(entry)
     return None if isinstance(mask, list | tuple) and not mask and stated_box(entry) is not None else mask
 
 

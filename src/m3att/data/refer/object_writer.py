@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import parts_of
-from m3att.data.fields import file_name_of, is_crowd, side_of, stated_mask, states_nothing, whole_id
+from m3att.data.fields import file_name_of, is_crowd, side_of, states_nothing, whole_id, written_mask
 from m3att.data.masks import FARTHEST, is_polygon
 from m3att.data.refer.store import Arrays, pack_texts
 from m3att.errors import shown
@@ -91,7 +91,7 @@ class ObjectWriter:
         self._crowd.extend(map(is_crowd, entries))
         self._nothing.extend(("no_target" in entry or "mask" in entry) and states_nothing(entry) for entry in entries)
         for entry in entries:
-            self._add_segmentation(entry["segmentation"] if entry.get("segmentation") else stated_mask(entry))
+            self._add_segmentation(entry["segmentation"] if entry.get("segmentation") else written_mask(entry))
 
     def _add_odd_ids(self, ids: Sequence[Any], image_ids: Sequence[Any], categories: Sequence[Any]) -> None:
         """Takes ids that are not all whole numbers.
