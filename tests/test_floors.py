@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,30 @@ def test_data_never_sees_a_network_module(repository: Path) -> None:
 
 def _not_code(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if not name.endswith(".py") and not (Path(folder) / name).is_dir()}
+
+
+def imports_of(tree: ast.Module, modules: set[str]) -> set[str]:
+    """The modules of the package that a file imports when it is loaded."""
+    found = set()
+    for node in tree.body:  # neither those of functions nor those for types alone
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            found |= names & modules or {node.module} & modules
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names} & modules
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle(repository: Path) -> None:
+    root = repository / "src"
+    paths = {".".join(path.relative_to(root).with_suffix("").parts): path for path in (root / "m3att").rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): ast.parse(path.read_text("utf-8")) for name, path in paths.items()}
+    graph = {name: imports_of(tree, set(modules)) - {name} for name, tree in modules.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)  # a circle raises CycleError
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph | {"m3att.errors": {"m3att.data.open"}}).prepare()
+
+
+def test_the_first_level_of_data_can_be_looked_over(repository: Path) -> None:
+    files = [path for path in (repository / "src/m3att/data").glob("*.py") if path.name != "__init__.py"]
+    assert 10 < len(files) <= 18

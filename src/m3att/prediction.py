@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from m3att.data.masks import encode_rle, mask_box
-from m3att.data.outlines import Polygon, trace
+from m3att.data.masks import Polygon, encode_rle, mask_box, trace
 from m3att.data.transforms import Resize
 from m3att.extras import require
 from m3att.overlay import draw_overlay

@@ -9,7 +9,7 @@ import numpy as np
 from m3att.data.collage.choose import Place, choose
 from m3att.data.collage.colours import COLOURS, PARTS, Demands
 from m3att.data.collage.cutouts import Cutouts
-from m3att.data.people import PEOPLE
+from m3att.data.collage.people import PEOPLE
 
 
 def make_cutouts(

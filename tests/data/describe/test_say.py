@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3att.data.collage.colours import COLOURS, PARTS
+from m3att.data.collage.people import PEOPLE
 from m3att.data.describe.say import MAKERS, STYLES, expressions_of
 from m3att.data.describe.things import Thing
 from m3att.data.describe.words import KINDS, SYNONYMS, may_mean, meanings, words_for, words_of
-from m3att.data.people import PEOPLE
 
 from .meaning import read
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.data.collage.colours import COLOURS, PARTS, Demands
 from m3att.data.collage.cutouts import Cutouts
-from m3att.data.people import MISFIT, PEOPLE
+from m3att.data.collage.people import MISFIT, PEOPLE
 
 NO_DEMANDS: Demands = frozenset()
 ENOUGH = 0.4  # share of a part that makes it "red"; people say so of less than half

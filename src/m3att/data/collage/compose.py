@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from m3att.data.collage.choose import NO_DEMANDS, Place, choose
 from m3att.data.collage.colours import Demands
 from m3att.data.collage.cutouts import MARGIN, CutoutLibrary
+from m3att.data.collage.people import PERSON
 from m3att.data.layout.paint import Annotation, inside
-from m3att.data.people import PERSON
 
 _MIN_SIDE = 3  # pixels; what is smaller is drawn at this size
 _MIN_VISIBLE = 0.12  # an object of which less is seen comes to the front

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.collage.colours import COLOURS, PARTS, colour_shares
+from m3att.data.collage.people import PEOPLE, person_of
 from m3att.data.images import read_image
 from m3att.data.own.coco import ABOUT
-from m3att.data.people import PEOPLE, person_of
 from m3att.data.refer.store import Arrays, Store, cached
 from m3att.errors import DataError
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from m3att.data.collage.colours import Demands, demanded_colours
 from m3att.data.collage.compose import compose_collage
 from m3att.data.collage.cutouts import CutoutLibrary, open_cutouts
+from m3att.data.collage.people import PERSON, calls
 from m3att.data.layout.paint import Annotation
-from m3att.data.people import PERSON, calls
 from m3att.errors import ConfigError
 
 

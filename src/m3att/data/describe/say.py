@@ -14,9 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from m3att.data.collage.colours import COLOURS
+from m3att.data.collage.people import PERSON
 from m3att.data.describe.things import Thing
 from m3att.data.describe.words import may_mean, words_for, words_of
-from m3att.data.people import PERSON
 
 Style = Literal["refcoco", "refcoco+", "refcocog"]
 STYLES: tuple[Style, ...] = get_args(Style)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.collage.colours import COLOURS, PARTS, Part, colour_shares
-from m3att.data.people import PERSON, person_of
+from m3att.data.collage.people import PERSON, person_of
 from m3att.errors import DataError
 
 PLAIN = 0.5  # share of a part that makes it plainly of a colour

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from m3att.data.collage.people import PERSON
 from m3att.data.describe.things import Thing
-from m3att.data.people import PERSON
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "airplane": ("plane", "airplane"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3att.data.people import CALLED, MISFIT, PEOPLE, called, calls, person_of
+from m3att.data.collage.people import CALLED, MISFIT, PEOPLE, called, calls, person_of
 from m3att.errors import DataError
 
 
