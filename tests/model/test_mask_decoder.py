@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -126,6 +127,34 @@ def test_the_papers_stack_is_four_1x1_convolutions_512_wide_with_2x_upsampling_b
     assert {part.kernel_size for part in convolutions} == {(1, 1)}
     assert {part.scale_factor for part in stack if isinstance(part, nn.Upsample)} == {2.0}
     assert stack(torch.randn(1, 15, 2, 3)).shape == (1, 1, 16, 24)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (8, 8)])
+@pytest.mark.parametrize("narrowing", [1, 2])
+def test_convolving_before_enlarging_changes_nothing(training: bool, grid: tuple[int, int], narrowing: int) -> None:
+    stack = UpsamplingStack(5, 8, upsamplings=3, kernel=1, narrowing=narrowing).double()
+    settled(stack).train(training)
+    plain = copy.deepcopy(stack)
+    maps_NFHW = torch.randn(3, 5, *grid, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ours, given = maps_NFHW.clone().requires_grad_(), maps_NFHW.clone().requires_grad_()
+    made, expected = stack(ours), nn.Sequential.forward(plain, given)
+    assert made.shape == (3, 1, 8 * grid[0], 8 * grid[1])
+    torch.testing.assert_close(made, expected)
+    weights = torch.randn(made.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    (made * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(ours.grad, given.grad)
+    for (name, one), other in zip(stack.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, msg=name)
+    for (name, one), other in zip(stack.named_buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+
+
+def test_a_kernel_that_sees_neighbours_runs_after_enlarging() -> None:
+    stack = settled(UpsamplingStack(5, 8, upsamplings=2, kernel=3)).eval()
+    maps_NFHW = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(stack(maps_NFHW), nn.Sequential.forward(stack, maps_NFHW))
 
 
 def test_a_stack_may_narrow_and_see_neighbours() -> None:

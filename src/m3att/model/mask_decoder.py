@@ -6,8 +6,8 @@ import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
@@ -18,6 +18,10 @@ MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
 
 class UpsamplingStack(nn.Sequential):
     """Convolutions with BN, ReLU and 2x upsampling, and a last convolution that gives the logits (Fig. 6).
+
+    A 1x1 convolution and the upsampling before it may change places: one mixes channels, the other neighbouring cells,
+    and the weights of a bilinear sum add up to 1, so that a bias stays what it is. The convolution then runs on a
+    quarter of the cells. BN's statistics stay those of the enlarged map.
 
     Args:
         channels_in: number of input maps.
@@ -39,6 +43,34 @@ class UpsamplingStack(nn.Sequential):
             channels_in, channels = channels, max(channels // narrowing, 1)
         parts.append(nn.Conv2d(channels_in, 1, kernel, padding=kernel // 2))
         super().__init__(*parts)
+        self.commutes = kernel == 1
+
+    def forward(self, maps_NFHW: Tensor) -> Tensor:
+        """Logits (N, 1, H * 2^upsamplings, W * 2^upsamplings) of maps (N, channels_in, H, W)."""
+        if not self.commutes:
+            for part in self:
+                maps_NFHW = part(maps_NFHW)
+            return maps_NFHW
+        norms = [part for part in self if isinstance(part, nn.BatchNorm2d)]
+        enlargements = [part for part in self if isinstance(part, nn.Upsample)]
+        for number, convolution in enumerate(part for part in self if isinstance(part, nn.Conv2d)):
+            norm = norms[number] if number < len(norms) else None
+            if norm is None or norm.training:
+                maps_NFHW = convolution(maps_NFHW)
+            else:
+                maps_NFHW = functional.conv2d(maps_NFHW, *folded(convolution, norm))
+            if number > 0:
+                maps_NFHW = enlargements[number - 1](maps_NFHW)
+            if norm is not None:
+                maps_NFHW = functional.relu(norm(maps_NFHW) if norm.training else maps_NFHW, inplace=True)
+        return maps_NFHW
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution without bias and the BatchNorm after it, with its running statistics, as one."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return convolution.weight * scale_C.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale_C
 
 
 class MaskDecoder(nn.Module):
@@ -119,7 +151,7 @@ class MaskDecoder(nn.Module):
             maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid.cells)
             maps_NFHW = self.grid.resize(maps_NFHW, grid)
         missing = self.maps_in - maps_NFHW.shape[1]
-        return F.pad(maps_NFHW, (0, 0, 0, 0, 0, missing))
+        return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, missing))
 
     def forward(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
