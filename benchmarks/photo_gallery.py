@@ -28,13 +28,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from m3att import Segmenter
+from m3att.calibration import gather, score_of
 from m3att.config import DataConfig
 from m3att.data.annotation import decode_segmentation
 from m3att.data.open import open_source
+from m3att.data.sample import Sample
 from m3att.errors import DataError
 from m3att.report.examples import draw_example
 from m3att.report.gallery import contact_sheet
@@ -104,13 +107,13 @@ def main() -> None:
         sample = source.read(index)
         others = [entry for entry in objects if entry["image_id"] == sample.image_id and not entry.get("iscrowd")]
         drawn = [(outline(entry, sample.image_HWC.shape[:2]), entry["category_id"]) for entry in others]
-        found = segmenter.encode(sample.image_HWC).segment(list(sample.expressions))
+        found = answers_of(segmenter, sample)
         truths_MHW = sample.masks_MHW
-        for position, (prediction, mask) in enumerate(zip(found, sample.mask_index_N, strict=True)):
+        for position, ((mask_HW, score), mask) in enumerate(zip(found, sample.mask_index_N, strict=True)):
             truth_HW, text = truths_MHW[mask], sample.expressions[position]
-            kind, overlap = kind_of(prediction.mask, truth_HW, drawn), iou(prediction.mask, truth_HW)
-            answers.append(Answer(index, position, text, overlap, prediction.score, kind, skills_of(text)))
-            masks[index, position] = prediction.mask
+            kind, overlap = kind_of(mask_HW, truth_HW, drawn), iou(mask_HW, truth_HW)
+            answers.append(Answer(index, position, text, overlap, score, kind, skills_of(text)))
+            masks[index, position] = mask_HW
             blind.append(blind_answers(truth_HW, [object_HW for object_HW, _ in drawn]))
     given.out.mkdir(parents=True, exist_ok=True)
     told = json.dumps([answer._asdict() for answer in answers], indent=1)
@@ -126,6 +129,19 @@ def main() -> None:
             given.out / f"{name}.png"
         )
     print_tables(answers, blind, f"{given.model} on {given.dataset}")
+
+
+def answers_of(segmenter: Segmenter, sample: Sample) -> list[tuple[NDArray[np.bool_], float]]:
+    """Mask and score of each expression of a photo, as `predict` makes them, also where no word is known."""
+    scene, words = segmenter.encode(sample.image_HWC), segmenter.tokenizer(sample.expressions)
+    logits_NHW = segmenter.backend.segment(scene.features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
+    maps_NHW = scene.resize.probability(torch.from_numpy(logits_NHW), segmenter.backend.mask_stride).numpy()
+    found = []
+    for map_HW in maps_NHW:
+        mask_HW = map_HW > segmenter.threshold
+        evidence = gather(map_HW, mask_HW, segmenter.threshold)
+        found.append((mask_HW, score_of(evidence, segmenter.pretrained.calibration)))
+    return found
 
 
 def print_tables(answers: Sequence[Answer], blind: Sequence[dict[str, tuple[float, float]]], title: str) -> None:

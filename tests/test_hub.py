@@ -19,6 +19,7 @@ import torch
 from huggingface_hub import ModelCard, constants
 
 from m3att import Segmenter
+from m3att.calibration import Calibration
 from m3att.config import DataConfig
 from m3att.errors import DataError, ModelError
 from m3att.hub import portable, write_card
@@ -57,6 +58,13 @@ def test_a_saved_model_is_the_model(segmenter: Segmenter, tmp_path: Path) -> Non
     again = Segmenter.from_pretrained(tmp_path / "deep" / "model", device="cpu")
     assert same(segmenter, again)
     assert (again.world, again.threshold) == (segmenter.world, segmenter.threshold)
+
+
+def test_a_saved_model_keeps_its_calibration(segmenter: Segmenter, tmp_path: Path) -> None:
+    calibration = Calibration(-0.5, (1.0, 0.5, -0.25, 0.125), 90, 20, 9)
+    Segmenter(replace(segmenter.pretrained, calibration=calibration)).save_pretrained(tmp_path)
+    assert load_model(tmp_path).calibration == calibration
+    assert "calibration" not in json.loads((segmenter.pretrained.folder / "config.json").read_text("utf-8"))
 
 
 def test_the_card_states_data_protocol_figures_and_licence(segmenter: Segmenter, scores: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def save_pretrained(
     data = portable(pretrained.config.data)
     config = replace(pretrained.config, data=data)
     try:
-        save_model(folder, pretrained.network, pretrained.tokenizer, config, pretrained.world)
+        save_model(folder, pretrained.network, pretrained.tokenizer, config, pretrained.world, pretrained.calibration)
         replace_file(folder / CARD, card.encode())
     except OSError as error:
         raise ModelError(f"{folder}: cannot be written ({error.strerror or error})") from error

@@ -63,7 +63,14 @@ class Pretrained:
         return digest.hexdigest()
 
 
-def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: RunConfig, world: str = "") -> None:
+def save_model(
+    folder: Path,
+    network: M3AttNet,
+    tokenizer: Tokenizer,
+    config: RunConfig,
+    world: str = "",
+    calibration: Calibration | None = None,
+) -> None:
     """Write a model folder; each file is replaced as a whole, the weights last.
 
     Args:
@@ -72,9 +79,11 @@ def save_model(folder: Path, network: M3AttNet, tokenizer: Tokenizer, config: Ru
         tokenizer: its words.
         config: the run that trained it.
         world: see Pretrained.
+        calibration: see Pretrained.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"m3att": 1, "world": world, **config_to_dict(config)}, indent=1)
+    fitted = {} if calibration is None else {"calibration": calibration.to_dict()}
+    text = json.dumps({"m3att": 1, "world": world, **fitted, **config_to_dict(config)}, indent=1)
     replace_file(folder / CONFIG, text.encode())
     replace_file(folder / TOKENIZER, tokenizer.tokenizer.to_str(pretty=True).encode())
     write_architectures(folder, network)

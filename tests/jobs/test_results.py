@@ -30,6 +30,7 @@ def predicted(expression: str, mask: np.ndarray = RING) -> dict[str, Any]:
         "area": int(mask.sum()),
         "unknown_words": ["yurt"],
         "words_cut": 0,
+        "read_as": {"womam": "woman"},
     }
 
 
@@ -104,6 +105,7 @@ def test_a_parquet_table_holds_the_same(parts: Parts, monkeypatch: pytest.Monkey
         (4, "seven", "z"),
     ]
     assert rows[0]["rle_counts"] == encode_rle(RING)["counts"] and rows[0]["unknown_words"] == ["yurt"]
+    assert rows[0]["read_as"] == ["womam as woman"]
     assert [rows[0][side] for side in ("left", "top", "right", "bottom")] == [1, 1, 5, 4]
     assert [rows[2][side] for side in ("left", "top", "right", "bottom")] == [0, 0, 0, 0]
 

@@ -128,7 +128,12 @@ def write_parquet(parts: Parts, path: Path) -> None:
         [("line", whole), ("id", text), ("image", text), ("height", whole), ("width", whole), ("expression", text)]
         + [("score", pyarrow.float64()), ("area", whole)]
         + [(side, whole) for side in ("left", "top", "right", "bottom")]
-        + [("rle_counts", text), ("unknown_words", pyarrow.list_(text)), ("words_cut", whole)]
+        + [
+            ("rle_counts", text),
+            ("unknown_words", pyarrow.list_(text)),
+            ("words_cut", whole),
+            ("read_as", pyarrow.list_(text)),
+        ]
     )
     rows = (table_row(row) for row in rows_of(parts))
     with parquet.ParquetWriter(path, schema) as writer:
@@ -144,6 +149,7 @@ def table_row(row: Row) -> Row:
         "id": given if given is None or isinstance(given, str) else json.dumps(given),
         "left": left, "top": top, "right": right, "bottom": bottom,
         "rle_counts": row["segmentation"]["counts"],
+        "read_as": [f"{word} as {known}" for word, known in row.get("read_as", {}).items()],  # not in older parts
     }  # fmt: skip
 
 
