@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import bench, check, convert, describe, evaluate, mix, models, predict, presets, shaperef, train
+from m3att.app import bench, check, convert, describe, evaluate, mix, models, predict, presets, serve, shaperef, train
 from m3att.app.ablation import command as ablation
 from m3att.app.console import printable
 from m3att.errors import ConfigError, M3AttError, clipped, did_you_mean
@@ -34,6 +34,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "predict": Command(predict.predict, "find the objects that expressions name, in one image or many"),
+    "serve": Command(serve.serve, "serve a page and a JSON service that find objects"),
     "models": Command(models.models, "list the models that come with the package"),
     "data shaperef": Command(shaperef.data_shaperef, "draw the ShapeRef data set to disk"),
     "data check": Command(check.data_check, "compare a data set on disk with what was published"),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from m3att.data.transforms import to_pixels
 from m3att.errors import ConfigError
+from m3att.model.grid import Grid
 from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -54,6 +55,26 @@ class TorchBackend:
             output = self.network.segment(features, index_N, ids_NL, mask_NL)
             logits_NHW: NDArray[np.float32] = output.mask_logits_NHW.float().cpu().numpy()
             return logits_NHW
+
+    def attention(
+        self,
+        features: EncodedImages | BackboneMaps,
+        word_ids_NL: NDArray[np.int64],
+        word_mask_NL: NDArray[np.bool_],
+    ) -> tuple[list[NDArray[np.float32]], Grid]:
+        """A_mut of each decoder layer for N expressions of one image. See `segment` for the arguments.
+
+        Returns:
+            One (N, K, L, P) a layer, padding at minus infinity, and the grid of its P cells. None for VAL alone.
+        """
+        index_N = torch.zeros(len(word_ids_NL), dtype=torch.int64, device=self.device)
+        ids_NL, mask_NL = (torch.from_numpy(words).to(self.device) for words in (word_ids_NL, word_mask_NL))
+        with torch.inference_mode(), self._autocast():
+            output = self.network.segment(features, index_N, ids_NL, mask_NL, reconstruct=True)
+            assert output.attending_NL is not None
+            padding_N1L1 = ~output.attending_NL[:, None, :, None]
+            maps = [layer.float().masked_fill(padding_N1L1, float("-inf")) for layer in output.attention_NKLP]
+            return [layer.cpu().numpy() for layer in maps], output.grid
 
     def _autocast(self) -> torch.autocast:
         """Of this thread only. Without a cache of cast weights, which the two halves would not share anyway."""

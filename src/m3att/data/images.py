@@ -109,11 +109,28 @@ def read_size(path: Path | str) -> tuple[int, int]:
         ImageError: where the file is missing, empty or no image.
     """
 
-    def size(image: Image.Image) -> tuple[int, int]:
-        turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
-        return (image.width, image.height) if turned else (image.height, image.width)
+    return _converted(path, _upright_size)
 
-    return _converted(path, size)
+
+def decode_size(content: bytes, name: str) -> tuple[int, int]:
+    """How large an image is, as :func:`read_size` tells it, from the bytes of its file.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ImageError: where it is empty or no image.
+    """
+    return _converted(name, _upright_size, content)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    turned = image.format != "TIFF" and _orientation(image) in SIDEWAYS
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def read_mask(path: Path | str) -> NDArray[np.bool_]:

@@ -1,0 +1,83 @@
+"""Where the words of an expression look: the two softmaxes of M3Att's A_mut, laid over the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from m3att.backends.pytorch import TorchBackend
+from m3att.data.text import encodable
+from m3att.errors import ConfigError
+from m3att.segmenter import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class WordAttention:
+    """The mutual attention between the words of an expression and the positions of an image.
+
+    Paper: Eq. 1, 2a and 2b. Departs: with several heads, the mean of their weights.
+
+    Args:
+        words: L words of the expression, as the model reads them.
+        lav: float32 (L, H, W), the weights of LAV: those of each word over all positions sum to 1.
+        val: float32 (L, H, W), the weights of VAL: those of each position over all words sum to 1. A model that
+            reads padding as words gives the rest to its padding.
+        region: left, top, width and height of the image in this grid, in cells. A letterboxed image does not fill it.
+        layer: number of the decoder layer, from 0.
+        layers: how many decoder layers there are.
+    """
+
+    words: tuple[str, ...]
+    lav: NDArray[np.float32] = field(repr=False)
+    val: NDArray[np.float32] = field(repr=False)
+    region: tuple[float, float, float, float]
+    layer: int
+    layers: int
+
+
+def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
+    """Where the words of an expression look.
+
+    Args:
+        scene: an encoded image.
+        expression: one expression.
+        layer: number of the decoder layer; negative numbers count from the last.
+
+    Raises:
+        ExpressionError: if the expression holds no word, or none that the model knows.
+        ConfigError: if there is no such layer, if the model has no A_mut that words look through, or if it is not run
+            by PyTorch.
+    """
+    segmenter = scene.segmenter
+    segmenter.check(expression)
+    if not can_attend(segmenter.backend):
+        raise ConfigError("where the words look is only told by a model that PyTorch runs")
+    words = segmenter.tokenizer([expression])
+    maps, grid = segmenter.backend.attention(scene.features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
+    if not maps:
+        raise ConfigError("this model attends by VAL alone: its words do not look at positions")
+    if not -len(maps) <= layer < len(maps):
+        raise ConfigError(f"layer {layer}: the model has {len(maps)} decoder layers, give 0 to {len(maps) - 1}")
+    attention_KLP = torch.from_numpy(maps[layer][0])
+    rows, columns = grid.cells
+    lav, val = (attention_KLP.softmax(dim).mean(0).unflatten(1, (rows, columns)).numpy() for dim in (2, 1))
+    encoding = segmenter.tokenizer.tokenizer.encode(encodable(expression), add_special_tokens=False)
+    count = words.word_ids_NL.shape[1]
+    top, left, height, width = (side / grid.stride for side in scene.resize.content)
+    return WordAttention(
+        tuple(expression[start:end] for start, end in encoding.offsets[:count]),
+        lav[:count],
+        val[:count],
+        (left, top, width, height),
+        layer % len(maps),
+        len(maps),
+    )
+
+
+def can_attend(backend: object) -> TypeGuard[TorchBackend]:
+    """Whether a backend can tell where the words look."""
+    return isinstance(backend, TorchBackend)

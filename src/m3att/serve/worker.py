@@ -1,0 +1,84 @@
+"""A worker: a process of its own that holds the models, so that a crash costs no request but its own."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from m3att.serve.limits import Limits
+from m3att.serve.tasks import Answer, Task
+
+if TYPE_CHECKING:
+    from m3att.serve.desk import Desk
+
+
+def work(connection: Connection, models: dict[str, str], device: str, limits: Limits, share: int) -> None:
+    """Load the models, then answer batches of tasks until the other side goes.
+
+    It sends `("ready", models)` or `("unable", message)`, then for each batch the answers and `("idle", figures)`.
+
+    Args:
+        connection: to the service.
+        models: names that users see, and what `Segmenter.from_pretrained` takes.
+        device: see `Segmenter.from_pretrained`.
+        limits: see `m3att.serve.desk.Desk`.
+        share: workers among which the processor's cores are divided.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the service, which ends its workers
+    import torch
+
+    from m3att.errors import M3AttError
+    from m3att.serve.desk import Desk
+
+    if share > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // share))
+    try:
+        desk = Desk(models, device, limits)
+    except M3AttError as error:
+        connection.send(("unable", str(error)))
+        return
+    connection.send(("ready", desk.describe()))
+    while True:
+        try:
+            tasks = connection.recv()
+        except EOFError:
+            return
+        answer_batch(connection, desk, tasks)
+        connection.send(("idle", figures(desk)))
+
+
+def answer_batch(connection: Connection, desk: Desk, tasks: Sequence[Task]) -> None:
+    """Send the answers to a batch. Where one task fails, those that have no answer yet are tried alone.
+
+    Args:
+        connection: to the service.
+        desk: does the work.
+        tasks: the batch.
+    """
+    left = {task.number: task for task in tasks}
+    try:
+        for answer in desk.answers(tasks):
+            connection.send(answer)
+            del left[answer.number]
+    except OSError:  # the service is gone
+        raise
+    except Exception:  # a fault of ours or a lack of memory: told, and no other task suffers from it
+        if len(tasks) > 1:
+            for task in left.values():
+                answer_batch(connection, desk, [task])
+            return
+        connection.send(("trouble", traceback.format_exc()))
+        connection.send(Answer(tasks[0].number, code="failed", message="the service failed on this request"))
+
+
+def figures(desk: Desk) -> dict[str, Any]:
+    """What the metrics show of a worker."""
+    return {
+        "hits": desk.hits,
+        "misses": desk.misses,
+        "images": len(desk.scenes),
+        "bytes": desk.scenes.bytes,
+    }
