@@ -16,7 +16,14 @@ from PIL import Image
 from m3att.data.shaperef.source import ShapeRefSource
 
 OUT = Path(__file__).parents[1] / "src" / "m3att" / "serve" / "static" / "examples"
-SCENES, SIZE, EXPRESSIONS = (3, 11, 25, 40), 480, 3
+SIZE = 480
+SCENES = {
+    3: ("the person in cyan", "the blue bird", "the mushroom"),
+    11: ("the white boat", "the orange box", "the bird"),
+    25: ("the orange lamp", "the blue lamp", "the lamp with a white base"),
+    40: ("the brown box", "the person", "the bird with a purple wing"),
+}
+"""Numbers of scenes, and what the page asks of each."""
 
 
 def main() -> None:
@@ -27,13 +34,12 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     source = ShapeRefSource("shaperef", "val", max(SCENES) + 1, size=SIZE)
     listed = []
-    for number, index in enumerate(SCENES, start=1):
-        sample = source.read(index)
-        firsts = [group[0] for group in source.expression_groups(index)][:EXPRESSIONS]
+    for number, (index, expressions) in enumerate(SCENES.items(), start=1):
         name = f"scene-{number}.jpg"
-        Image.fromarray(sample.image_HWC).save(given.out / name, quality=88)
-        texts = [sample.expressions[at] for at in firsts]
-        listed.append({"file": name, "title": f"Drawn scene {number}", "model": "shaperef-tiny", "expressions": texts})
+        Image.fromarray(source.read(index).image_HWC).save(given.out / name, quality=88)
+        listed.append(
+            {"file": name, "title": f"Drawn scene {number}", "model": "shaperef-tiny", "expressions": expressions}
+        )
     (given.out / "index.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     print(given.out)
 

@@ -24,8 +24,8 @@ class WordAttention:
     Args:
         words: L words of the expression, as the model reads them.
         lav: float32 (L, H, W), the weights of LAV: those of each word over all positions sum to 1.
-        val: float32 (L, H, W), the weights of VAL: those of each position over all words sum to 1. A model that
-            reads padding as words gives the rest to its padding.
+        val: float32 (L, H, W), the weights of VAL: those of each position over all words, and padding, sum to 1.
+        padding: float32 (H, W), what VAL gives to padding at each position; 0 unless the model reads it as words.
         region: left, top, width and height of the image in this grid, in cells. A letterboxed image does not fill it.
         layer: number of the decoder layer, from 0.
         layers: how many decoder layers there are.
@@ -34,6 +34,7 @@ class WordAttention:
     words: tuple[str, ...]
     lav: NDArray[np.float32] = field(repr=False)
     val: NDArray[np.float32] = field(repr=False)
+    padding: NDArray[np.float32] = field(repr=False)
     region: tuple[float, float, float, float]
     layer: int
     layers: int
@@ -72,6 +73,7 @@ def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
         tuple(expression[start:end] for start, end in encoding.offsets[:count]),
         lav[:count],
         val[:count],
+        val[count:].sum(axis=0),
         (left, top, width, height),
         layer % len(maps),
         len(maps),

@@ -207,6 +207,7 @@ def answer_attention(task: Task, scene: Scene, about: dict[str, Any]) -> Answer:
         "region": {"left": left, "top": top, "width": width, "height": height},
         "lav": [rounded(map_HW) for map_HW in attention.lav],
         "val": [rounded(map_HW) for map_HW in attention.val],
+        "padding": rounded(attention.padding),
     }
     return Answer(task.number, values)
 

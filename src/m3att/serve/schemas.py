@@ -117,7 +117,11 @@ class AttentionResponse(BaseModel):
     columns: int
     region: Region
     lav: list[list[float]] = Field(description="A map a word, row by row: its weights over all positions, sum 1.")
-    val: list[list[float]] = Field(description="A map a word, row by row: at each position all words sum to 1.")
+    val: list[list[float]] = Field(description="A map a word, row by row: the share of each word at a position.")
+    padding: list[float] = Field(
+        description="The share of padding at each position, which with those of the words makes 1. It is 0 unless the "
+        "model reads padding as words."
+    )
 
 
 class ModelInfo(BaseModel):

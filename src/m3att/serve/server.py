@@ -15,7 +15,6 @@ from m3att.serve.limits import Limits
 from m3att.serve.pool import Pool
 from m3att.serve.worker import work
 
-
 PATIENCE = 4
 """A worker that says nothing for so many times the limit of a request hangs, and is ended."""
 

@@ -33,7 +33,8 @@ function refresh() {
   if (all) chips.unshift(chip("all words", -1));
   byId("words").replaceChildren(...chips);
   byId("attention-help").textContent = all
-    ? "Each pixel divides its attention among the words. All words: the colour of the word it hears most, stronger where that word leads. Point at the photo to see the shares."
+    ? "Each pixel divides its attention among the words. All words: the colour of the word it hears most, stronger where that word leads. Point at the photo to see the shares." +
+      (told.padding.some((value) => value > 0) ? " This model reads the padding behind a sentence as words, and much of the attention goes there." : "")
     : "Each word divides its attention among the positions of the photo. Bright is where the chosen word looks. Point at the photo to see how strongly each word looks there.";
   draw();
 }
@@ -61,10 +62,11 @@ function draw() {
   paint(byId("heat"), cells, told, place.width, place.height);
   tellPoints((x, y) => {
     const cell = cellAt(told, x, y);
-    return told.words.map((text, number) => {
+    const lines = told.words.map((text, number) => {
       const value = maps[number][cell];
       return way() === "val" ? `${text}: ${percent(value)}` : `${text}: ${percent(value / Math.max(...maps[number]))} of its strongest`;
     });
+    return way() === "val" && told.padding[cell] > 0 ? [...lines, `padding: ${percent(told.padding[cell])}`] : lines;
   });
 }
 

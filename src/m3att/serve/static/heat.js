@@ -18,7 +18,8 @@ export function leading(maps, colours) {
   return maps[0].map((_, cell) => {
     let best = 0;
     for (let word = 1; word < maps.length; word++) if (maps[word][cell] > maps[best][cell]) best = word;
-    const lead = maps.length > 1 ? (maps[best][cell] - even) / (1 - even) : 1;
+    const all = maps.reduce((sum, map) => sum + map[cell], 0) || 1; // what padding gets does not count here
+    const lead = maps.length > 1 ? (maps[best][cell] / all - even) / (1 - even) : 1;
     return [...rgb(colours[best]), 0.15 + 0.65 * Math.max(0, lead)];
   });
 }

@@ -96,7 +96,7 @@ async function openPhoto(file, { expressions = [], modelName = null } = {}) {
 function describeModel() {
   const { world } = model();
   const better = page.models.find((one) => !one.world);
-  byId("world").textContent = !world ? "" : `This model knows ${world}.${better ? ` For photos choose ${better.name}.` : ""}`;
+  byId("world").textContent = !world ? "" : `This model knows ${world}.${better ? ` For photos choose the model “${better.name}”.` : ""}`;
   show(byId("world"), Boolean(world && page.file));
 }
 

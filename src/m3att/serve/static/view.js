@@ -36,10 +36,10 @@ export function drawMasks(page, onChoose) {
   const side = Math.max(size.width, size.height);
   layer.replaceChildren(...visible().map((one) => {
     const number = page.results.indexOf(one) + 1;
-    const [left, top] = one.data.box;
+    const [x, y] = top(one.data.polygons);
     const state = page.chosen === one ? "chosen" : page.chosen && page.chosen.on && page.chosen.d ? "dimmed" : "";
     const label = shape("text", {
-      x: left + side / 120, y: Math.max(top, 0) + side / 32, "font-size": side / 34, fill: "#fff", stroke: "#000",
+      x, y: y + side / 24, "text-anchor": "middle", "font-size": side / 34, fill: "#fff", stroke: "#000",
       "stroke-width": side / 200, "paint-order": "stroke", "font-weight": 700, "pointer-events": "none",
     });
     label.textContent = number;
@@ -51,6 +51,14 @@ export function drawMasks(page, onChoose) {
   }));
   const names = visible().map((one) => one.data.expression).join("; ");
   svg.setAttribute("aria-label", names ? `The image with the masks of: ${names}` : "The image without masks");
+}
+
+// The middle of the uppermost edge of the longest outline, below which the number of the mask stands.
+function top(polygons) {
+  const ring = polygons.reduce((best, part) => (part.outer.length > best.length ? part.outer : best), []);
+  const y = ring.reduce((least, value, n) => (n % 2 ? Math.min(least, value) : least), Infinity);
+  const across = ring.filter((_, n) => n % 2 === 0 && ring[n + 1] === y);
+  return [(Math.min(...across) + Math.max(...across)) / 2, y];
 }
 
 function pointOf(event) {
