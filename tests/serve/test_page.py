@@ -1,0 +1,215 @@
+"""The page, driven in a headless Chromium as a user would. Set M3ATT_SCREENSHOTS to a folder to look at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from .running import Server, picture_file
+
+playwright = pytest.importorskip("playwright.sync_api")
+SECONDS = 180
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    """The page; in the end no error was logged and no address but the service's was called."""
+    context = browser.new_context(viewport={"width": 1200, "height": 850}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("request", lambda call: None if call.url.startswith((server.address, "blob:")) else faults.append(call.url))
+    page.goto(server.address)
+    page.locator("#examples img").last.wait_for()
+    yield page
+    context.close()
+    assert faults == []
+
+
+def picture(page: Any, name: str) -> None:
+    if folder := os.environ.get("M3ATT_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def downloaded(page: Any, row: int, button: str) -> Path:
+    with page.expect_download() as download:
+        page.locator("#results li").nth(row).get_by_text(button, exact=True).click()
+    return Path(download.value.path())
+
+
+def drop(page: Any, content: bytes, name: str = "photo.png", kind: str = "image/png") -> None:
+    data = page.evaluate_handle(
+        """([bytes, name, type]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+            return transfer;
+        }""",
+        [list(content), name, kind],
+    )
+    page.dispatch_event("body", "drop", {"dataTransfer": data})
+
+
+def test_an_example_shows_masks_that_can_be_compared_and_saved(page: Any, tmp_path: Path) -> None:
+    page.locator("#examples button").first.click()
+    rows = page.locator("#results li")
+    rows.nth(2).wait_for()
+    said = page.locator("#status").text_content()
+    assert "the blue bird: score 0." in said and "in the centre" in said
+    masks = page.locator("#picture .mask")
+    assert masks.count() == 3
+    picture(page, "masks")
+    # Switched off and on by keyboard and by mouse.
+    page.keyboard.press("2")
+    assert masks.count() == 2
+    rows.nth(1).locator("input").check()
+    assert masks.count() == 3
+    rows.nth(0).hover()
+    assert page.locator("#picture .dimmed").count() == 2
+    box = page.locator("#picture .mask").nth(2).bounding_box()  # the mushroom
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.locator("#tip").text_content().startswith("3. the mushroom (0.")
+    assert page.locator("#results li.chosen").text_content().startswith("3. the mushroom")
+    picture(page, "compare")
+    page.locator("#bare").check()
+    assert masks.count() == 0
+    page.locator("#bare").uncheck()
+    # The files, each against the run lengths.
+    told = json.loads(downloaded(page, 2, "JSON").read_text())
+    assert told["expression"] == "the mushroom" and told["model"] == "shaperef-tiny"
+    rle = json.loads(downloaded(page, 2, "RLE").read_text())
+    mask = coco_mask.decode(rle).astype(bool)
+    assert mask.sum() == told["area"]
+    grey = np.asarray(Image.open(downloaded(page, 2, "PNG")).convert("L"))
+    assert ((grey == 255) == mask).all() and set(np.unique(grey)) == {0, 255}
+    left, top, right, bottom = told["box"]
+    cut = np.asarray(Image.open(downloaded(page, 2, "Cut-out")))
+    assert cut.shape == (bottom - top, right - left, 4)
+    assert ((cut[..., 3] == 255) == mask[top:bottom, left:right]).all()
+
+
+def test_where_the_words_look(page: Any) -> None:
+    page.locator("#examples button").nth(1).click()
+    row = page.locator("#results li").nth(0)
+    row.get_by_text("Words", exact=True).click()
+    page.locator("#words button").nth(2).wait_for()
+    assert page.locator("#words button").all_text_contents() == ["the", "white", "boat"]
+    assert page.locator("#picture .mask").count() == 0
+    page.locator("#words button").nth(2).click()
+    lav = heat(page)
+    picture(page, "lav")
+    page.locator("input[value=val]").check()
+    assert page.locator("#words button").first.text_content() == "all words"
+    val = heat(page)
+    picture(page, "val")
+    assert lav != val and len(set(lav)) > 20 and len(set(val)) > 20
+    page.locator("#picture").hover()
+    shares = [line.rpartition(": ")[2] for line in page.locator("#tip").inner_text().splitlines()]
+    assert len(shares) == 4 and sum(float(share.split()[0]) for share in shares) == pytest.approx(100, abs=3)
+    page.locator("#layer").select_option("0")
+    page.locator("#progress").wait_for(state="hidden")
+    assert heat(page) != val
+    page.keyboard.press("Escape")
+    assert page.locator("#picture .mask").count() == 3
+
+
+def heat(page: Any) -> list[int]:
+    """The alpha of the heat map in places all over it."""
+    found: list[int] = page.locator("#heat").evaluate(
+        """canvas => Array.from({ length: 400 }, (_, n) => canvas.getContext("2d").getImageData(
+            canvas.width * (n % 20 + 0.5) / 20, canvas.height * (Math.floor(n / 20) + 0.5) / 20, 1, 1).data[3])"""
+    )
+    return found
+
+
+def test_a_photo_is_dropped_and_asked_by_keyboard_alone(page: Any) -> None:
+    drop(page, picture_file(300, 400))
+    page.locator("#about").wait_for()
+    assert page.locator("#about").text_content() == "400 × 300 pixels"
+    page.locator("#model").select_option("tiny")
+    assert "a world of its own" in page.locator("#world").text_content()
+    page.locator("body").press("/")
+    page.keyboard.type("the man <b>zyx</b>")
+    page.keyboard.press("Enter")
+    note = page.locator("#results li .note")
+    note.wait_for()
+    assert "unknown words: b, zyx, b" in note.text_content()  # as text, never as markup
+    page.locator("#expression").fill("qqq")
+    page.keyboard.press("Enter")
+    page.locator("#results li").nth(1).wait_for()
+    assert "none of its words" in page.locator("#results li").nth(1).text_content()
+    page.locator("#model").select_option("shaperef-tiny")
+    page.locator("#progress").wait_for(state="hidden")
+    page.locator("#expression").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.id") == "find"
+
+
+def test_what_goes_wrong_is_told(page: Any) -> None:
+    drop(page, b"no picture")
+    error = page.locator("#error")
+    error.wait_for()
+    assert "cannot show this file" in error.text_content()
+    drop(page, b"text", "a.txt", "text/plain")
+    assert "no picture file" in error.text_content()
+    page.locator("#expression").fill("the man")
+    page.locator("#find").click()
+    assert error.text_content() == "Choose a photo first, or click an example."
+    drop(page, picture_file(30, 40) + bytes(310_000))
+    page.wait_for_timeout(100)
+    assert "0.3 MB; this service takes at most 0.3" in error.text_content()
+
+
+def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark", has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    page.goto(server.address)
+    page.locator("#examples button").nth(2).tap()
+    page.locator("#results li").nth(2).wait_for()
+    picture(page, "phone")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    style = "getComputedStyle(document.body)"
+    ground, text = page.evaluate(f"() => [{style}.backgroundColor, {style}.color]")
+    assert ground == "rgb(20, 22, 28)" and text == "rgb(240, 241, 244)"
+    box = page.locator("#picture .mask").first.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.locator("#results li.chosen").count() == 1
+    context.close()
+
+
+def test_names_and_roles_for_a_screen_reader(page: Any) -> None:
+    """Every control has a name, and what is found is announced."""
+    page.locator("#examples button").first.click()
+    page.locator("#results li").nth(2).wait_for()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, a")].filter((one) => !one.closest("[hidden]")
+            && one.type !== "hidden" && !(one.ariaLabel || one.textContent.trim() || one.labels?.length
+            || one.querySelector("img")?.alt)).map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+    page.get_by_role("button", name="Download the mask as PNG: the mushroom").wait_for()
+    page.get_by_role("checkbox", name="1. the person in cyan").wait_for()
+    assert page.get_by_role("img", name="The image with the masks of: the person in cyan").count() == 1
+    assert page.locator("[role=status][aria-live=polite]").text_content() != ""
