@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from m3att.backends.pytorch import TorchBackend
 from m3att.data.text import encodable
 from m3att.errors import ConfigError
 from m3att.segmenter import Scene
+
+if TYPE_CHECKING:  # an exported model runs without PyTorch
+    from m3att.backends.pytorch import TorchBackend
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +59,15 @@ def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
     if not can_attend(segmenter.backend):
         raise ConfigError("where the words look is only told by a model that PyTorch runs")
     words = segmenter.tokenizer([expression])
-    maps, grid = segmenter.backend.attention(scene.features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
+    ids_NL, mask_NL = np.asarray(words.word_ids_NL), np.asarray(words.word_mask_NL)
+    maps, grid = segmenter.backend.attention(scene.features, ids_NL, mask_NL)
     if not maps:
         raise ConfigError("this model attends by VAL alone: its words do not look at positions")
     if not -len(maps) <= layer < len(maps):
         raise ConfigError(f"layer {layer}: the model has {len(maps)} decoder layers, give 0 to {len(maps) - 1}")
-    attention_KLP = torch.from_numpy(maps[layer][0])
-    rows, columns = grid.cells
-    lav, val = (attention_KLP.softmax(dim).mean(0).unflatten(1, (rows, columns)).numpy() for dim in (2, 1))
+    lav, val = (softmax(maps[layer][0], axis).mean(axis=0).reshape(-1, *grid.cells) for axis in (2, 1))
     encoding = segmenter.tokenizer.tokenizer.encode(encodable(expression), add_special_tokens=False)
-    count = words.word_ids_NL.shape[1]
+    count = ids_NL.shape[1]
     top, left, height, width = (side / grid.stride for side in scene.resize.content)
     return WordAttention(
         tuple(expression[start:end] for start, end in encoding.offsets[:count]),
@@ -82,4 +82,10 @@ def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
 
 def can_attend(backend: object) -> TypeGuard[TorchBackend]:
     """Whether a backend can tell where the words look."""
-    return isinstance(backend, TorchBackend)
+    return hasattr(backend, "attention")
+
+
+def softmax(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Softmax along an axis; the result has the shape of the values (K, L, P)."""
+    powers: NDArray[np.float32] = np.exp(values - values.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)

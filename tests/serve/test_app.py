@@ -132,6 +132,14 @@ def test_bad_requests_are_told_why(client: httpx.Client, path: str, request_: An
 
 
 @pytest.mark.parametrize(
+    "raw", ['{"image": "AAAA", "expressions": ["\\ud800"]}', '{"\\ud800": 1, "expressions": ["a"]}', "[" * 100_000]
+)
+def test_odd_json_is_no_fault_of_the_service(client: httpx.Client, raw: str) -> None:
+    answer = client.post("/v1/segment", content=raw, headers={"Content-Type": "application/json"})
+    assert refusal(answer) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2e%2e/app.py"]
 )
 def test_no_file_of_the_machine_can_be_read(server: Server, path: str) -> None:

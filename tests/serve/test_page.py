@@ -152,9 +152,10 @@ def test_a_photo_is_dropped_and_asked_by_keyboard_alone(page: Any) -> None:
     page.locator("body").press("/")
     page.keyboard.type("the man <b>zyx</b>")
     page.keyboard.press("Enter")
-    note = page.locator("#results li .note")
-    note.wait_for()
-    assert "unknown words: b, zyx, b" in note.text_content()  # as text, never as markup
+    label = page.locator("#results li label")
+    label.wait_for()
+    assert label.text_content() == "1. the man <b>zyx</b>"  # as text, never as markup
+    assert "zyx" in page.locator("#results li .note").text_content()  # unknown
     page.locator("#expression").fill("qqq")
     page.keyboard.press("Enter")
     page.locator("#results li").nth(1).wait_for()

@@ -113,14 +113,13 @@ class Service:
                 raise Refusal("unknown_image", "this image is not kept any more; send its file again")
             return request.image_id, content
         text = request.image or ""
+        coded = "".join((text.partition(",")[2] if text.startswith("data:") else text).split())
         try:
-            return self.keep(
-                base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
-            )
+            return self.keep(base64.b64decode(coded, validate=True))
         except (binascii.Error, ValueError):
             raise Refusal("bad_request", "image: is not base64") from None
 
-    def check(self, expressions: Sequence[str], forms: Sequence[str] = ()) -> None:
+    def check(self, expressions: Sequence[str]) -> None:
         """Hold the limit of expressions.
 
         Raises:
@@ -265,7 +264,8 @@ def add_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         message = " ".join(f"{place + ': ' if place else ''}{first['msg']}"[:300].split())
-        return await refused(request, Refusal("bad_request", message))
+        # A key that is not known may hold half a character.
+        return await refused(request, Refusal("bad_request", message.encode("utf-8", "replace").decode()))
 
     @app.exception_handler(StarletteHTTPException)
     async def plain(_: Request, error: HTTPException) -> JSONResponse:

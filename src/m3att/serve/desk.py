@@ -140,7 +140,7 @@ def answer_image(tasks: Sequence[Task], scene: Scene, cached: bool) -> Iterator[
             yield Answer(task.number, {**about, "threshold": threshold, "results": results})
 
 
-RESULT = ("expression", "error", "score", "area", "box", "unknown_words", "words_cut")
+RESULT = ("expression", "error", "score", "area", "box", "unknown_words", "read_as", "words_cut")
 
 
 def find(scene: Scene, tasks: Sequence[Task], threshold: float) -> dict[str, dict[str, Any]]:
@@ -158,7 +158,7 @@ def find(scene: Scene, tasks: Sequence[Task], threshold: float) -> dict[str, dic
         try:
             scene.segmenter.check(text)
         except ExpressionError as error:
-            found[text] = {"expression": text, "error": str(error), "unknown_words": [], "words_cut": 0}
+            found[text] = {"expression": text, "error": str(error), "unknown_words": [], "read_as": {}, "words_cut": 0}
         else:
             readable.append(text)
     # One by one, because the masks of many expressions on a large image would fill the memory.

@@ -132,7 +132,7 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """The next part of the answer; nothing where the request was too large, which the guard answers."""
-        if self.over and (self.status is None or message["type"] != "http.response.start"):
+        if self.over and self.status is None:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]

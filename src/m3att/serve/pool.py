@@ -127,7 +127,8 @@ class Pool:
             self._closing = True
             self._change.notify_all()
         for process in list(self._processes.values()):
-            process.terminate()
+            with suppress(ValueError):  # its thread has ended it in this moment
+                process.terminate()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(5.0)

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def valid_text(text: str) -> str:
+    """The text, if it can be written as UTF-8; JSON may hold halves of characters.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("not a valid text; give it in UTF-8") from None
+    return text
+
 
 Form = Literal["rle", "polygons", "png"]
-Expression = Annotated[str, Field(max_length=1000)]
+Expression = Annotated[str, Field(max_length=1000), AfterValidator(valid_text)]
 FORMS_HELP = (
     "How the masks are given: `rle` (COCO's compressed run lengths), `polygons`, `png` (base64, 1 bit a pixel)."
 )
@@ -80,6 +94,7 @@ class Result(BaseModel):
         None, description="Left, top, right, bottom in pixels, the last two exclusive; null for an empty mask."
     )
     unknown_words: list[str] = Field(description="Words that the model does not know.")
+    read_as: dict[str, str] = Field(description="Misspelt words, each with the known word that it was read as.")
     words_cut: int = Field(description="Words beyond the model's limit, which it did not read.")
     rle: RunLengths | None = None
     polygons: list[Part] | None = None

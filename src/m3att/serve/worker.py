@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -28,13 +29,11 @@ def work(connection: Connection, models: dict[str, str], device: str, limits: Li
         share: workers among which the processor's cores are divided.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the service, which ends its workers
-    import torch
-
+    if share > 1:  # read when the library of networks is loaded
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // share)))
     from m3att.errors import M3AttError
     from m3att.serve.desk import Desk
 
-    if share > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // share))
     try:
         desk = Desk(models, device, limits)
     except M3AttError as error:

@@ -4,11 +4,11 @@ import * as api from "./api.js";
 import { openAttention } from "./attention.js";
 import * as masks from "./masks.js";
 import { element, show } from "./dom.js";
-import { drawMasks, placeHeat, setPhoto, tellPoints } from "./view.js";
+import { drawMasks, markChosen, placeHeat, setPhoto, tellPoints } from "./view.js";
 
 const COLOURS = ["#00d6ff", "#ff4081", "#bef21e", "#ff9800", "#b388ff", "#ffe14d", "#4dd0a0", "#ff8a80"];
 const byId = (id) => document.getElementById(id);
-const page = { models: [], limits: {}, chosenModel: false, file: null, image: null, results: [], bare: false, chosen: null, turn: 0 };
+const page = { models: [], limits: {}, chosenModel: false, file: null, image: null, results: [], bare: false, chosen: null, turn: 0, opening: 0 };
 
 const model = () => page.models.find((one) => one.name === byId("model").value);
 
@@ -67,7 +67,8 @@ async function withImage(call) {
 }
 
 async function openPhoto(file, { expressions = [], modelName = null } = {}) {
-  page.turn += 1;
+  if (!page.models.length) return fail(new Error("The service has not told its models yet."));
+  const opening = (page.opening += 1);
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
@@ -77,6 +78,8 @@ async function openPhoto(file, { expressions = [], modelName = null } = {}) {
   if (file.size > 1e6 * page.limits.megabytes) {
     return fail(new Error(`The file has ${(file.size / 1e6).toFixed(1)} MB; this service takes at most ${page.limits.megabytes}.`));
   }
+  if (opening !== page.opening) return; // another photo came meanwhile
+  page.turn += 1;
   Object.assign(page, { file, image: null, results: [], chosen: null });
   if (modelName && page.models.some((one) => one.name === modelName)) byId("model").value = modelName;
   else if (!page.chosenModel) byId("model").value = (page.models.find((one) => !one.world) || page.models[0]).name;
@@ -135,6 +138,7 @@ function summary(data) {
 function notes(data) {
   const found = [];
   if (data.unknown_words.length) found.push(`unknown words: ${data.unknown_words.join(", ")}`);
+  for (const [typed, known] of Object.entries(data.read_as)) found.push(`read “${typed}” as “${known}”`);
   if (data.words_cut) found.push(`the last ${data.words_cut} words were not read`);
   return found.join("; ");
 }
@@ -142,7 +146,7 @@ function notes(data) {
 function choose(result) {
   if (page.chosen === result) return;
   page.chosen = result;
-  drawMasks(page, choose);
+  markChosen();
   [...byId("results").children].forEach((row, n) => row.classList.toggle("chosen", page.results[n] === result));
 }
 

@@ -37,20 +37,30 @@ export function drawMasks(page, onChoose) {
   layer.replaceChildren(...visible().map((one) => {
     const number = page.results.indexOf(one) + 1;
     const [x, y] = top(one.data.polygons);
-    const state = page.chosen === one ? "chosen" : page.chosen && page.chosen.on && page.chosen.d ? "dimmed" : "";
     const label = shape("text", {
       x, y: y + side / 24, "text-anchor": "middle", "font-size": side / 34, fill: "#fff", stroke: "#000",
       "stroke-width": side / 200, "paint-order": "stroke", "font-weight": 700, "pointer-events": "none",
     });
     label.textContent = number;
-    return shape("g", { class: state }, [
+    return shape("g", {}, [
       shape("path", { d: one.d, class: "casing" }),
       shape("path", { d: one.d, class: "mask", "fill-rule": "evenodd", fill: one.colour, stroke: one.colour }),
       label,
     ]);
   }));
+  markChosen();
   const names = visible().map((one) => one.data.expression).join("; ");
   svg.setAttribute("aria-label", names ? `The image with the masks of: ${names}` : "The image without masks");
+}
+
+// One mask stands out while it or its row is pointed at.
+export function markChosen() {
+  const list = visible();
+  const some = list.includes(shown.chosen);
+  list.forEach((one, n) => {
+    layer.children[n].classList.toggle("chosen", one === shown.chosen);
+    layer.children[n].classList.toggle("dimmed", some && one !== shown.chosen);
+  });
 }
 
 // The middle of the uppermost edge of the longest outline, below which the number of the mask stands.
@@ -89,7 +99,11 @@ function explain(event) {
 
 svg.addEventListener("pointermove", explain);
 svg.addEventListener("pointerdown", explain);
-svg.addEventListener("pointerleave", () => { show(tip, false); if (!tell) choose(null); });
+svg.addEventListener("pointerleave", (event) => {
+  if (event.pointerType === "touch") return; // a finger always leaves; what it touched stays marked
+  show(tip, false);
+  if (!tell) choose(null);
+});
 
 // Lay the heat map exactly over the photo, which the browser may have centred in its frame.
 export function placeHeat() {
