@@ -88,4 +88,4 @@ def can_attend(backend: object) -> TypeGuard[TorchBackend]:
 def softmax(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Softmax along an axis; the result has the shape of the values (K, L, P)."""
     powers: NDArray[np.float32] = np.exp(values - values.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True), dtype=np.float32)
