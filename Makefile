@@ -37,7 +37,7 @@ test: lint
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict src
+	$(BIN)/mypy --strict src examples
 
 # Installs again only when what is to be installed has changed; __init__.py holds the version. A system whose venv
 # module comes without pip (Debian without python3-venv) lends its own pip to the new environment.

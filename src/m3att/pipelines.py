@@ -24,7 +24,7 @@ class Box(TypedDict):
 class Found(TypedDict):
     """What was found for one text, in the names of transformers.
 
-    `score` is the mean probability inside the mask, `label` the text, `mask` a grey picture of 0 and 255. `box` is None
+    `score` is that of `Prediction`, `label` the text, `mask` a grey picture of 0 and 255. `box` is None
     for an empty mask.
     """
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from m3att.app.console import printable, probe_file, progress_bar
@@ -17,6 +18,8 @@ from m3att.jobs.manifest import Manifest
 from m3att.jobs.parts import JOB, Parts
 from m3att.jobs.results import ERRORS, write_results
 from m3att.jobs.run import Tally, Work, run_shard
+from m3att.model_folder import CONFIG, TOKENIZER
+from m3att.pretrained import Pretrained
 from m3att.segmenter import Segmenter
 
 SECONDS_A_LINE = 30.0
@@ -84,7 +87,7 @@ def run_manifest(options: Options) -> int:
         "lines": manifest.lines,
         "lines_a_part": options.lines_a_part,
         "model": options.model,
-        "weights_sha256": segmenter.pretrained.weights_sha256(),
+        "model_sha256": model_sha256(segmenter.pretrained),
         "threshold": segmenter.threshold if options.threshold is None else options.threshold,
         "dtype": options.dtype,
     }
@@ -96,6 +99,12 @@ def run_manifest(options: Options) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what is done is kept; give the same command again to go on") from None
     return finish(parts, tally, options)
+
+
+def model_sha256(pretrained: Pretrained) -> str:
+    """SHA-256 of all that a model's masks and scores depend on: settings with calibration, words and weights."""
+    texts = [(pretrained.folder / name).read_bytes() for name in (CONFIG, TOKENIZER)]
+    return sha256(b"".join([*texts, pretrained.weights_sha256().encode()])).hexdigest()
 
 
 def finish(parts: Parts, tally: Tally, options: Options) -> int:

@@ -27,7 +27,7 @@ from m3att.files import replace_file
 JOB = "job.json"
 SAME = {
     "manifest_sha256": "the manifest",
-    "weights_sha256": "the model",
+    "model_sha256": "the model",
     "threshold": "--threshold",
     "dtype": "--dtype",
     "lines_a_part": "--lines-a-part",
