@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,9 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
-from m3att.config import DataConfig
+from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.open import open_source
-from m3att.engine.evaluate import evaluate
+from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.model.grid import Grid
 from m3att.model.position import encode_grid
 from m3att.model.vision.efficientnet_lite import EfficientNetLite
@@ -220,3 +221,23 @@ def test_the_interval_of_equal_photos_is_a_point_and_wider_for_unlike_ones(repos
     interval = script(repository, "photo_gallery").interval
     assert interval(np.array([1.0, 0.0, 1.0, 0.0]), np.array([3, 3, 7, 7])) == (0.5, 0.5, 0.5)
     assert interval(np.array([1.0, 1.0, 0.0, 0.0]), np.array([3, 3, 7, 7])) == (0.5, 0.0, 1.0)
+
+
+def test_hard_expressions_are_scored_beside_every_annotated_box(repository: Path, tmp_path: Path) -> None:
+    module = script(repository, "human_boxes")
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    known = [{"image": name, "width": 40, "height": 20, "boxes": [[1, 0, 0, 30, 20]]} for name in ("a.png", "b.png")]
+    row = {"image": "a.png", "expression": "it", "box": [18, 8, 10, 10], "tags": {"type": ["verb", "attr"]}}
+    content = module.coco_of([row], known)
+    assert [len(content[key]) for key in ("images", "annotations", "categories")] == [1, 2, 2]
+    (tmp_path / "human.json").write_text(json.dumps(content))
+    data = DataConfig(root=str(tmp_path / "human.json"), dataset="coco", image_root=str(tmp_path))
+    source = open_source(data, "val")
+    (largest,) = evaluate_largest(source, InputConfig(size=32), EvaluateConfig(), data).boxes
+    assert largest.box_iou == pytest.approx(100 / 600) and not largest.pointed  # the middle of the box is (15, 10)
+    (centre,) = module.whole_photos(source, InputConfig(size=32), EvaluateConfig(), data)
+    assert centre.box_iou == pytest.approx(100 / 800) and centre.pointed  # (20, 10)
+    kinds = module.by_kind([centre], source, [row])
+    assert kinds.keys() == {"verb", "attr"} and kinds["verb"]["pointing_accuracy"] == 1
+    low, high = module.intervals([centre, largest._replace(image=1)])["pointing_accuracy"]
+    assert (low, high) == (0, 1)

@@ -265,6 +265,24 @@ def test_the_photo_model(name: str, dataset: str) -> None:
         assert row[2:] == expected
 
 
+def test_hard_expressions() -> None:
+    """Figures of boxes with their intervals, for the bundled model and for two answers without language."""
+    found = raw("photo-human-boxes")
+    assert found["weights_sha256"] == hashlib.sha256((BUNDLED / "photo/model.safetensors").read_bytes()).hexdigest()
+    rows = table(RESULTS, "Hard expressions on real photos, scored by boxes", "answer", "figure", "per cent")
+    figures_of = {"pointing accuracy": "pointing_accuracy", "box IoU over 0.5": "box_iou_over_0.5"}
+    figures_of["mean box IoU"] = "mean_box_iou"
+    assert len(rows) == len(figures_of) * len(found["answers"])
+    for answer, figure, value, interval in rows:
+        scores, name = found["answers"][answer], figures_of[figure]
+        low, high = scores["intervals"][name]
+        assert [value, interval] == [percent(scores[name]), f"{percent(low)} to {percent(high)}"]
+        assert low <= scores[name] <= high
+    overview = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    told = [row[2] for row in overview if "hard expressions" in row[0] or "centre of the photo" in row[0]]
+    assert told == [percent(found["answers"][name]["pointing_accuracy"]) for name in ("photo", "centre of the photo")]
+
+
 @pytest.mark.parametrize("place", range(6))
 def test_curves(place: int) -> None:
     """The tables are in the order of the models that the text before each names; a curve file may hold more steps."""

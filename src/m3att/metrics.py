@@ -39,6 +39,31 @@ class Expression(NamedTuple):
     evidence: Evidence | None = None
 
 
+class BoxScore(NamedTuple):
+    """A scored expression whose referent has a box and no mask; it is in no figure of masks.
+
+    Args:
+        image: number of its image in the source.
+        position: of the expression among those of its image.
+        skills: tags by which reports are split.
+        intersection: pixels that the box around the predicted mask and the true box share.
+        union: pixels that either of them has.
+        pointed: whether the likeliest pixel lies in the true box.
+    """
+
+    image: int
+    position: int
+    skills: tuple[str, ...]
+    intersection: int
+    union: int
+    pointed: bool
+
+    @property
+    def box_iou(self) -> float:
+        """IoU of the two boxes."""
+        return self.intersection / self.union
+
+
 def whole_numbers() -> array[int]:
     """An empty column of counts."""
     return array("q")
@@ -139,6 +164,29 @@ def figures(protocol: Protocol, counts: MaskCounts, expressions: Sequence[Expres
             "target_accuracy": share(something_N[target_N]),
         }
     return found
+
+
+BOX_IOU_OVER = 0.5
+
+
+def box_figures(boxes: Sequence[BoxScore]) -> dict[str, Any]:
+    """The figures of expressions whose referents have a box and no mask.
+
+    Args:
+        boxes: one for each expression.
+
+    Returns:
+        mean_box_iou; box_iou_over_0.5, the share of expressions with a box IoU over 0.5; pointing_accuracy, the share
+        whose likeliest pixel lies in the box, all in [0, 1]; and expressions, their number. All are zero if there are
+        none.
+    """
+    iou_N = np.array([box.box_iou for box in boxes], dtype=np.float64)
+    return {
+        "mean_box_iou": math.fsum(iou_N) / len(iou_N) if len(iou_N) else 0.0,
+        f"box_iou_over_{BOX_IOU_OVER}": precision_at(iou_N, BOX_IOU_OVER),
+        "pointing_accuracy": share(np.array([box.pointed for box in boxes], dtype=bool)),
+        "expressions": len(boxes),
+    }
 
 
 def precision_at(iou_N: NDArray[np.float64], threshold: float, at_least: bool = False) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3att.data.boxes import BOX_FIELDS, CORNER_FIELDS, as_mask, box_in, fill_box, stated_box
@@ -41,6 +41,7 @@ def test_an_empty_list_beside_a_box_is_no_mask() -> None:
     assert stated_mask({"segmentation": [[1]], "bbox": [1, 2, 3, 4]}) == [[1]]  # a broken mask stays one
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(1, 40),

@@ -109,6 +109,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
 
     from m3att.report.tables import (
         PROTOCOLS_NOTE,
+        boxes_table,
         protocols_table,
         reliability_line,
         reliability_table,
@@ -121,15 +122,21 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     # Identifies the weights later. It is computed now, because the file may be gone at the end.
     weights = None if scored is None else scored.pretrained.weights_sha256()
     scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
-    if not scores.expressions:
+    if not scores.expressions and not scores.boxes:
         reason = scores.left_out[0].reason if scores.left_out else "there is none"
         raise DataError(f"not one expression could be scored: {reason}")
     found = {**scores.to_dict(), "model": given.get("model"), "weights_sha256": weights, "version": __version__}
     print(scores_heading(found))
-    if len(found["protocols"]) > 1:
-        show(protocols_table(found))
-        print(f"{PROTOCOLS_NOTE}\n\nunder original, by threshold:")
-    show(scores_table(found))
+    if scores.expressions:
+        if len(found["protocols"]) > 1:
+            show(protocols_table(found))
+            print(f"{PROTOCOLS_NOTE}\n\nunder original, by threshold:")
+        show(scores_table(found))
+    boxes = boxes_table(found)
+    if boxes is not None:
+        at = "" if "floor" in found else f", at threshold {found['boxes']['threshold']:g}"
+        print(f"\nexpressions whose referents have a box and no mask{at}:")
+        show(boxes)
     skills = skills_table(found)
     if skills is not None:
         print("\nby skill:" if "floor" in found else f"\nby skill, at threshold {found['threshold']:g}:")

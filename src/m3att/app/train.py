@@ -264,7 +264,7 @@ def training_progress() -> Iterator[Callable[[int, int, dict[str, float]], None]
         def report(step: int, steps: int, figures: dict[str, float]) -> None:
             nonlocal said
             advance(step, steps)
-            validated = "val/mean_iou" in figures
+            validated = any(name.startswith("val/") for name in figures)
             due = figures and not sys.stderr.isatty() and time.monotonic() - said > LINE_EVERY_SECONDS
             if validated or due:
                 said = time.monotonic()
@@ -289,6 +289,8 @@ def figures_line(step: int, steps: int, figures: Mapping[str, float]) -> str:
         ("mean IoU", "val/mean_iou"),
         ("overall IoU", "val/overall_iou"),
         ("Pr@0.5", "val/precision_0.5"),
+        ("box IoU", "val/mean_box_iou"),
+        ("pointing accuracy", "val/pointing_accuracy"),
     ):
         if key in figures:
             parts.append(f"{name} {figures[key]:.3f}")

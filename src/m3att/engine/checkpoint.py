@@ -27,7 +27,7 @@ class Position:
         batch: number of the next batch in that epoch.
         seconds: training time so far.
         expressions: expressions trained on so far.
-        best_mean_iou: best validation so far.
+        best_mean_iou: best validation so far; see `Scores.agreement`.
     """
 
     step: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -9,9 +11,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from m3att.data.masks import mask_box
 from m3att.data.transforms import Resize
 from m3att.metrics import MaskCounts, count_masks
 from m3att.protocols import ORIGINAL, Protocol
+
+Corners = tuple[int, int, int, int]
 
 
 def compare(
@@ -53,6 +58,49 @@ def compare(
 def mapping_of(protocol: Protocol) -> tuple[object, ...]:
     """What decides how logits become the maps of `mask_scores`."""
     return (protocol.frame, protocol.maps, protocol.kernel, protocol.arg_max)
+
+
+def compare_boxes(
+    mask_logits_NHW: Tensor, stride: float, boxes_N4: Sequence[Corners], resize: Resize, threshold: float
+) -> list[tuple[int, int, bool]]:
+    """Compare the masks of one image with true boxes, at the image's own size and as protocol `original` makes masks.
+
+    Args:
+        mask_logits_NHW: the network's output.
+        stride: its `mask_stride`.
+        boxes_N4: the true box of each expression, XYXY pixels, the lower right corner exclusive.
+        resize: from the image to the network's input.
+        threshold: of the masks.
+
+    Returns:
+        For each expression the pixels that the box around its mask shares with the true box, those that either has,
+        and whether the likeliest pixel lies in the true box.
+    """
+    logits_NHW = resize.invert(mask_logits_NHW, stride)  # probabilities near 1 are equal in float32, logits are not
+    found: list[tuple[int, int, bool]] = []
+    for logits_HW, box in zip(logits_NHW, boxes_N4, strict=True):
+        row, column = divmod(int(logits_HW.argmax()), logits_HW.shape[1])
+        predicted = mask_box((logits_HW.sigmoid() > threshold).numpy())
+        found.append((*shared_pixels(predicted, box), contains(box, column, row)))
+    return found
+
+
+def shared_pixels(one: Corners, other: Corners) -> tuple[int, int]:
+    """The pixels that two boxes share, and those that either has; boxes are XYXY, the lower right corner exclusive."""
+    across, down = (max(0, min(one[at + 2], other[at + 2]) - max(one[at], other[at])) for at in (0, 1))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return across * down, sum(areas) - across * down
+
+
+def contains(box: Corners, x: int, y: int) -> bool:
+    """Whether a pixel lies in a box.
+
+    Args:
+        box: XYXY pixels, the lower right corner exclusive.
+        x: column of the pixel.
+        y: its row.
+    """
+    return box[0] <= x < box[2] and box[1] <= y < box[3]
 
 
 def compare_masks(

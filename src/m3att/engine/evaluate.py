@@ -16,15 +16,16 @@ from m3att.calibration import Calibration, gather, score_of
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.faults import FaultLog
+from m3att.data.masks import draw, mask_box
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.text import Tokenizer
-from m3att.engine.compare import compare, compare_masks
+from m3att.engine.compare import compare, compare_boxes, compare_masks, contains, shared_pixels
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError, DataError, ImageError
-from m3att.metrics import Expression, MaskCounts
+from m3att.metrics import BoxScore, Expression, MaskCounts
 from m3att.model.network import M3AttNet
 from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
 
@@ -60,7 +61,8 @@ def evaluate(
 
     Returns:
         Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
-        What could not be read is in no count, and named in ``left_out``.
+        What could not be read is in no count, and named in ``left_out``. Expressions whose referents have a box and no
+        mask are in ``boxes`` and in no count.
 
     Raises:
         DataError: where more cannot be read than ``data.fault_limit`` allows.
@@ -138,7 +140,15 @@ def score_batch(
     limit = scores.shown.threshold
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
         logits_nHW = mask_logits_NHW[batch.image_index_N == number]
+        boxed_n = np.array([sample.boxed_M[row] for row in sample.mask_index_N], dtype=bool)
         index_n = np.array(sample.mask_index_N)
+        if boxed_n.any():
+            boxes = [mask_box(draw(sample.masks[row])) for row in index_n[boxed_n]]
+            answers = compare_boxes(logits_nHW[torch.from_numpy(boxed_n)], stride, boxes, resize, limit)
+            scores.boxes.extend(box_scores(sample, group, answers))
+            logits_nHW, index_n = logits_nHW[torch.from_numpy(~boxed_n)], index_n[~boxed_n]
+        if not len(index_n):
+            continue
         probability_nHW = compare(logits_nHW, stride, sample.masks_MHW, index_n, resize, scores.counts).numpy()
         found = expressions_of(sample, group, source, scores.beside)
         for expression, probability_HW in zip(found, probability_nHW, strict=True):
@@ -147,8 +157,22 @@ def score_batch(
             scores.expressions.append(expression._replace(score=score, evidence=evidence))
 
 
+def box_scores(sample: Sample, group: Group, found: Sequence[tuple[int, int, bool]]) -> Iterator[BoxScore]:
+    """What was found of an image's expressions whose referent has a box and no mask.
+
+    Args:
+        sample: the image with its expressions.
+        group: the image and the positions of its expressions.
+        found: intersection, union and whether the box was pointed at, for each such expression in turn.
+    """
+    every = zip(group.positions or (), sample.mask_index_N, sample.skills, strict=True)
+    boxed = [(position, skills) for position, row, skills in every if sample.boxed_M[row]]
+    for (position, skills), (intersection, union, pointed) in zip(boxed, found, strict=True):
+        yield BoxScore(group.image, position, skills, intersection, union, pointed)
+
+
 def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequence[Protocol]) -> Iterator[Expression]:
-    """What is known of an image's expressions, in their order.
+    """What is known of an image's expressions that are scored by masks, in their order.
 
     Args:
         sample: the image with its expressions.
@@ -162,7 +186,8 @@ def expressions_of(sample: Sample, group: Group, source: Source, protocols: Sequ
     asked = any(protocol.sentences == "first" for protocol in protocols)
     firsts = {position for position, *_ in source.expression_groups(group.image)} if asked else set(positions)
     for position, row, skills in zip(positions, sample.mask_index_N, sample.skills, strict=True):
-        yield Expression(group.image, skills, position in firsts, targets[row])
+        if not sample.boxed_M[row]:
+            yield Expression(group.image, skills, position in firsts, targets[row])
 
 
 def evaluate_largest(
@@ -173,6 +198,8 @@ def evaluate_largest(
     progress: Progress | None = None,
 ) -> Scores:
     """A baseline without language: every expression of an image gets the mask of its largest object.
+
+    A box is compared with the box around that mask, and the pixel that is pointed at is the middle of it.
 
     Args:
         source: images, expressions and true masks.
@@ -203,10 +230,16 @@ def evaluate_largest(
                 continue
             group = replace(group, positions=good)
             sample = source.read(group.image, good)
-        truth_NHW = sample.masks_MHW[list(sample.mask_index_N)]
-        largest_NHW: NDArray[np.bool_] = np.broadcast_to(source.read_largest(group.image), truth_NHW.shape)
+        largest_HW = source.read_largest(group.image)
+        truth_NHW = sample.masks_MHW[[row for row in sample.mask_index_N if not sample.boxed_M[row]]]
+        largest_NHW: NDArray[np.bool_] = np.broadcast_to(largest_HW, truth_NHW.shape)
         compare_masks(largest_NHW, truth_NHW, inputs.size, scores.counts)
         scores.expressions.extend(expressions_of(sample, group, source, scores.beside))
+        answer = mask_box(largest_HW)
+        middle = (answer[0] + answer[2]) // 2, (answer[1] + answer[3]) // 2
+        boxes = [mask_box(draw(sample.masks[row])) for row in sample.mask_index_N if sample.boxed_M[row]]
+        answers = [(*shared_pixels(answer, box), bool(largest_HW.any()) and contains(box, *middle)) for box in boxes]
+        scores.boxes.extend(box_scores(sample, group, answers))
         if progress is not None:
             progress(number, len(groups))
     return replace(scores, about={**scores.about, "floor": "largest"}, left_out=tuple(faults.faults))

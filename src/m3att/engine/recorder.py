@@ -54,11 +54,11 @@ class Recorder:
         for name, value in figures.items():
             self.board.add_scalar(name, value, position.step)
 
-    def save_models(self, position: Position, mean_iou: float) -> Position:
+    def save_models(self, position: Position, agreement: float) -> Position:
         """Write the last model, and the best where none was better; returns the position, which knows the best."""
         folders = [self.folder.last]
-        if mean_iou > position.best_mean_iou:
-            position = replace(position, best_mean_iou=mean_iou)
+        if agreement > position.best_mean_iou:
+            position = replace(position, best_mean_iou=agreement)
             folders.insert(0, self.folder.best)
         for folder in folders:
             save_model(folder, self.network, self.tokenizer, self.config, self.world)

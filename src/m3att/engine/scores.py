@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from m3att.calibration import Evidence, reliability, told_apart
 from m3att.data.faults import Fault
-from m3att.metrics import Expression, MaskCounts, figures
+from m3att.metrics import BoxScore, Expression, MaskCounts, box_figures, figures
 from m3att.protocols import Protocol
 
 
@@ -24,12 +24,13 @@ class Scores:
         counts: under every protocol that was counted; `original` may stand there at several thresholds.
         headline: the protocol whose figures lead.
         beside: those that reports put side by side.
-        expressions: those that were scored, in the order of all counts.
+        expressions: those that were scored by masks, in the order of all counts.
         about: facts for the report: dataset, split, pixels ...
         cut: expressions that were cut at the word limit.
         left_out: what could not be read, and is in no figure.
         partly_unknown: expressions that hold words unknown to the network beside others.
         unknown: expressions that hold no word that the network knows.
+        boxes: those whose referent has a box and no mask, in no count, at the threshold of `shown`.
     """
 
     counts: dict[Protocol, MaskCounts]
@@ -41,11 +42,31 @@ class Scores:
     left_out: tuple[Fault, ...] = ()
     partly_unknown: int = 0
     unknown: int = 0
+    boxes: list[BoxScore] = field(default_factory=list)
 
     @property
     def mean_iou(self) -> float:
         """Mean IoU of the headline, in [0, 1]; 0 where nothing was counted."""
         return float(self.figures()["mean_iou"])
+
+    @property
+    def agreement(self) -> float:
+        """What a training chooses its best model by: mean IoU of masks, and of boxes where there is nothing else."""
+        outlined, boxed = self.figures(), box_figures(self.boxes)
+        total = outlined["expressions"] + boxed["expressions"]
+        weighed = (outlined["expressions"], outlined["mean_iou"]), (boxed["expressions"], boxed["mean_box_iou"])
+        return float(sum(count * mean for count, mean in weighed) / total) if self.boxes else self.mean_iou
+
+    def validation(self) -> dict[str, float]:
+        """The figures that a training logs, by name; those of masks or of boxes only where there are some."""
+        found: dict[str, float] = {}
+        if self.expressions or not self.boxes:
+            figures = self.figures()
+            found = {"val/mean_iou": figures["mean_iou"], "val/overall_iou": figures["overall_iou"]}
+            found |= {f"val/precision_{at}": value for at, value in figures["precision"].items()}
+        if self.boxes:
+            found |= {f"val/{name}": value for name, value in box_figures(self.boxes).items() if name != "expressions"}
+        return found
 
     @property
     def shown(self) -> Protocol:
@@ -64,7 +85,7 @@ class Scores:
     def by_skill(self) -> dict[str, dict[str, Any]]:
         """The headline's figures of the expressions that carry each skill."""
         counts, found = self.counts[self.headline], {}
-        for name, positions in self._skills().items():
+        for name, positions in self._skills(self.expressions).items():
             carrying = [self.expressions[at] for at in positions]
             found[name] = figures(self.headline, counts.subset(positions), carrying)
         return found
@@ -128,16 +149,20 @@ class Scores:
             left_out=left_out,
             partly_unknown=self.partly_unknown + other.partly_unknown,
             unknown=self.unknown + other.unknown,
+            boxes=[*self.boxes, *other.boxes],
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures of the first protocol, also by skill, of `original` at each threshold, and of all protocols."""
+        """The figures of the first protocol, also by skill, of `original` at each threshold, and of all protocols.
+
+        Expressions whose referents have a box and no mask stand apart, in ``boxes``, which is there if there are some.
+        """
         original = {counted.threshold: counted for counted in self.counts if counted.name == "original"}
         trust = self.reliability()
         return {
             **self.figures(),
             **self.about,
-            "images": len({expression.image for expression in self.expressions}),
+            "images": len({one.image for one in self.expressions} | {box.image for box in self.boxes}),
             "cut_expressions": self.cut,
             "unknown_words": {"expressions": self.partly_unknown + self.unknown, "without_known_word": self.unknown},
             "left_out": {
@@ -148,6 +173,7 @@ class Scores:
             "threshold": self.headline.threshold,
             "by_skill": self.by_skill(),
             **({} if trust is None else {"reliability": trust}),
+            **({"boxes": self._box_figures()} if self.boxes else {}),
             "at": {str(threshold): self.figures(original[threshold]) for threshold in sorted(original)},
             "protocols": {
                 protocol.name: {
@@ -159,9 +185,17 @@ class Scores:
             },
         }
 
-    def _skills(self) -> dict[str, list[int]]:
+    def _box_figures(self) -> dict[str, Any]:
+        by_skill = {
+            name: box_figures([self.boxes[at] for at in positions])
+            for name, positions in self._skills(self.boxes).items()
+        }
+        return {**box_figures(self.boxes), "threshold": self.shown.threshold, "by_skill": by_skill}
+
+    @staticmethod
+    def _skills(scored: Sequence[Expression | BoxScore]) -> dict[str, list[int]]:
         positions: dict[str, list[int]] = {}
-        for at, expression in enumerate(self.expressions):
+        for at, expression in enumerate(scored):
             for name in expression.skills:
                 positions.setdefault(name, []).append(at)
         return dict(sorted(positions.items()))

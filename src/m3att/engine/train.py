@@ -96,10 +96,8 @@ def train(
                 if validates:
                     data = replace(config.data, images=settings.validate_images)
                     scores = evaluate(network, tokenizer, validation, config.input, config.evaluate, data, 0, device)
-                    found = scores.to_dict()
-                    figures |= {"val/mean_iou": found["mean_iou"], "val/overall_iou": found["overall_iou"]}
-                    figures |= {f"val/precision_{at}": value for at, value in found["precision"].items()}
-                    position = recorder.save_models(position, scores.mean_iou)
+                    figures |= scores.validation()
+                    position = recorder.save_models(position, scores.agreement)
                 if figures:
                     recorder.log(position, figures)
                 if saves:

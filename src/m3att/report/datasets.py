@@ -54,6 +54,8 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
                 f"{name}: several objects are named by {counted(split['several_targets'], 'expression')}, none by "
                 f"{split['no_target']:,}"
             )
+        if split["boxed"]:
+            said.append(f"{name}: {split['boxed']:,} expressions name what has a box and no mask")
         if split["silent"]:
             said.append(f"{name}: {counted(split['silent'], 'referent')} without an expression, left out")
         if split["known_missing"]:

@@ -131,6 +131,7 @@ def choose_examples(source: Source, config: RunConfig, scores: Scores, size: int
     scored = [(group.image, at) for batch in batches for group in batch for at in group.positions or ()]
     iou_N = scores.iou_N(scores.shown)
     left_out = {(fault.image, at) for fault in scores.left_out for at in fault.positions}
+    left_out |= {(box.image, box.position) for box in scores.boxes}  # nobody knows whether their masks are right
     scored = [place for place in scored if place not in left_out]
     places = [Place(image, at, float(value)) for (image, at), value in zip(scored, iou_N, strict=True)]
     right = [place for place in places if place.iou > RIGHT_OVER]

@@ -28,6 +28,22 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     return table
 
 
+def boxes_table(scores: Mapping[str, Any]) -> Table | None:
+    """The figures of expressions whose referents have a box and no mask, in per cent; None where there are none.
+
+    Args:
+        scores: of `metrics.Scores.to_dict`.
+    """
+    boxes = scores.get("boxes")
+    if boxes is None:
+        return None
+    table = _table("skill", "expressions", "mean box IoU", "box IoU over 0.5", "pointing accuracy")
+    for skill, figures in {"all": boxes, **boxes["by_skill"]}.items():
+        shares = (figures[name] for name in ("mean_box_iou", "box_iou_over_0.5", "pointing_accuracy"))
+        table.add_row(skill, f"{figures['expressions']:,}", *(f"{100 * share:.1f}" for share in shares))
+    return table
+
+
 PROTOCOLS_NOTE = "* what the protocol's papers lead with; docs/evaluation.md says what each does"
 
 
@@ -109,9 +125,11 @@ def scores_heading(scores: Mapping[str, Any]) -> str:
         scores: of `metrics.Scores.to_dict`.
     """
     split_by = f" ({scores['split_by']})" if scores.get("split_by") else ""
+    outlined, boxed = scores["expressions"], scores.get("boxes", {}).get("expressions", 0)
+    kinds = f" ({outlined:,} scored by masks, {boxed:,} by boxes)" if boxed else ""
     parts = [
         f"{scores['dataset']} {scores['split']}{split_by}",
-        f"{counted(scores['expressions'], 'expression')} on {counted(scores['images'], 'image')}",
+        f"{counted(outlined + boxed, 'expression')} on {counted(scores['images'], 'image')}{kinds}",
         f"pixels: {scores['pixels']}",
         f"protocol: {scores['protocol']}",
     ]

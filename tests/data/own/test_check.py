@@ -14,6 +14,7 @@ from m3att.data.open import open_source
 from m3att.data.own.check import check_own
 from m3att.data.own.hub import RowsSource
 from m3att.data.refer.check_report import DatasetReport
+from m3att.report.datasets import remarks_of
 
 from ..own_files import square, write_lines, write_picture
 
@@ -46,6 +47,13 @@ def test_what_is_in_order(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
         assert (train.refs, train.sentences, train.images, train.no_target) == (3, 4, 3, 1)
         assert (train.words, train.longest, train.lengths["50"]) == (9, 4, 3)
         assert report.annotations == 3 and not report.shared_images
+
+
+def test_boxes_are_counted_and_are_no_fault(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    del lines[0]["mask"]
+    report = report_of("jsonl", write_lines(tmp_path / "own.jsonl", [{**lines[0], "bbox": [2, 4, 10, 8]}, *lines[1:]]))
+    assert report.is_sound and report.splits["train"].boxed == 2
+    assert "train: 2 expressions name what has a box and no mask" in remarks_of(report.to_dict())
 
 
 @pytest.mark.parametrize("read", [False, True])

@@ -99,7 +99,9 @@ def reporter(name: str, parent: int) -> Callable[[int, int, dict[str, float]], N
     def report(step: int, steps: int, figures: dict[str, float]) -> None:
         nonlocal said
         stop_without(parent)
-        if "val/mean_iou" in figures or (figures and time.monotonic() - said > LINE_EVERY_SECONDS):
+        if any(name.startswith("val/") for name in figures) or (
+            figures and time.monotonic() - said > LINE_EVERY_SECONDS
+        ):
             said = time.monotonic()
             print(f"{name}: {figures_line(step, steps, figures)}", file=sys.stderr, flush=True)
 

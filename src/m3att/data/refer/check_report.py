@@ -48,6 +48,7 @@ class SplitReport:
         over: expressions longer than 15 and than 20 words.
         several_targets: expressions that name several objects.
         no_target: expressions that name nothing in their image.
+        boxed: expressions that name what has a box and no mask, as far as the files say that without reading images.
         silent: referents without an expression, which are left out.
         known_missing: of the missing images those that nobody has.
         misnamed_images: images without a file name, or with one that leads out of the folder.
@@ -73,6 +74,7 @@ class SplitReport:
     over: dict[str, int] = field(default_factory=dict)
     several_targets: int = 0
     no_target: int = 0
+    boxed: int = 0
     silent: int = 0
     known_missing: int = 0
     misnamed_images: Faults = NO_FAULTS
