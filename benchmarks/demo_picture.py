@@ -1,6 +1,7 @@
-"""Draws the picture at the top of the README: the bundled example and what the bundled weights find in it.
+"""Draws the picture at the top of the README: an example and what bundled weights find in it.
 
 python benchmarks/demo_picture.py [--out docs/images/demo.png]
+python benchmarks/demo_picture.py --image examples/coffee.jpg --model photo --expressions "the cup" "the spoon"
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ def main() -> None:
     """Segment, put side by side, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/demo.png"))
+    parser.add_argument("--image", type=Path, default=IMAGE)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--expressions", nargs="+", default=EXPRESSIONS)
     given = parser.parse_args()
-    scene = Segmenter.from_pretrained("bundled").encode(IMAGE)
-    panels = [(Image.open(IMAGE), "the image")]
-    panels += [(draw_overlay(found.image, found.mask), found.expression) for found in scene.segment(EXPRESSIONS)]
+    scene = Segmenter.from_pretrained(given.model).encode(given.image)
+    panels = [(Image.open(given.image), "the image")]
+    panels += [(draw_overlay(found.image, found.mask), found.expression) for found in scene.segment(given.expressions)]
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(panels, columns=4, width=300).save(given.out)
+    contact_sheet(panels, columns=min(4, len(panels)), width=300).save(given.out)
     print(given.out)
 
 

@@ -94,7 +94,7 @@ class Scores:
         """The masks that have a score: those that a network made and that are not empty.
 
         Returns:
-            Their positions among the expressions, their evidence, their scores and their IoU as users get the masks.
+            Their positions among the expressions, their evidence, their scores (M,), and their IoU (M,) under `shown`.
         """
         found = [(at, one.score, one.evidence) for at, one in enumerate(self.expressions) if one.evidence is not None]
         positions = [at for at, _, _ in found]
