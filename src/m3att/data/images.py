@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import struct
-import warnings
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from m3att.errors import ImageError
+from m3att.quiet import no_warnings
 
 Pixels = TypeVar("Pixels")
 
@@ -183,8 +183,7 @@ def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
 def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels], content: bytes | None = None) -> Pixels:
     """Opens an image file, or what it holds, and makes one line of whatever is wrong with it."""
     # What Pillow warns of, a quarter of our own limit or a broken EXIF block, either is no fault or becomes our error.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with no_warnings():
         try:
             return _opened(path, convert, content)
         except MemoryError:
