@@ -10,13 +10,23 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from m3att import Prediction, Predictions, Scene, Segmenter
+from m3att import Prediction, Predictions, Scene, Segmenter, pipeline
 
 
 def largest(found: Sequence[Prediction]) -> Prediction:
     """The prediction with the largest mask."""
     return max(found, key=lambda prediction: prediction.area)
+
+
+def as_transformers_do(image: str, text: str) -> Image.Image:
+    """The mask of one text as a grey picture."""
+    find = pipeline("shaperef-tiny")
+    for entries in find([image, image], [text, "the ball"]):  # a list for each image
+        print(", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in entries))
+    mask: Image.Image = find(image, text)[0]["mask"]
+    return mask
 
 
 def main(image: str, expressions: list[str]) -> Predictions:
@@ -30,6 +40,7 @@ def main(image: str, expressions: list[str]) -> Predictions:
         holes = sum(len(polygon.holes) for polygon in prediction.polygons)
         print(f"{prediction.expression}: {mask.sum()} pixels, {holes} holes, box {box}, score {prediction.score:.2f}")
     largest(found).overlay().save("largest.png")
+    as_transformers_do(image, expressions[0]).save("mask.png")
     return found
 
 

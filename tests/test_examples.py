@@ -47,6 +47,7 @@ def test_the_typed_example_finds_and_saves(
     found = load(repository, "segment").main(str(scene), PEOPLE)
     assert all(np.array_equal(one.mask, mask) for one, mask in zip(found, expected, strict=True))
     assert Image.open(tmp_path / "largest.png").width >= 280
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "mask.png")) == 255, expected[0])
 
 
 def check_rows(rows: list[dict[str, Any]], scene: Path, expected: list[np.ndarray]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, overload
 
 from PIL import Image
 
@@ -44,6 +44,18 @@ class Pipeline:
 
     def __init__(self, segmenter: Segmenter, batch_size: int = 8) -> None:
         self.segmenter, self.batch_size = segmenter, batch_size
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is one image, though it is a sequence of str too
+        self, image: Picture, text: str | Sequence[str], threshold: float | None = None
+    ) -> list[Found]:
+        """For one image. See below."""
+
+    @overload
+    def __call__(
+        self, image: Sequence[Picture], text: str | Sequence[str], threshold: float | None = None
+    ) -> list[list[Found]]:
+        """For a list or tuple of images. See below."""
 
     def __call__(
         self,
