@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from m3att.data.masks import encode_rle
+from m3att.data.annotation import decode_segmentation
+from m3att.data.masks import encode_rle, mask_box
+from m3att.data.own.coco import content_of_coco, read_coco
+from m3att.data.own.content import mask_in
+from m3att.data.own.cvat import coco_of_cvat
 from m3att.data.own.label_studio import decode_brush, encode_brush
+from m3att.data.own.read import read_jsonl_content
+from m3att.data.refer.records import sentence_text
 from m3att.jobs.parts import Parts
 from m3att.jobs.prelabels import cvat_mask
 from m3att.jobs.results import write_results
@@ -31,8 +37,8 @@ SCRAPS[0, 0] = SCRAPS[7, 3:9] = SCRAPS[29, 399] = True  # three parts; a line of
 
 
 def predicted(expression: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
-    score = 0.75 if mask.any() else 0.0
-    return {"expression": expression, "segmentation": encode_rle(mask), "score": score, "area": int(mask.sum())}
+    found = {"score": 0.75, "box": list(mask_box(mask))} if mask.any() else {"score": 0.0, "box": None}
+    return {"expression": expression, "segmentation": encode_rle(mask), "area": int(mask.sum()), **found}
 
 
 @pytest.fixture
@@ -119,6 +125,28 @@ def test_cvats_own_code_takes_the_masks_pixel_for_pixel(parts: Parts) -> None:
         assert np.array_equal(decoded, expected)
         assert points == masks.encode_mask(expected)
         assert [(one.attrib["name"], one.text) for one in element] == [("expression", expression)]
+
+
+def test_our_own_reader_of_cvat_takes_them_too(parts: Parts) -> None:
+    path, _ = write_results(parts, "cvat")
+    found, faults = coco_of_cvat(path)
+    assert faults == {}
+    for entry, expected, expression in zip(
+        found["annotations"], (FRAME, SCRAPS), ("the <frame> & ?", "scraps"), strict=True
+    ):
+        assert entry["expressions"] == [expression]
+        assert np.array_equal(decode_segmentation(entry["segmentation"], 30, 400), expected)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "coco"])
+def test_our_own_readers_take_the_results_as_a_data_set(tmp_path: Path, parts: Parts, kind: str) -> None:
+    path, _ = write_results(parts, kind)
+    content = read_jsonl_content(path) if kind == "jsonl" else content_of_coco(read_coco(path), path)
+    masks = {entry["id"]: mask_in(entry) for entry in content.instances["annotations"]}
+    texts = [sentence_text(sentence) for ref in content.refs for sentence in ref["sentences"]]
+    assert texts == ["the <frame> & \x07", "nothing", "scraps"]
+    for ref, expected in zip(content.refs, (FRAME, NOTHING, SCRAPS), strict=True):
+        assert np.array_equal(decode_segmentation(masks[ref["ann_id"]], 30, 400), expected)
 
 
 @settings(deadline=None, max_examples=50)
