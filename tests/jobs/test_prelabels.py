@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import xml.etree.ElementTree as ElementTree
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,29 @@ def test_label_studios_own_code_takes_the_tasks_pixel_for_pixel(parts: Parts) ->
         size = region["original_height"], region["original_width"]
         decoded = brush.decode_rle(region["value"]["rle"]).reshape(*size, 4)[:, :, 3]
         assert np.array_equal(decoded > 0, mask)
+
+
+def test_label_studios_client_sends_the_tasks_as_they_are(parts: Parts) -> None:
+    client_of = pytest.importorskip("label_studio_sdk").LabelStudio
+    tasks = json.loads(write_results(parts, "label_studio")[0].read_text(encoding="utf-8"))
+    sent: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent[self.path] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(201)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"task_count": 2, "annotation_count": 0, "duration": 0.1}')
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        client = client_of(base_url=f"http://127.0.0.1:{server.server_port}", api_key="a" * 40)
+        client.projects.import_tasks(id=1, request=tasks)
+    assert sent == {"/api/projects/1/import": tasks}
 
 
 def test_without_an_address_paths_stay(parts: Parts) -> None:
