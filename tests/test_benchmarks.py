@@ -168,15 +168,24 @@ def test_held_out_photos_are_in_nothing_that_is_trained_on(repository: Path, tmp
     (tmp_path / "refcoco" / "instances.json").write_text("{}")
     module.write_refer(tmp_path / "refcoco", tmp_path / "out", {2})
     assert pickle.loads((tmp_path / "out" / "refs(unc).p").read_bytes()) == refs[:1]
-    outline = {"segmentation": [[0, 0, 9, 0, 9, 9]]}
+    outline = [[0, 0, 9, 0, 9, 9]]
     rows = [
-        {"image": "a.jpg", "split": split, "expressions": ["dog"], "visible": visible, **more}
-        for split, visible, more in (
-            ("train", 1, outline), ("train", 0.5, outline), ("train", 1, {}), ("judge", 1, outline),
+        {"image": f"{photo}.jpg", "coco_id": photo, "split": split, "expressions": ["dog", "Left dog", "rightmost"],
+         "visible": visible, "box": [1, 2, 3, 4], **more}
+        for photo, split, visible, more in (
+            (1, "train", 1, {"segmentation": outline}), (1, "train", 0.9, {"segmentation": outline}),
+            (1, "train", 0.5, {}), (1, "train", 0.4, {"segmentation": outline}),
+            (2, "judge", 1, {"segmentation": outline}), (2, "train", 1, {"segmentation": outline}), (3, "val", 1, {}),
         )
     ]  # fmt: skip
     module.write_lines(tmp_path / "lines.jsonl", rows, tmp_path)
-    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 1
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert {Path(line.pop("image")).name for line in lines} == {"1.jpg"}
+    assert lines == [
+        {"expressions": ["dog", "Left dog", "rightmost"], "mask": outline},
+        {"expressions": ["dog"], "mask": outline},  # a part of the photo is cut off, and places may be wrong
+        {"expressions": ["dog"], "bbox": [1, 2, 3, 4]},
+    ]
 
 
 def test_answers_on_photos_are_sorted_by_what_is_wrong_with_them(repository: Path) -> None:
