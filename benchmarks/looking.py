@@ -70,7 +70,7 @@ def run(model: Pretrained, batch: Batch) -> NDArray[np.float64]:
     found = []
     for number, (sample, resize) in enumerate(zip(batch.samples, batch.resizes, strict=True)):
         own = output.mask_logits_NHW[batch.image_index_N == number]
-        masks_NHW = resize.probability(own, output.mask_stride).numpy() > model.config.evaluate.threshold
+        masks_NHW = resize.probability(own, output.mask_stride) > model.config.evaluate.threshold
         true_NHW = sample.masks_MHW[list(sample.mask_index_N)].astype(bool)
         union_N = (masks_NHW | true_NHW).sum(axis=(1, 2))
         found.append((masks_NHW & true_NHW).sum(axis=(1, 2)) / np.maximum(union_N, 1))

@@ -38,6 +38,8 @@ def test_every_import_goes_down(repository: Path) -> None:
         ("model/__init__.py", "import m3att.config", "Within the network"),
         ("model/__init__.py", "import pathlib", "The network touches no file"),
         ("attic.py", "", "Floors"),
+        ("data/transforms.py", "import torch", "Predicting with an exported model"),
+        ("backends/onnx.py", "import m3att.pretrained", "Predicting with an exported model"),
     ],
 )
 def test_a_wrong_import_is_caught(repository: Path, tmp_path: Path, module: str, line: str, contract: str) -> None:

@@ -67,11 +67,11 @@ def worst(resize: Resize, form: str, rows: Range, columns: Range) -> float:
     mask_stride = stride / 2**upsamplings
     true_HW = pixels_inside(resize, rows, columns)
     sure_NHW = cells_inside(grid, upsamplings, rows, columns)
-    backs = [resize.probability(sure_NHW * 40.0 - 20, mask_stride)[0].numpy() > 0.5]
+    backs = [resize.probability(sure_NHW * 40.0 - 20, mask_stride)[0] > 0.5]
     squares_MHW = torch.from_numpy(resize.mask(true_HW))[None]
     size = (sure_NHW.shape[1], sure_NHW.shape[2])
     shares_NHW = mask_targets(squares_MHW, torch.tensor([0]), size, mask_stride)
-    backs.append(resize.invert(shares_NHW, mask_stride)[0].numpy() > 0.5)
+    backs.append(resize.invert(shares_NHW, mask_stride)[0] > 0.5)
     return min(iou(back_HW, true_HW) for back_HW in backs)
 
 
@@ -146,15 +146,15 @@ def test_an_object_in_the_lower_right_corner_stays_there(form: str, size: int, r
     grid = Grid(size, size, stride)
     squeezed = size / grid.cells[0] / 2**upsamplings
     logits_NHW = cells_inside(grid, upsamplings, rows, columns) * 40.0 - 20
-    found_HW = resize.probability(logits_NHW, squeezed)[0].numpy() > 0.5
+    found_HW = resize.probability(logits_NHW, squeezed)[0] > 0.5
     assert iou(found_HW, pixels_inside(resize, rows, columns)) < 0.95
 
 
 def test_where_the_stride_divides_the_size_the_grid_spans_the_input() -> None:
-    """Then a pitch is what is left of dividing the size by the cells, and interpolation is the library's own."""
+    """Then a pitch is what is left of dividing the size by the cells. Interpolation is PyTorch's but for rounding."""
     for form, (stride, upsamplings) in FORMS.items():
         size = 40 * stride
         logits_NHW = torch.randn(2, 40 * 2**upsamplings, 40 * 2**upsamplings)
         found_NHW = Resize(size, size, size, "stretch").invert(logits_NHW, stride / 2**upsamplings)
         expected_N1HW = torch.nn.functional.interpolate(logits_NHW[:, None], size=(size, size), mode="bilinear")
-        assert torch.equal(found_NHW, expected_N1HW.squeeze(1)), form
+        assert np.allclose(found_NHW, expected_N1HW.squeeze(1), rtol=0, atol=1e-3), form

@@ -100,7 +100,8 @@ def test_a_mask_is_what_the_network_trained_and_scored_with_says(
     pixels_BCHW = torch.from_numpy(resize.image(image)).permute(2, 0, 1)[None]
     with torch.no_grad():
         output = pretrained.network(pixels_BCHW, torch.zeros(1, dtype=torch.int64), *dataclasses.astuple(words)[:2])
-    probability_NHW = torch.sigmoid(resize.invert(output.mask_logits_NHW, output.mask_stride)).numpy()
+    inverted_NHW = torch.from_numpy(resize.invert(output.mask_logits_NHW, output.mask_stride))
+    probability_NHW = torch.sigmoid(inverted_NHW).numpy()
     (prediction,) = segmenter.encode(image).segment([DOG])
     np.testing.assert_allclose(prediction.probability, probability_NHW[0], atol=1e-5)
 
@@ -113,7 +114,7 @@ def test_a_large_image_is_answered_in_turns_that_bound_memory(
     sizes: list[int] = []
     inverse = Resize.probability
 
-    def spy(self: Resize, mask_logits_NHW: torch.Tensor, stride: float) -> torch.Tensor:
+    def spy(self: Resize, mask_logits_NHW: NDArray[np.float32], stride: float) -> NDArray[np.float32]:
         sizes.append(len(mask_logits_NHW))
         return inverse(self, mask_logits_NHW, stride)
 

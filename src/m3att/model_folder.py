@@ -15,6 +15,8 @@ BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "shaperef-tiny"  # `photo` once it is better than always answering with the largest object
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
+GRAPHS, ENCODER_GRAPH, HEAD_GRAPH = "onnx.json", "image_encoder.onnx", "expression_head.onnx"
+"""The ONNX form of a model: what describes it, and its two halves."""
 BACKBONE = "vision.backbone."  # what the backbone's weights begin with
 
 
@@ -46,7 +48,12 @@ def find_model(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values()]))
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values(), GRAPHS, ENCODER_GRAPH, HEAD_GRAPH],
+            )
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error

@@ -98,10 +98,7 @@ class Prediction:
     @property
     def probability(self) -> NDArray[np.float32]:
         """Probability of each pixel, float32 (H, W). It is large, so it is computed at each access and not kept."""
-        import torch
-
-        logits_NHW = torch.from_numpy(self.mask_logits[None])
-        probability_HW: NDArray[np.float32] = self.resize.probability(logits_NHW, self.mask_stride)[0].numpy()
+        probability_HW: NDArray[np.float32] = self.resize.probability(self.mask_logits[None], self.mask_stride)[0]
         return probability_HW
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from m3att.calibration import Calibration
-from m3att.config import RunConfig
+from m3att.config import InputConfig, RunConfig
 from m3att.data.text import Tokenizer
 from m3att.encoders import halves_of
 from m3att.errors import ConfigError, ModelError
@@ -53,6 +53,16 @@ class Pretrained:
     name: str
     folder: Path
     calibration: Calibration | None = None
+
+    @property
+    def inputs(self) -> InputConfig:
+        """Size and resize of its square input."""
+        return self.config.input
+
+    @property
+    def threshold(self) -> float:
+        """Probability over which a pixel belongs to a mask; it was scored with it."""
+        return self.config.evaluate.threshold
 
     def weights_sha256(self) -> str:
         """SHA-256 of the file of weights in hexadecimal digits, with which a report identifies the weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,28 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from m3att.backends import Backend
-from m3att.backends.pytorch import TorchBackend
 from m3att.calibration import gather, score_of
 from m3att.data.images import decode_image, read_image, to_rgb
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
-from m3att.device import choose_device
-from m3att.errors import ConfigError, ExpressionError, ImageError
-from m3att.hub import push_to_hub, save_pretrained
+from m3att.errors import ConfigError, ExpressionError, ImageError, ModelError
+from m3att.exported import Exported, load_exported
+from m3att.model_folder import BUNDLED, DEFAULT_MODEL, GRAPHS, WEIGHTS, find_model
 from m3att.prediction import Prediction, Predictions
-from m3att.pretrained import Pretrained, load_model
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
+    import torch
+
     from m3att.model.network import M3AttNet
+    from m3att.pretrained import Pretrained
 
-Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8] | torch.Tensor
+Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8] | torch.Tensor"
 """An image: a file, the content of one, a Pillow image, RGB uint8 (H, W, 3), or a tensor (3, H, W), uint8 or floats of
 0 to 1."""
+BACKENDS = ("auto", "onnx", "pytorch")
 EXPRESSIONS_AT_ONCE = 64
 """Most expressions that the network reads at once."""
 PIXELS_AT_ONCE = 2**25
@@ -93,15 +95,14 @@ class Scene:
             logits_NHW = self.segmenter.mask_logits(self.features, turn)
             for first in range(0, len(turn), rows):
                 # engine.evaluate does the same, so the masks that are scored are the masks that users get.
-                turned_NHW = torch.from_numpy(logits_NHW[first : first + rows])
-                probability_NHW = self.resize.probability(turned_NHW, stride).numpy()
+                probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride)
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW: NDArray[np.bool_] = probability_HW > threshold
                     evidence = gather(probability_HW, mask_HW, threshold)
                     yield Prediction(
                         turn[number],
                         mask_HW,
-                        score_of(evidence, self.segmenter.pretrained.calibration),
+                        score_of(evidence, self.segmenter.model.calibration),
                         threshold,
                         self.image,
                         logits_NHW[number].copy(),  # a view would keep the logits of the whole turn in memory
@@ -135,47 +136,88 @@ class Segmenter:
     does not know is read as its nearest known spelling, and the prediction names it.
 
     Args:
-        pretrained: a loaded model folder; its network is moved to ``device``.
-        device: the device on which it runs.
+        model: a loaded model folder, whose network is moved to ``device``, or an exported model.
+        device: the device on which it runs; for an exported model the CPU.
         dtype: `float32`, or `bfloat16` or `float16` for faster and slightly different sums (autocast).
+
+    Raises:
+        ConfigError: if there is no such type, or not in an exported model.
+        ModelError: if the graphs of an exported model cannot be run.
     """
 
-    def __init__(self, pretrained: Pretrained, device: str | torch.device = "cpu", dtype: str = "float32") -> None:
-        self.pretrained, self.device = pretrained, torch.device(device)
-        network = pretrained.network.to(self.device).eval()
-        self.tokenizer = SpellingTokenizer(pretrained.tokenizer)
-        self.backend: Backend = TorchBackend(network, self.device, dtype)
+    def __init__(
+        self, model: Pretrained | Exported, device: str | torch.device = "cpu", dtype: str = "float32"
+    ) -> None:
+        self.model, self.tokenizer = model, SpellingTokenizer(model.tokenizer)
+        self.backend: Backend
+        if isinstance(model, Exported):
+            from m3att.backends.onnx import OnnxBackend, check_device
+
+            check_device(str(device), dtype)
+            self.device: Any = "cpu"
+            self.backend = OnnxBackend(model.encoder, model.head, model.mask_stride)
+        else:
+            import torch
+
+            from m3att.backends.pytorch import TorchBackend
+
+            self.device = torch.device(device)
+            self.backend = TorchBackend(model.network.to(self.device).eval(), self.device, dtype)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path = "bundled", device: str = "auto", dtype: str = "float32") -> Segmenter:
+    def from_pretrained(
+        cls, model: str | Path = "bundled", device: str = "auto", dtype: str = "float32", backend: str = "auto"
+    ) -> Segmenter:
         """Load a model.
 
         Args:
             model: `bundled`, the name of a bundled model, a folder, or a Hub id (`owner/name`).
             device: `auto` (CUDA if it is available), `cpu`, `cuda`, or any other device of PyTorch.
             dtype: `float32`, `bfloat16` or `float16`. See Segmenter.
+            backend: `pytorch`; `onnx`, which runs the model's ONNX form on the CPU and loads no PyTorch; or `auto`:
+                `onnx` for a folder that holds nothing else, otherwise `pytorch`.
 
         Raises:
             ModelError: if there is no such model, or its folder is incomplete or not one of m3att.
-            ConfigError: if there is no such device or type.
+            ConfigError: if there is no such device, type or backend.
         """
+        if backend not in BACKENDS:
+            raise ConfigError(f"backend {backend!r}: give {', '.join(BACKENDS)}")
+        if backend == "auto" and has_graphs(model) and not (find_model(str(model)) / WEIGHTS).is_file():
+            backend = "onnx"
+        if backend == "onnx":
+            return cls(load_exported(model), device, dtype)
+        from m3att.device import choose_device
+        from m3att.pretrained import load_model
+
         chosen = choose_device(device)
         return cls(load_model(model, chosen), chosen, dtype)
 
     @property
+    def pretrained(self) -> Pretrained:
+        """The loaded model folder.
+
+        Raises:
+            ModelError: for an exported model, which has neither the network nor its settings.
+        """
+        if isinstance(self.model, Exported):
+            raise ModelError(f"{self.model.name}: is the ONNX form of a model; for this, load it with PyTorch")
+        return self.model
+
+    @property
     def network(self) -> M3AttNet:
-        """The network itself, in evaluation mode."""
+        """The network itself, in evaluation mode; see `pretrained`."""
         return self.pretrained.network
 
     @property
     def threshold(self) -> float:
         """Probability over which a pixel belongs to a mask if a call gives none; the model was scored with it."""
-        return self.pretrained.config.evaluate.threshold
+        return self.model.threshold
 
     @property
     def world(self) -> str:
         """One line that says what kind of pictures the model knows. Empty if it is meant for photos."""
-        return self.pretrained.world
+        return self.model.world
 
     def encode(self, image: Picture) -> Scene:
         """Run the vision half of the network, once for all expressions of this image.
@@ -215,7 +257,7 @@ class Segmenter:
 
     def _encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Scene]:
         """The scenes of a batch, each image (H, W, 3) of its own size."""
-        inputs = self.pretrained.config.input
+        inputs = self.model.inputs
         resizes = [Resize(image.shape[0], image.shape[1], inputs.size, inputs.resize) for image in images]
         squares_BHWC = np.stack([resize.image(image) for resize, image in zip(resizes, images, strict=True)])
         features = self.backend.encode(squares_BHWC)
@@ -235,6 +277,8 @@ class Segmenter:
             DataError: if a file of scores cannot be read, or is of other weights.
             ModelError: if the folder cannot be written.
         """
+        from m3att.hub import save_pretrained
+
         save_pretrained(self.pretrained, Path(folder), [Path(path) for path in scores], license)
 
     def push_to_hub(
@@ -251,6 +295,8 @@ class Segmenter:
         Returns:
             The address of the commit. `from_pretrained` takes the repository.
         """
+        from m3att.hub import push_to_hub
+
         files = [Path(path) for path in scores]
         return push_to_hub(self.pretrained, repository, files, license, private, token, message)
 
@@ -262,7 +308,7 @@ class Segmenter:
         """
         if not is_text(expression):
             raise ExpressionError(f"expression {shorten(repr(expression))}: not a valid text; give it in UTF-8")
-        ids_L = self.tokenizer([expression]).word_ids_NL[0]
+        ids_L = self.tokenizer.arrays([expression]).word_ids_NL[0]
         unknown = int((ids_L == self.tokenizer.unknown_id).sum())
         respelled = self.tokenizer.respell(expression)
         words = self.tokenizer.unknown_words(respelled.text)[:unknown] if unknown else ()
@@ -281,8 +327,18 @@ class Segmenter:
         Returns:
             (N, h, w), over the network's square input; their stride is the backend's `mask_stride`.
         """
-        words = self.tokenizer(expressions)
-        return self.backend.segment(features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
+        words = self.tokenizer.arrays(expressions)
+        return self.backend.segment(features, words.word_ids_NL, words.word_mask_NL)
+
+
+def has_graphs(model: str | Path) -> bool:
+    """Whether a model has an ONNX form; False too for one that has to be found on the Hub first.
+
+    Args:
+        model: as `Segmenter.from_pretrained` takes it.
+    """
+    name = DEFAULT_MODEL if str(model) == "bundled" else str(model)
+    return any((folder / GRAPHS).is_file() for folder in (BUNDLED / name, Path(name)))
 
 
 def load_pixels(image: Picture) -> NDArray[np.uint8]:
@@ -302,7 +358,8 @@ def load_pixels(image: Picture) -> NDArray[np.uint8]:
             return to_rgb(image)
         except (OSError, ValueError, SyntaxError) as error:  # Pillow reads pixels only when they are needed
             raise ImageError(f"the image is damaged or cut short ({error})") from error
-    if isinstance(image, torch.Tensor):
+    torch = sys.modules.get("torch")  # where nobody has loaded PyTorch, there is no tensor
+    if torch is not None and isinstance(image, torch.Tensor):
         return tensor_pixels(image)
     if not isinstance(image, np.ndarray):
         raise ImageError(
@@ -319,6 +376,8 @@ def tensor_pixels(image_CHW: torch.Tensor) -> NDArray[np.uint8]:
     Raises:
         ImageError: if it is no picture in this order, or its floats are not in [0, 1].
     """
+    import torch
+
     kind = str(image_CHW.dtype).removeprefix("torch.")
     if image_CHW.ndim != 3 or len(image_CHW) != 3 or 0 in image_CHW.shape:
         raise ImageError(f"the tensor is {kind} {tuple(image_CHW.shape)}: give RGB (3, H, W)")

@@ -12,7 +12,7 @@ from hypothesis import settings
 from torch.utils.data import DataLoader
 
 from m3att.config import DataConfig, InputConfig
-from m3att.data.batch import BLIND_WORD, Batch, BatchReader, make_batch
+from m3att.data.batch import BLIND_WORD, Batch, BatchReader, make_batch, to_pixels
 from m3att.data.order import EndlessOrder, Group, TrainingOrder
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.text import Tokenizer
@@ -22,6 +22,13 @@ from .counted import CountedSource
 INPUTS = InputConfig(size=16, resize="letterbox")
 TOKENIZER = Tokenizer.from_texts(["image zero one two three left right object"], word_limit=6)
 QUICK = settings(max_examples=60, deadline=None)
+
+
+def test_pixels_are_channels_first() -> None:
+    image_HWC = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    pixels_CHW = to_pixels(image_HWC[:, ::-1])  # a view with a negative stride, which torch cannot hold
+    assert pixels_CHW.shape == (3, 2, 4) and pixels_CHW.dtype == torch.uint8
+    assert pixels_CHW[1, 0].tolist() == [10, 7, 4, 1]
 
 
 def test_a_batch_s_indices_lead_to_the_right_image_and_mask() -> None:

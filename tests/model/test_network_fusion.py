@@ -53,7 +53,7 @@ def test_it_is_the_explicit_computation() -> None:
         grid = network.vision.grid_of(question.pixels_BCHW)
         vis_1PC = network.vision.finish([fused_1CHW], grid)
         grouping = Grouping.of(torch.tensor([0]), 1)
-        code_LC = encode_positions(length, 16, vis_1PC.device)
+        code_LC = encode_positions(torch.arange(length), 16)
         decoded_1LC = network.decoder(words_1LC + code_LC, mask_1L, vis_1PC, grouping, grid)
         same(network.mask_decoder(decoded_1LC, mask_1L, vis_1PC, grouping, grid)[0].detach(), found_NHW[n])
 

@@ -15,14 +15,14 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("channels", [2, 8, 12])
 def test_positions_are_sines_then_cosines(channels: int) -> None:
-    code_LC = encode_positions(9, channels, CPU)
+    code_LC = encode_positions(torch.arange(9), channels)
     assert code_LC.dtype == torch.float32
     expected = torch.tensor([position_code(position, channels) for position in range(9)])
     torch.testing.assert_close(code_LC, expected, atol=2e-6, rtol=0)
 
 
 def test_words_of_different_place_have_different_codes_of_equal_length() -> None:
-    code_LC = encode_positions(24, 16, CPU)
+    code_LC = encode_positions(torch.arange(24), 16)
     torch.testing.assert_close(code_LC.norm(dim=1), torch.full((24,), 8.0).sqrt())
     assert torch.cdist(code_LC, code_LC).add(torch.eye(24)).min() > 0.1
 

@@ -6,12 +6,11 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app import bench, check, convert, describe, evaluate, mix, models, predict, presets, serve, shaperef, train
-from m3att.app.ablation import command as ablation
 from m3att.app.console import printable
 from m3att.errors import ConfigError, M3AttError, clipped, did_you_mean
 
@@ -32,21 +31,43 @@ class Command(NamedTuple):
     summary: str
 
 
+def later(module: str, function: str) -> Callable[[Sequence[str], str], int]:
+    """A function of ``m3att.app`` that is imported when it is called: most commands need libraries that others do not.
+
+    Args:
+        module: its name below ``m3att.app``.
+        function: its name.
+    """
+
+    def run(words: Sequence[str], prog: str) -> int:
+        code: int = getattr(import_module(f"m3att.app.{module}"), function)(words, prog)
+        return code
+
+    return run
+
+
 COMMANDS: dict[str, Command] = {
-    "predict": Command(predict.predict, "find the objects that expressions name, in one image or many"),
-    "serve": Command(serve.serve, "serve a page and a JSON service that find objects"),
-    "models": Command(models.models, "list the models that come with the package"),
-    "data shaperef": Command(shaperef.data_shaperef, "draw the ShapeRef data set to disk"),
-    "data check": Command(check.data_check, "compare a data set on disk with what was published"),
-    "data convert": Command(convert.data_convert, "convert between the REFER layout, COCO json and JSON Lines"),
-    "data describe": Command(describe.data_describe, "write expressions for the outlined objects of a COCO json"),
-    "data mix": Command(mix.data_mix, "join data sets, without the photos that any of them is scored on"),
-    "train": Command(train.train, "train a network, or continue a run"),
-    "presets": Command(presets.presets, "list the presets for training"),
-    "evaluate": Command(evaluate.evaluate, "score a model, or a simple baseline, on a split"),
-    "ablate": Command(ablation.ablate, "train the rows of the paper's ablation tables and write the tables"),
-    "bench data": Command(bench.bench_data, "measure how fast data are opened and read on this machine"),
-    "bench speed": Command(bench.bench_speed, "measure what an expression costs, beside other networks"),
+    "predict": Command(later("predict", "predict"), "find the objects that expressions name, in one image or many"),
+    "export": Command(later("export", "export"), "write a model as ONNX graphs, which run without PyTorch"),
+    "serve": Command(later("serve", "serve"), "serve a page and a JSON service that find objects"),
+    "models": Command(later("models", "models"), "list the models that come with the package"),
+    "data shaperef": Command(later("shaperef", "data_shaperef"), "draw the ShapeRef data set to disk"),
+    "data check": Command(later("check", "data_check"), "compare a data set on disk with what was published"),
+    "data convert": Command(
+        later("convert", "data_convert"), "convert between the REFER layout, COCO json and JSON Lines"
+    ),
+    "data describe": Command(
+        later("describe", "data_describe"), "write expressions for the outlined objects of a COCO json"
+    ),
+    "data mix": Command(later("mix", "data_mix"), "join data sets, without the photos that any of them is scored on"),
+    "train": Command(later("train", "train"), "train a network, or continue a run"),
+    "presets": Command(later("presets", "presets"), "list the presets for training"),
+    "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a split"),
+    "ablate": Command(
+        later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
+    ),
+    "bench data": Command(later("bench", "bench_data"), "measure how fast data are opened and read on this machine"),
+    "bench speed": Command(later("bench", "bench_speed"), "measure what an expression costs, beside other networks"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]

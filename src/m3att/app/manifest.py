@@ -13,12 +13,13 @@ from pathlib import Path
 
 from m3att.app.console import printable, probe_file, progress_bar
 from m3att.errors import ConfigError
+from m3att.exported import Exported
 from m3att.extras import require
 from m3att.jobs.manifest import Manifest
 from m3att.jobs.parts import JOB, Parts
 from m3att.jobs.results import ERRORS, write_results
 from m3att.jobs.run import Tally, Work, run_shard
-from m3att.model_folder import CONFIG, TOKENIZER
+from m3att.model_folder import CONFIG, GRAPHS, TOKENIZER
 from m3att.pretrained import Pretrained
 from m3att.segmenter import Segmenter
 
@@ -40,6 +41,7 @@ class Options:
         threshold: None for the model's own.
         device: see `Segmenter.from_pretrained`.
         dtype: see `Segmenter.from_pretrained`.
+        backend: see `Segmenter.from_pretrained`.
         batch_size: images that go through the network at once.
         lines_a_part: lines that a part holds.
         retry: do parts again that hold an error.
@@ -54,6 +56,7 @@ class Options:
     threshold: float | None = None
     device: str = "auto"
     dtype: str = "float32"
+    backend: str = "auto"
     batch_size: int = 1
     lines_a_part: int = 64
     retry: bool = False
@@ -80,14 +83,14 @@ def run_manifest(options: Options) -> int:
         require("pyarrow", "tables", "--format parquet")
     manifest = Manifest.open(options.manifest)
     probe_file(options.out / JOB, "--out")
-    segmenter = Segmenter.from_pretrained(options.model, options.device, options.dtype)
+    segmenter = Segmenter.from_pretrained(options.model, options.device, options.dtype, options.backend)
     job = {
         "manifest": options.manifest.name,
         "manifest_sha256": manifest.sha256,
         "lines": manifest.lines,
         "lines_a_part": options.lines_a_part,
         "model": options.model,
-        "model_sha256": model_sha256(segmenter.pretrained),
+        "model_sha256": model_sha256(segmenter.model),
         "threshold": segmenter.threshold if options.threshold is None else options.threshold,
         "dtype": options.dtype,
     }
@@ -101,10 +104,11 @@ def run_manifest(options: Options) -> int:
     return finish(parts, tally, options)
 
 
-def model_sha256(pretrained: Pretrained) -> str:
+def model_sha256(model: Pretrained | Exported) -> str:
     """SHA-256 of all that a model's masks and scores depend on: settings with calibration, words and weights."""
-    texts = [(pretrained.folder / name).read_bytes() for name in (CONFIG, TOKENIZER)]
-    return sha256(b"".join([*texts, pretrained.weights_sha256().encode()])).hexdigest()
+    paths = [model.folder / name for name in (CONFIG, GRAPHS, TOKENIZER)]
+    texts = [path.read_bytes() for path in paths if path.is_file()]
+    return sha256(b"".join([*texts, model.weights_sha256().encode()])).hexdigest()
 
 
 def finish(parts: Parts, tally: Tally, options: Options) -> int:

@@ -39,6 +39,11 @@ def predict(words: Sequence[str], prog: str) -> int:
         "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "onnx", "pytorch"),
+        help="what runs the network; auto: onnx where MODEL has an ONNX form and --device is not cuda",
+    )
     job = parser.add_argument_group("batch jobs", "Many images, each with expressions of its own; see docs/batch.md.")
     job.add_argument("--manifest", type=Path, metavar="FILE", help="JSON Lines, each an image and its expressions")
     job.add_argument("--shard", metavar="I/N", help="do the I-th of N shares of the manifest (default: 1/1)")
@@ -71,6 +76,7 @@ def predict(words: Sequence[str], prog: str) -> int:
         json_path=given.json,
         threshold=given.threshold,
         device=given.device,
+        backend=given.backend or "auto",
     )
 
 
@@ -92,7 +98,7 @@ def predict_manifest(parser: CommandParser, given: Namespace) -> int:
 
     from m3att.app.manifest import Options, run_manifest
 
-    names = ("model", "threshold", "device", *JOB_OPTIONS)
+    names = ("model", "threshold", "device", "backend", *JOB_OPTIONS)
     chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     return run_manifest(Options(given.manifest, given.out, **chosen))
 

@@ -23,7 +23,7 @@ from m3att.files import replace_file, replacing
 from m3att.model_folder import DEFAULT_MODEL
 from m3att.prediction import Prediction
 from m3att.report.tables import plain_table
-from m3att.segmenter import Scene, Segmenter, shorten
+from m3att.segmenter import Scene, Segmenter, has_graphs, shorten
 
 ROWS_SHOWN = 40  # of the table; the JSON has all
 LABEL_BYTES, SLUG_LENGTH = 120, 40  # together well below the 255 bytes of a file name
@@ -40,6 +40,7 @@ def run_predict(
     json_path: Path | None = None,
     threshold: float | None = None,
     device: str = "auto",
+    backend: str = "auto",
 ) -> int:
     """Segment each expression in each image and write what was found.
 
@@ -54,6 +55,8 @@ def run_predict(
         json_path: the JSON file; None: OUT/predictions.json.
         threshold: probability over which a pixel belongs to a mask; None: the model's own.
         device: see `Segmenter.from_pretrained`.
+        backend: `onnx`, `pytorch`, or `auto`: `onnx` where the model has an ONNX form and the device may be the CPU. It
+            starts in a fraction of the time, because it loads no PyTorch.
 
     Returns:
         0; or 1 where some images or expressions were bad; or 2 where no expression is left.
@@ -66,7 +69,9 @@ def run_predict(
     inputs = {key for path in paths for key in file_keys(path)}
     if file_keys(report_path) & inputs:
         raise ConfigError(f"{report_path}: is an input; give another --json")
-    segmenter = Segmenter.from_pretrained(model, device)
+    if backend == "auto" and device in ("auto", "cpu") and has_graphs(model):
+        backend = "onnx"
+    segmenter = Segmenter.from_pretrained(model, device, backend=backend)
     good, faults = check_expressions(segmenter, expressions)
     if not good:
         return complain(faults, 2)
@@ -150,7 +155,9 @@ def predict_image(
     stream = scene.stream([text for _, text in expressions], threshold)
     for prediction, (mask_path, overlay_path) in zip(stream, files, strict=True):
         write_picture(mask_path, prediction.mask_picture())
-        write_picture(overlay_path, prediction.overlay())
+        write_picture(
+            overlay_path, prediction.overlay(), level=1
+        )  # it is for looking; level 6 takes as long as all else
         where = {"mask": os.path.relpath(mask_path, base), "overlay": os.path.relpath(overlay_path, base)}
         entry["predictions"].append(prediction.to_dict() | where)
         rows.append((entry["image"], *describe(prediction), str(overlay_path)))
@@ -247,8 +254,13 @@ def make_folder(folder: Path) -> None:
     write(folder, lambda: folder.mkdir(parents=True, exist_ok=True))
 
 
-def write_picture(path: Path, picture: Image.Image) -> None:
+def write_picture(path: Path, picture: Image.Image, level: int = 6) -> None:
     """Write a PNG so that a reader sees the old file or the new, never a part.
+
+    Args:
+        path: the file.
+        picture: what to write.
+        level: of compression, 0 to 9.
 
     Raises:
         WriteError: if that is not possible.
@@ -256,7 +268,7 @@ def write_picture(path: Path, picture: Image.Image) -> None:
 
     def replace() -> None:
         with replacing(path) as part:
-            picture.save(part, format="PNG")
+            picture.save(part, format="PNG", compress_level=level)
 
     write(path, replace)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from m3att.data.transforms import to_pixels
+from m3att.data.batch import to_pixels
 from m3att.errors import ConfigError
 from m3att.model.grid import Grid
 from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet

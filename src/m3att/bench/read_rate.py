@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from m3att.data.annotation import read_segmentation
+from m3att.data.batch import to_pixels
 from m3att.data.images import read_image
 from m3att.data.photos import PhotoFolder
 from m3att.data.refer.objects import ObjectTable
-from m3att.data.transforms import Resize, to_pixels
+from m3att.data.transforms import Resize
 from m3att.errors import DataError
 
 

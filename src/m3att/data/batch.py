@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from m3att.data.order import Group, choose_positions
 from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
 from m3att.data.text import Tokenizer
-from m3att.data.transforms import Resize, mirror, to_pixels
+from m3att.data.transforms import Resize, mirror
 from m3att.errors import DataError, ImageError
 
 PLAIN_LETTER = re.compile("[0-9A-Za-z]")
@@ -130,6 +131,13 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         unknown=words.unknown,
         has_boxes=any(any(sample.boxed) for sample in samples),
     )
+
+
+def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) uint8."""
+    planes_CHW = np.empty((3, *image_HWC.shape[:2]), dtype=np.uint8)
+    cv2.split(image_HWC, list(planes_CHW))  # faster than a transposed copy
+    return torch.from_numpy(planes_CHW)
 
 
 class BatchReader(Dataset[Batch]):

@@ -15,7 +15,7 @@ from tokenizers import models
 from m3att.data.text import SPECIAL, Tokenizer, encodable
 
 if TYPE_CHECKING:
-    from m3att.data.text import Words
+    from m3att.data.text import WordArrays
 
 SHORTEST_KNOWN = 3  # letters of a word that another is read as
 ONE_ERROR_FROM, TWO_ERRORS_FROM, LONGEST = 4, 8, 40  # letters of an unknown word
@@ -53,13 +53,13 @@ class SpellingTokenizer(Tokenizer):
         super().__init__(exact.tokenizer, exact.word_limit)
         self._read: dict[str, str | None] = {}
 
-    def __call__(self, expressions: Sequence[str]) -> Words:
+    def arrays(self, expressions: Sequence[str]) -> WordArrays:
         """Tokenize N expressions, respelled.
 
         Raises:
             ExpressionError: where one holds no word at all.
         """
-        return super().__call__([self.respell(text).text for text in expressions])
+        return super().arrays([self.respell(text).text for text in expressions])
 
     def respell(self, expression: str) -> Respelled:
         """The expression with each unknown word replaced, if a known one is near enough; only words that are read."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Encoding, Regex, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as FastTokenizer
 
@@ -69,6 +70,20 @@ class Coverage(NamedTuple):
     cut: int = 0
     partly_unknown: int = 0
     unknown: int = 0
+
+
+class WordArrays(NamedTuple):
+    """N tokenized expressions as arrays.
+
+    Args:
+        word_ids_NL: L the longest of them.
+        word_mask_NL: True = a real word.
+        coverage: how much of them the vocabulary has.
+    """
+
+    word_ids_NL: NDArray[np.int64]
+    word_mask_NL: NDArray[np.bool_]
+    coverage: Coverage
 
 
 class Tokenizer:
@@ -163,6 +178,15 @@ class Tokenizer:
         """
         import torch
 
+        found = self.arrays(expressions)
+        return Words(torch.from_numpy(found.word_ids_NL), torch.from_numpy(found.word_mask_NL), *found.coverage[1:])
+
+    def arrays(self, expressions: Sequence[str]) -> WordArrays:
+        """Tokenize N expressions without PyTorch.
+
+        Raises:
+            ExpressionError: where one holds no word at all.
+        """
         encodings = self.tokenizer.encode_batch([encodable(text) for text in expressions], add_special_tokens=False)
         rows = [encoding.ids[: self.word_limit] for encoding in encodings]
         for text, row in zip(expressions, rows, strict=True):
@@ -174,7 +198,7 @@ class Tokenizer:
             ids_NL[number, : len(row)] = row
         lengths_N1 = np.array([len(row) for row in rows])[:, None]
         mask_NL = np.arange(longest)[None] < lengths_N1
-        return Words(torch.from_numpy(ids_NL), torch.from_numpy(mask_NL), *self._count(encodings)[1:])
+        return WordArrays(ids_NL, mask_NL, self._count(encodings))
 
     def coverage(self, texts: Iterable[str]) -> Coverage:
         """How much of some expressions the vocabulary has; those that hold no word at all count as known."""

@@ -9,10 +9,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from m3att.data.coverage import cover_box, cover_runs
 from m3att.data.masks import Mask, RunLengths, draw
@@ -141,39 +138,27 @@ class Resize:
             raise ValueError(f"a map of {named} cells of {stride} pixels does not cover a square of {self.size}")
         return height, width
 
-    def invert(self, maps_NHW: Tensor, stride: float) -> Tensor:
+    def invert(self, maps_NHW: ArrayLike, stride: float) -> NDArray[np.float32]:
         """Maps over the square back on the image's own pixels.
 
         Args:
             maps_NHW: over the square; the first cell begins at its upper left corner, and the last may reach over the
-                opposite edges, onto padding.
+                opposite edges, onto padding. An array or a tensor of the CPU.
             stride: pixels of the square between the centres of two neighbouring cells.
 
         Returns:
-            (N, height, width) float32.
+            (N, height, width).
 
         Raises:
             ValueError: where the maps do not cover the square.
         """
         top, left, height, width = self.content
-        covered = self.covered(maps_NHW.shape[1:], stride)
-        maps_N1HW = maps_NHW.unsqueeze(1).float()
-        if maps_NHW.shape[1:] != covered:
-            maps_N1HW = F.interpolate(maps_N1HW, size=covered, mode="bilinear", align_corners=False)
-        maps_N1HW = maps_N1HW[:, :, top : top + height, left : left + width]
-        if (height, width) != (self.height, self.width):
-            # An axis on which the image is smaller than the square is averaged, as the adjoint of the enlargement.
-            # On an axis that grows, antialiasing is plain interpolation.
-            shrinks = height > self.height or width > self.width
-            # PyTorch 2.13 antialiases wrongly to a single column, and rightly to a single row.
-            turned = self.width == 1
-            sides = (self.width, self.height) if turned else (self.height, self.width)
-            maps_N1HW = maps_N1HW.transpose(2, 3) if turned else maps_N1HW
-            maps_N1HW = F.interpolate(maps_N1HW, size=sides, mode="bilinear", align_corners=False, antialias=shrinks)
-            maps_N1HW = maps_N1HW.transpose(2, 3) if turned else maps_N1HW
-        return maps_N1HW.squeeze(1)
+        cells_NHW = np.asarray(maps_NHW, dtype=np.float32)
+        square_NHW = scale_maps(cells_NHW, self.covered(cells_NHW.shape[1:], stride))
+        # An axis on which the image is smaller than the square is averaged, as the adjoint of the enlargement.
+        return scale_maps(square_NHW[:, top : top + height, left : left + width], (self.height, self.width))
 
-    def probability(self, mask_logits_NHW: Tensor, stride: float) -> Tensor:
+    def probability(self, mask_logits_NHW: ArrayLike, stride: float) -> NDArray[np.float32]:
         """Mask logits as probabilities at the image's own pixels.
 
         Evaluation and prediction both compute their masks from this, so users get the masks that are scored.
@@ -183,12 +168,60 @@ class Resize:
             stride: as for `invert`; the network's `mask_stride`.
 
         Returns:
-            (N, height, width) float32.
+            (N, height, width).
 
         Raises:
             ValueError: where the logits do not cover the square.
         """
-        return torch.sigmoid(self.invert(mask_logits_NHW, stride))
+        logits_NHW = self.invert(mask_logits_NHW, stride)
+        # In place, because the maps are large. A tanh does not overflow, where exp(-logit) would.
+        logits_NHW *= np.float32(0.5)
+        np.tanh(logits_NHW, out=logits_NHW)
+        logits_NHW += np.float32(1)
+        logits_NHW *= np.float32(0.5)
+        return logits_NHW
+
+
+def scale_maps(maps_NHW: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Maps at another size: an axis that grows is interpolated linearly, one that shrinks is averaged by triangles.
+
+    This is PyTorch's bilinear interpolation with antialiasing, without PyTorch. To a single column PyTorch 2.13
+    antialiases wrongly.
+
+    Args:
+        maps_NHW: N maps; they are not changed.
+        size: (height, width) wanted.
+
+    Returns:
+        (N, height, width), a new array.
+    """
+    height, width = size
+    if height < maps_NHW.shape[1]:
+        maps_NHW = triangles(maps_NHW.shape[1], height) @ maps_NHW
+    if width < maps_NHW.shape[2]:
+        maps_NHW = maps_NHW @ triangles(maps_NHW.shape[2], width).T
+    if maps_NHW.shape[1:] == size:
+        return maps_NHW.copy()
+    scaled_NHW = np.empty((len(maps_NHW), height, width), dtype=np.float32)
+    for map_HW, scaled_HW in zip(maps_NHW, scaled_NHW, strict=True):
+        cv2.resize(map_HW, (width, height), dst=scaled_HW, interpolation=cv2.INTER_LINEAR)
+    return scaled_NHW
+
+
+def triangles(cells: int, fewer: int) -> NDArray[np.float32]:
+    """Weights by which a row of cells shrinks: each wanted one looks at a triangle around its centre.
+
+    Args:
+        cells: how many there are.
+        fewer: how many are wanted.
+
+    Returns:
+        (fewer, cells); each row sums to 1.
+    """
+    scale = cells / fewer
+    centres_R1 = (np.arange(fewer)[:, None] + 0.5) * scale
+    weights_RC = np.maximum(0.0, 1.0 - np.abs(np.arange(cells) + 0.5 - centres_R1) / scale)
+    return np.asarray(weights_RC / weights_RC.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:
@@ -231,10 +264,3 @@ def mirrored_word(match: re.Match[str]) -> str:
     if word.isupper():
         return opposite.upper()
     return opposite.capitalize() if word[0].isupper() else opposite
-
-
-def to_pixels(image_HWC: NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) uint8 to (3, H, W) uint8."""
-    planes_CHW = np.empty((3, *image_HWC.shape[:2]), dtype=np.uint8)
-    cv2.split(image_HWC, list(planes_CHW))  # faster than a transposed copy
-    return torch.from_numpy(planes_CHW)

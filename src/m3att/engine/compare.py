@@ -135,7 +135,7 @@ def mask_scores(mask_logits_NHW: Tensor, stride: float, resize: Resize, protocol
         (N, height, width) float32; 0 and 1 where the protocol decides before it interpolates.
     """
     if protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image":
-        return resize.probability(mask_logits_NHW, stride)  # as `Segmenter` gives it
+        return torch.from_numpy(resize.probability(mask_logits_NHW, stride))  # as `Segmenter` gives it
     maps_NHW = mask_logits_NHW.float()
     if protocol.maps == "probabilities":
         maps_NHW = maps_NHW.sigmoid()

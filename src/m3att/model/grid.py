@@ -56,10 +56,25 @@ class Grid:
         # Padding takes another share of these cells than of those: each wanted centre is looked up where it lies.
         kind = torch.promote_types(maps_NCHW.dtype, torch.float32)
         rows, columns = (
-            (torch.arange(count, device=maps_NCHW.device, dtype=kind) + 0.5) * (2 / count) * (wanted / own) - 1
-            for count, wanted, own in zip(grid.cells, grid.reach, self.reach, strict=True)
+            tents(count, wanted / own * own_count, own_count, maps_NCHW.device).to(kind)
+            for count, wanted, own, own_count in zip(grid.cells, grid.reach, self.reach, self.cells, strict=True)
         )
-        places_HW2 = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=2)
-        places_NHW2 = places_HW2.expand(len(maps_NCHW), -1, -1, -1)
-        found_NCHW = F.grid_sample(maps_NCHW.to(kind), places_NHW2, padding_mode="border", align_corners=False)
-        return found_NCHW.to(maps_NCHW.dtype)
+        return (rows @ maps_NCHW.to(kind) @ columns.T).to(maps_NCHW.dtype)
+
+
+def tents(count: int, length: float, cells: int, device: torch.device) -> Tensor:
+    """Weights of linear interpolation at equally spaced places of a row of cells; beyond it, its last cell counts.
+
+    Args:
+        count: number of places; each lies in the middle of an equal part of the length.
+        length: of the parts together, in cells.
+        cells: of the row.
+        device: of the result.
+
+    Returns:
+        (count, cells) float64, exact for any grid in use; each row sums to 1.
+    """
+    centres_C = torch.arange(cells, device=device, dtype=torch.float64)
+    places_N = (torch.arange(count, device=device, dtype=torch.float64) + 0.5) * (length / count) - 0.5
+    places_N = places_N.clamp(min=0.0).minimum(centres_C[-1])
+    return (1.0 - (places_N.unsqueeze(1) - centres_C).abs()).clamp(min=0.0)

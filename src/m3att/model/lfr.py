@@ -34,7 +34,7 @@ class LFR(nn.Module):
             sentence_NC: sentence feature F'_t.
             word_mask_NL: True = a real word.
         """
-        code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
+        code_LC = encode_positions(torch.arange(words_NLC.shape[1], device=words_NLC.device), words_NLC.shape[2])
         sequence_NLC = torch.cat([words_NLC + code_LC, sentence_NC.unsqueeze(1)], dim=1)  # (N, L + 1, C)
         real_NL = torch.cat([word_mask_NL, torch.ones_like(word_mask_NL[:, :1])], dim=1)
         projected_NC = masked_mean(torch.relu(self.project(sequence_NLC)), real_NL)

@@ -65,35 +65,42 @@ class M3Att(nn.Module):
         self.output = nn.Linear(positions if fused else channels, channels)
         self.vision_output = nn.Linear(channels, channels) if fused and fusion_vision else None
 
-    def mutual_attention(self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping) -> Tensor:
+    def mutual_attention(
+        self, word_key_NLC: Tensor, vision_key_BPC: Tensor, grouping: Grouping, words: int | None = None
+    ) -> Tensor:
         """A_mut of Eq. 1 before any softmax.
 
         Args:
             word_key_NLC: F_L^k.
             vision_key_BPC: F_V^k.
             grouping: the image of each expression.
+            words: L, where a trace must not take it for fixed (`m3att.export.graphs`).
 
         Returns:
             (N, K, L, P), one matrix for each head.
         """
-        words = word_key_NLC.shape[1]
+        words = word_key_NLC.shape[1] if words is None else words
         word_NKLC = split_heads(word_key_NLC, self.heads) / math.sqrt(self.channels / self.heads)
         packed_BKQC = grouping.pack(word_NKLC.transpose(1, 2)).transpose(1, 2)  # Q = slots * L
         attention_BKQP = packed_BKQC @ split_heads(vision_key_BPC, self.heads).transpose(2, 3)
         return grouping.unpack(attention_BKQP.transpose(1, 2), words).transpose(1, 2)
 
-    def attend_vision(self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping) -> Tensor:
+    def attend_vision(
+        self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping, words: int | None = None
+    ) -> Tensor:
         """LAV of Eq. 2a: vision features for each word, weighted by the softmax over positions. Returns (N, L, C).
 
         Args:
             attention_NKLP: A_mut of Eq. 1.
             value_BPC: values of the images.
             grouping: the image of each expression.
+            words: L; see `mutual_attention`.
         """
         weight_NLKP = attention_NKLP.softmax(dim=3).transpose(1, 2)
         packed_BKQP = grouping.pack(weight_NLKP).transpose(1, 2)
         lav_BKQC = packed_BKQP @ split_heads(value_BPC, self.heads)
-        return grouping.unpack(lav_BKQC.transpose(1, 2), weight_NLKP.shape[1]).flatten(2)
+        words = weight_NLKP.shape[1] if words is None else words
+        return grouping.unpack(lav_BKQC.transpose(1, 2), words).flatten(2)
 
     def language_weights(self, attention_NKLP: Tensor, word_mask_NL: Tensor) -> Tensor:
         """softmax(A_mut^T) of Eq. 2b over real words, transposed: (N, K, L, P); the weights of a position sum to 1."""
@@ -142,17 +149,19 @@ class M3Att(nn.Module):
         Returns:
             The multi-modal feature: (N, L, C), or (N, P, C) for `val`.
         """
-        attention_NKLP = self.mutual_attention(self.word_key(words_NLC), self.vision_key(vis_BPC), grouping)
+        words = word_mask_NL.shape[1]
+        attention_NKLP = self.mutual_attention(self.word_key(words_NLC), self.vision_key(vis_BPC), grouping, words)
         if self.attention == "val":
             weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
             return self.output(self.attend_language(weight_NKLP, self.word_value(words_NLC)))
         if attention_maps is not None:
             attention_maps.append(attention_NKLP)
-        lav_NLC = self.attend_vision(attention_NKLP, self.vision_value(vis_BPC), grouping)
+        lav_NLC = self.attend_vision(attention_NKLP, self.vision_value(vis_BPC), grouping, words)
         if self.attention == "lav":
             return self.output(lav_NLC)
         if self.attention == "independent":
-            attention_NKLP = self.mutual_attention(self.word_key_val(words_NLC), self.vision_key_val(vis_BPC), grouping)
+            word_key_NLC, vision_key_BPC = self.word_key_val(words_NLC), self.vision_key_val(vis_BPC)
+            attention_NKLP = self.mutual_attention(word_key_NLC, vision_key_BPC, grouping, words)
         weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
         fused_NLP = self.fuse(lav_NLC, weight_NKLP, self.word_value(words_NLC))
         if grid != self.grid:

@@ -141,17 +141,18 @@ class MaskDecoder(nn.Module):
             vis_NPC = vis_BPC.index_select(0, grouping.image_index_N)
             both_NPC = torch.cat([vis_NPC + summed_NC.unsqueeze(1), summed_NC.unsqueeze(1).expand_as(vis_NPC)], dim=2)
             return both_NPC.transpose(1, 2).unflatten(2, grid.cells)
+        # Of the mask, because a trace for ONNX takes the lengths of computed maps for fixed.
+        maps = word_mask_NL.shape[1] * (self.maps_per_word if self.kind == "dynamic" else 1)
         if self.kind == "dynamic":
             kernels_NLGC = self.kernels(decoded_NLC).unflatten(2, (self.maps_per_word, self.channels))
             kernels_NLGC = kernels_NLGC * word_mask_NL[:, :, None, None] / math.sqrt(self.channels)
             kernels_NFC = kernels_NLGC.flatten(1, 2)
             maps_BQP = grouping.pack(kernels_NFC) @ self.vision(vis_BPC).transpose(1, 2)
-            maps_NFHW = grouping.unpack(maps_BQP, kernels_NFC.shape[1]).unflatten(2, grid.cells)
+            maps_NFHW = grouping.unpack(maps_BQP, maps).unflatten(2, grid.cells)
         else:
             maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid.cells)
             maps_NFHW = self.grid.resize(maps_NFHW, grid)
-        missing = self.maps_in - maps_NFHW.shape[1]
-        return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, missing))
+        return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, self.maps_in - maps))
 
     def forward(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid

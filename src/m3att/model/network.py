@@ -153,7 +153,9 @@ class M3AttNet(nn.Module):
         else:
             encoded = images
         grouping = Grouping.of(owner_N, len(encoded.vis_BPC))
-        code_LC = encode_positions(words_NLC.shape[1], words_NLC.shape[2], words_NLC.device)
+        # 0 .. L - 1, counted along the words: after an `arange`, a trace for ONNX would take L for fixed.
+        places_L = torch.ones_like(words_NLC[0, :, 0], dtype=torch.int64).cumsum(0) - 1
+        code_LC = encode_positions(places_L, words_NLC.shape[2])
         attention_maps: list[Tensor] | None = [] if reconstruct else None
         decoded_NLC = self.decoder(
             words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps

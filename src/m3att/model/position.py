@@ -8,22 +8,21 @@ from torch import Tensor
 from m3att.model.grid import Grid
 
 
-def encode_positions(count: int, channels: int, device: torch.device, *, span: float = 1.0) -> Tensor:
-    """Positional code of positions 0 .. count - 1: sines in the first half of the channels, then cosines.
+def encode_positions(places_L: Tensor, channels: int, *, span: float = 1.0) -> Tensor:
+    """Positional code of positions: sines in the first half of the channels, then cosines.
 
     Args:
-        count: number of positions.
+        places_L: numbers of the positions, 0 .. L - 1.
         channels: even number of channels C.
-        device: device of the result.
         span: distance between neighbours. A grid other than the trained one passes trained / count, so that the same
             place in the picture keeps the same code.
 
     Returns:
-        (count, C) float32.
+        (L, C) float32.
     """
-    half = channels // 2
+    half, device = channels // 2, places_L.device
     frequency = torch.exp(torch.arange(half, device=device) * (-torch.log(torch.tensor(10000.0)) / half).item())
-    angle = (torch.arange(count, device=device) * span).unsqueeze(1) * frequency  # (count, C / 2)
+    angle = (places_L * span).unsqueeze(1) * frequency  # (L, C / 2)
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
@@ -43,8 +42,9 @@ def encode_grid(grid: Grid, channels: int, trained: Grid, device: torch.device) 
         (H * W, C) float32.
     """
     height, width = grid.cells
-    rows_HC = encode_positions(height, channels // 2, device, span=trained.height / grid.height)
-    columns_WC = encode_positions(width, channels // 2, device, span=trained.width / grid.width)
+    rows_H, columns_W = torch.arange(height, device=device), torch.arange(width, device=device)
+    rows_HC = encode_positions(rows_H, channels // 2, span=trained.height / grid.height)
+    columns_WC = encode_positions(columns_W, channels // 2, span=trained.width / grid.width)
     grid_HWC = torch.cat(
         [rows_HC[:, None].expand(-1, width, -1), columns_WC[None].expand(height, -1, -1)], dim=2
     )  # (H, W, C)

@@ -180,7 +180,7 @@ def predict_places(
             output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
             logits_NHW = output.mask_logits_NHW.float().cpu()
             probability_NHW = batch.resizes[0].probability(logits_NHW, output.mask_stride)
-        yield place, batch.samples[0], (probability_NHW[0] > config.evaluate.threshold).numpy()
+        yield place, batch.samples[0], probability_NHW[0] > config.evaluate.threshold
 
 
 def draw_example(sample: Sample, mask_HW: NDArray[np.bool_]) -> Image.Image:

@@ -110,14 +110,13 @@ class HuggingFaceEncoder(LanguageEncoder):
 
     def frame(self, word_ids_NL: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
         """[CLS], the words, [SEP] after the last word, then padding. Returns ids and mask (N, S = L + 2)."""
-        rows_N = torch.arange(len(word_ids_NL), device=word_ids_NL.device)
-        ends_N = word_mask_NL.sum(dim=1) + 1
+        ends_N1 = word_mask_NL.sum(dim=1, keepdim=True) + 1
         filled_NL = word_ids_NL.masked_fill(~word_mask_NL, self.padding_id)
         ids_NS = nn.functional.pad(filled_NL, (1, 1), value=self.padding_id)
-        ids_NS[:, 0] = self.start_id
-        ids_NS[rows_N, ends_N] = self.end_id
-        places_S = torch.arange(ids_NS.shape[1], device=word_ids_NL.device)
-        return ids_NS, places_S <= ends_N[:, None]
+        # 0 .. S - 1, counted along the words: after an `arange`, a trace for ONNX would take S for fixed.
+        places_S = nn.functional.pad(torch.ones_like(word_ids_NL[0]), (1, 1), value=1).cumsum(0) - 1
+        ids_NS = ids_NS.masked_fill(places_S == ends_N1, self.end_id).masked_fill(places_S == 0, self.start_id)
+        return ids_NS, places_S <= ends_N1
 
 
 def find_architecture(name: str | None) -> Architecture:

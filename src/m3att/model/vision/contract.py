@@ -73,6 +73,6 @@ def crop_to_grid(maps: Sequence[Tensor], strides: Sequence[int], size: tuple[int
         (B, C_i, ceil(height / stride), ceil(width / stride)) for each stride.
     """
     return tuple(
-        map_BCHW[:, :, : -(-size[0] // stride), : -(-size[1] // stride)]
+        map_BCHW[:, :, : (size[0] + stride - 1) // stride, : (size[1] + stride - 1) // stride]
         for map_BCHW, stride in zip(maps, strides, strict=True)
     )

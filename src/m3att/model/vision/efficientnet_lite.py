@@ -80,7 +80,8 @@ class SameConvolution(FoldedConvolution):
 
     def forward(self, features_BCHW: Tensor) -> Tensor:
         """(B, channels_out, ceil(H / stride), ceil(W / stride)) of (B, channels_in, H, W)."""
-        down, right = (same_padding(side, self.kernel, self.stride) for side in features_BCHW.shape[2:])
+        # Plain numbers also while an export looks on: of sides that the stride divides, all need the same padding.
+        down, right = (same_padding(int(side), self.kernel, self.stride) for side in features_BCHW.shape[2:])
         lead = (down % 2, right % 2)
         return self.convolve(features_BCHW, ((down + lead[0]) // 2, (right + lead[1]) // 2), lead)
 

@@ -121,4 +121,10 @@ class FoldedConvolution(nn.Module):
 
 def lengthen(weight: Tensor, lead: tuple[int, int]) -> Tensor:
     """A kernel (C_out, C_in, h, w) with rows and columns of zeros above and on the left."""
-    return functional.pad(weight, (lead[1], 0, lead[0], 0)) if any(lead) else weight
+    out, into, height, width = weight.shape
+    # Not by a pad, after which an export does not know the size of the kernel any more.
+    if lead[0]:
+        weight = torch.cat([weight.new_zeros(out, into, lead[0], width), weight], dim=2)
+    if lead[1]:
+        weight = torch.cat([weight.new_zeros(out, into, height + lead[0], lead[1]), weight], dim=3)
+    return weight

@@ -1,0 +1,85 @@
+"""Segments an image with an exported model. Needs onnxruntime, NumPy, Pillow and tokenizers, and nothing of m3att.
+
+    m3att export photo --out exported/photo
+    python examples/onnx_predict.py exported/photo photo.jpg "the woman in red" "the dog on the left"
+
+It writes photo_1.png, photo_2.png ... beside the image: 255 where the object is.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+from tokenizers import Tokenizer
+
+
+def place(height, width, size, resize):
+    """(top, left, height, width) of the image inside the square input."""
+    if resize == "stretch":
+        return 0, 0, size, size
+    scale = size / max(height, width)
+    inner_height, inner_width = (max(1, round(side * scale)) for side in (height, width))
+    return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
+
+
+def square_of(image, about):
+    """The image in the square input, (1, size, size, 3), and its place there."""
+    size = about["input_size"]
+    top, left, height, width = where = place(image.height, image.width, size, about["resize"])
+    # A side that shrinks is averaged, a side that grows is interpolated.
+    shrunk = image.resize((min(width, image.width), min(height, image.height)), Image.Resampling.BOX)
+    inner = shrunk.resize((width, height), Image.Resampling.BILINEAR)
+    square = np.full((1, size, size, 3), about["letterbox_grey"], dtype=np.uint8)
+    square[0, top : top + height, left : left + width] = np.asarray(inner)
+    return square, where
+
+
+def words_of(expressions, tokenizer, about):
+    """Ids of the words, and which of them are words and not padding."""
+    rows = [found.ids[: about["word_limit"]] for found in tokenizer.encode_batch(expressions, add_special_tokens=False)]
+    if not all(rows):
+        sys.exit("each expression needs at least one word")
+    ids = np.full((len(rows), max(map(len, rows))), about["padding_id"], dtype=np.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+    return ids, np.arange(ids.shape[1]) < np.array([[len(row)] for row in rows])
+
+
+def mask_of(logits, where, size, about):
+    """The mask at the image's own size, from the logits over the square input."""
+    top, left, height, width = where
+    covered = tuple(round(cells * about["mask_stride"]) for cells in reversed(logits.shape))
+    square = Image.fromarray(logits).resize(covered, Image.Resampling.BILINEAR)
+    inner = square.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BILINEAR)
+    return 1 / (1 + np.exp(-np.asarray(inner))) > about["threshold"]
+
+
+def main(folder, picture, *expressions):
+    folder, picture = Path(folder), Path(picture)
+    about = json.loads((folder / "onnx.json").read_text(encoding="utf-8"))
+    encoder, head = (
+        onnxruntime.InferenceSession(folder / about[name]) for name in ("image_encoder", "expression_head")
+    )
+    tokenizer = Tokenizer.from_file(str(folder / about["tokenizer"]))
+
+    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    pixels, where = square_of(image, about)
+    features, size = encoder.run(["features", "size"], {"pixels": pixels})  # once for all expressions
+    ids, mask = words_of(list(expressions), tokenizer, about)
+    asked = {"features": features, "size": size, "word_ids": ids, "word_mask": mask}
+    (logits,) = head.run(["mask_logits"], asked)
+
+    for number, (expression, found) in enumerate(zip(expressions, logits, strict=True), start=1):
+        inside = mask_of(found, where, image.size, about)
+        path = picture.with_name(f"{picture.stem}_{number}.png")
+        Image.fromarray(inside.astype(np.uint8) * 255).save(path)
+        print(f"{path}: {expression}, {100 * inside.mean():.1f} % of the image")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit("usage: python onnx_predict.py FOLDER IMAGE EXPRESSION [EXPRESSION ...]")
+    main(*sys.argv[1:])

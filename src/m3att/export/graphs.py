@@ -1,0 +1,355 @@
+"""Both halves of the network as ONNX graphs, for any number of expressions and words and for images of any size.
+
+They are traced, not captured by `torch.export`: the words' lengths go to ONNX's own LSTM and GRU, sizes stay free
+without a proof about each of them, and it takes seconds where the other takes minutes (docs/onnx.md).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.onnx import symbolic_helper, symbolic_opset13, utils
+
+from m3att.errors import ConfigError
+from m3att.model.grid import Grid
+from m3att.model.language.birnn import BiRNN
+from m3att.model.language.contract import LanguageEncoder
+from m3att.model.network import EncodedImages, M3AttNet
+
+OPSET = 17
+"""Version of ONNX's operators in the graphs: ONNX Runtime 1.13 and later run it."""
+ENCODER_INPUTS, ENCODER_OUTPUTS = ("pixels",), ("features", "size")
+HEAD_INPUTS, HEAD_OUTPUTS = ("features", "size", "word_ids", "word_mask"), ("mask_logits",)
+
+
+class FreeGrid(Grid):
+    """A grid whose sizes are tensors, so that a trace keeps them free. It equals no other, so maps are always resized.
+
+    Args:
+        size_2: height and width of the input in pixels.
+        cells_HW: anything of its rows and columns.
+        stride: pixels of the input between the centres of two neighbouring cells.
+    """
+
+    def __init__(self, size_2: Tensor, cells_HW: Tensor, stride: int) -> None:
+        super().__init__(size_2[0], size_2[1], stride)  # type: ignore[arg-type]
+        object.__setattr__(self, "cells_HW", cells_HW)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(H, W), rows and columns of cells, as a trace sees them."""
+        cells_HW: Tensor = self.__dict__["cells_HW"]
+        return cells_HW.shape[0], cells_HW.shape[1]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class ImageEncoder(nn.Module):
+    """The vision half: images in, features out.
+
+    Args:
+        network: without early fusion.
+    """
+
+    def __init__(self, network: M3AttNet) -> None:
+        super().__init__()
+        self.vision = network.vision
+
+    def forward(self, pixels_BHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode images.
+
+        Args:
+            pixels_BHWC: RGB uint8.
+
+        Returns:
+            F_enc (B, rows, columns, C), and the height and width of the images in pixels, (2,) int64.
+        """
+        pixels_BCHW = pixels_BHWC.permute(0, 3, 1, 2)
+        stride = self.vision.stride
+        size_2 = torch._shape_as_tensor(pixels_BCHW)[2:]
+        grid = FreeGrid(size_2, pixels_BCHW[0, 0, ::stride, ::stride], stride)
+        vis_BPC = self.vision.finish(self.vision.backbone_maps(pixels_BCHW), grid)
+        return vis_BPC.reshape(vis_BPC.shape[0], *grid.cells, vis_BPC.shape[2]), size_2
+
+
+class ExpressionHead(nn.Module):
+    """The language half: features of one image and expressions in, mask logits out.
+
+    Args:
+        network: without early fusion.
+    """
+
+    def __init__(self, network: M3AttNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features_1HWC: Tensor, size_2: Tensor, word_ids_NL: Tensor, word_mask_NL: Tensor) -> Tensor:
+        """Segment.
+
+        Args:
+            features_1HWC: of one image, of `ImageEncoder`.
+            size_2: its height and width in pixels.
+            word_ids_NL: ids of the words.
+            word_mask_NL: True = a real word.
+
+        Returns:
+            Mask logits (N, h, w).
+        """
+        grid = FreeGrid(size_2, features_1HWC[0, :, :, 0], self.network.vision.stride)
+        encoded = EncodedImages(features_1HWC.flatten(1, 2), grid)
+        image_index_N = torch.zeros_like(word_ids_NL[:, 0])
+        return self.network.segment(encoded, image_index_N, word_ids_NL, word_mask_NL).mask_logits_NHW
+
+
+# Where ONNX's gates stand in PyTorch's weights: an LSTM's are input, forget, cell, output there and input, output,
+# forget, cell here; a GRU's are reset, update, new there and update, reset, new here.
+GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+
+
+class RecurrentLayer(torch.autograd.Function):
+    """A bidirectional LSTM or GRU over expressions of different lengths, which becomes the ONNX operator of its name.
+
+    A trace takes the shapes of its outputs only, so here they hold zeros.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, vectors_LNE: Tensor, weight: Tensor, recurrent: Tensor, bias: Tensor, lengths_N: Tensor, kind: str
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden states (L, 2, N, H) and final states (2, N, H).
+
+        Args:
+            ctx: not used.
+            vectors_LNE: word vectors.
+            weight: of the inputs, (2, gates * H, E).
+            recurrent: of the hidden states, (2, gates * H, H).
+            bias: of both, (2, 2 * gates * H).
+            lengths_N: words of each expression, int32.
+            kind: `LSTM` or `GRU`.
+        """
+        words, count, hidden = vectors_LNE.shape[0], vectors_LNE.shape[1], recurrent.shape[2]
+        return vectors_LNE.new_zeros(words, 2, count, hidden), vectors_LNE.new_zeros(2, count, hidden)
+
+    @staticmethod
+    def symbolic(g: Any, vectors: Any, weight: Any, recurrent: Any, bias: Any, lengths: Any, kind: str) -> Any:
+        """The operator; its arguments are those of `forward`. See there.
+
+        A GRU of PyTorch applies its reset gate after the linear layer.
+        """
+        hidden = recurrent.type().sizes()[2]
+        options = {"linear_before_reset_i": 1} if kind == "GRU" else {}
+        return g.op(
+            kind, vectors, weight, recurrent, bias, lengths,
+            hidden_size_i=hidden, direction_s="bidirectional", outputs=2, **options,
+        )  # fmt: skip
+
+
+class TraceableBiRNN(LanguageEncoder):
+    """A BiRNN with the operators of ONNX, which take lengths where PyTorch takes packed sequences.
+
+    Args:
+        encoder: whose weights it shares.
+    """
+
+    def __init__(self, encoder: BiRNN) -> None:
+        super().__init__()
+        self.channels, self.kind = encoder.channels, "LSTM" if isinstance(encoder.rnn, nn.LSTM) else "GRU"
+        self.word_vectors, self.rnn = encoder.word_vectors, encoder.rnn
+        self.norm_words, self.norm_sentence = encoder.norm_words, encoder.norm_sentence
+
+    def both(self, *names: str) -> Tensor:
+        """Weights of both directions, (2, ...), gates in ONNX's order; of several names one after the other."""
+        return torch.stack([torch.cat([self.gates(f"{name}_l0{end}") for name in names]) for end in ("", "_reverse")])
+
+    def gates(self, name: str) -> Tensor:
+        """One weight with its gates in ONNX's order."""
+        order = GATES[self.kind]
+        parts = getattr(self.rnn, name).chunk(len(order))
+        return torch.cat([parts[number] for number in order])
+
+    def forward(self, word_ids_NL: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
+        """See LanguageEncoder."""
+        lengths_N = word_mask_NL.sum(dim=1).to(torch.int32)
+        vectors_LNE = self.word_vectors(word_ids_NL).transpose(0, 1)
+        weight, recurrent, bias = self.both("weight_ih"), self.both("weight_hh"), self.both("bias_ih", "bias_hh")
+        layer: Any = RecurrentLayer.apply
+        hidden_L2NH, final_2NH = layer(vectors_LNE, weight, recurrent, bias, lengths_N, self.kind)
+        words_NLC = hidden_L2NH.permute(2, 0, 1, 3).flatten(2)
+        words_NLC = self.norm_words(words_NLC) * word_mask_NL.unsqueeze(2)
+        return words_NLC, self.norm_sentence(final_2NH.transpose(0, 1).flatten(1))
+
+
+class TraceableAttention(nn.Module):
+    """A MultiheadAttention in plain steps. PyTorch's own, traced, keeps the number of keys of the example.
+
+    Args:
+        attention: batch first, of one width; its weights are shared.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.heads = attention.num_heads
+        self.in_proj_weight, self.in_proj_bias = attention.in_proj_weight, attention.in_proj_bias
+        self.out_proj = attention.out_proj
+
+    def forward(
+        self,
+        query_NLC: Tensor,
+        key_NSC: Tensor,
+        value_NSC: Tensor,
+        key_padding_mask: Tensor | None = None,
+        **options: Any,
+    ) -> tuple[Tensor, None]:
+        """Attend; see nn.MultiheadAttention.
+
+        Args:
+            query_NLC: queries.
+            key_NSC: keys.
+            value_NSC: values.
+            key_padding_mask: True = a key that does not count, (N, S).
+            options: without effect on the result, such as `need_weights`.
+        """
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        query, key, value = (
+            nn.functional.linear(rows, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for rows, weight, bias in zip((query_NLC, key_NSC, value_NSC), weights, biases, strict=True)
+        )
+        score_NKLS = query @ key.transpose(2, 3) / math.sqrt(self.out_proj.in_features // self.heads)
+        if key_padding_mask is not None:
+            score_NKLS = score_NKLS.masked_fill(key_padding_mask[:, None, None], float("-inf"))
+        answer_NLC = (score_NKLS.softmax(dim=3) @ value).transpose(1, 2).flatten(2)
+        return self.out_proj(answer_NLC), None
+
+
+def write_graphs(network: M3AttNet, side: int, encoder: Path, head: Path, fold: bool = True) -> None:
+    """Trace both halves and write a file for each.
+
+    Args:
+        network: in evaluation mode, on the CPU; it is changed and of no use afterwards.
+        side: of the square input that it was trained at, pixels.
+        encoder: file of the image encoder.
+        head: file of the expression head.
+        fold: compute what depends on weights only. Otherwise each weight stays as the network has it, by its name.
+
+    Raises:
+        ConfigError: where the network fuses early, so that its vision half needs an expression.
+    """
+    if network.vision.fusion is not None:
+        raise ConfigError(
+            "model.vision.early_fusion: the vision half needs an expression, so it has no graph of its own"
+        )
+    if isinstance(network.language, BiRNN):
+        network.language = TraceableBiRNN(network.language)
+    for half in (network.vision.backbone, network.language):
+        trunk: Any = getattr(half, "trunk", None)
+        if hasattr(trunk, "set_attn_implementation"):  # a network of transformers
+            trunk.set_attn_implementation("eager")  # the others choose their kernel by the size of the example
+    for module in list(network.modules()):
+        for name, part in module.named_children():
+            if isinstance(part, nn.MultiheadAttention):
+                setattr(module, name, TraceableAttention(part))
+    # An example of odd sides, so that the trace holds all that any size needs: padding, cropping, resizing. Padded, it
+    # is as large as the trained input, because a Swin shifts its windows or not by the size of its maps.
+    odd = side - 1 - side % 2
+    pixels_BHWC = torch.zeros((2, odd, odd, 3), dtype=torch.uint8)
+    words = (torch.ones((3, 4), dtype=torch.int64), torch.arange(4)[None] < torch.tensor([[4], [2], [3]]))
+    # Where weights may learn, a FoldedConvolution keeps its own; otherwise the kernel that it made of them is traced.
+    with torch.set_grad_enabled(not fold), plain_attention():
+        first, second = ImageEncoder(network).eval(), ExpressionHead(network).eval()
+        features_BHWC, size_2 = first(pixels_BHWC)
+        image = {0: "images", 1: "height", 2: "width"}
+        cells = {1: "rows", 2: "columns"}
+        text = {0: "expressions", 1: "words"}
+        trace(first, (pixels_BHWC,), encoder, ENCODER_INPUTS, ENCODER_OUTPUTS, fold,
+              {"pixels": image, "features": {0: "images", **cells}})  # fmt: skip
+        trace(second, (features_BHWC[:1], size_2, *words), head, HEAD_INPUTS, HEAD_OUTPUTS, fold,
+              {"features": cells, "word_ids": text, "word_mask": text,
+               "mask_logits": {0: "expressions", 1: "mask_rows", 2: "mask_columns"}})  # fmt: skip
+
+
+def trace(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    fold: bool,
+    axes: dict[str, dict[int, str]],
+) -> None:
+    """Write what a module does with an example as a graph.
+
+    Args:
+        module: one half.
+        example: its arguments.
+        path: the file.
+        inputs: names of the arguments.
+        outputs: names of the results.
+        fold: see `write_graphs`.
+        axes: of each input and output, those of any length, with their names.
+    """
+    with warnings.catch_warnings(), short_reshapes():
+        # It warns that sizes which become Python numbers stay those of the example, which is meant, and of its age.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            example,
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            do_constant_folding=fold,
+            training=torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE,
+        )
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention as separate steps: its fast path is one operator, which ONNX does not have."""
+    before: bool = torch.backends.mha.get_fastpath_enabled()
+    switch: Callable[[bool], None] = torch.backends.mha.set_fastpath_enabled
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(before)
+
+
+@contextmanager
+def short_reshapes() -> Iterator[None]:
+    """Write the division of a last axis, as into heads, as one operator: PyTorch writes ten, and they load slowly."""
+    utils.register_custom_op_symbolic("aten::unflatten", divide_axis, OPSET)
+    try:
+        yield
+    finally:
+        utils.unregister_custom_op_symbolic("aten::unflatten", OPSET)
+
+
+def divide_axis(g: Any, value: Any, axis: Any, sizes: Any) -> Any:
+    """A Reshape whose zeros keep the axes before the divided one.
+
+    Args:
+        g: of the exporter.
+        value: the tensor.
+        axis: that is divided.
+        sizes: of its parts.
+    """
+    rank = symbolic_helper._get_tensor_rank(value)
+    number = symbolic_helper._maybe_get_const(axis, "i")
+    parts = symbolic_helper._maybe_get_const(sizes, "is")
+    if rank is None or not isinstance(number, int) or number % rank != rank - 1 or not isinstance(parts, list):
+        return symbolic_opset13.unflatten(g, value, axis, sizes)
+    known = parts if -1 in parts else [*parts[:-1], -1]
+    shape = g.op("Constant", value_t=torch.tensor([0] * (rank - 1) + known, dtype=torch.int64))
+    return g.op("Reshape", value, shape)
