@@ -25,8 +25,8 @@ EMPTY = {"expression": "", "score": 0.0, "area": 0, "height": 0, "width": 0, "co
 class Segment:
     """Turns a batch with the columns `image` and `expressions` into a row an expression.
 
-    Ray makes one for each worker, so the model is loaded once a worker. In Spark, call it on the batches of
-    `mapInPandas`, made once a partition.
+    Ray makes one for each worker, so the model is loaded once a worker. In Spark make one in the function that
+    `mapInPandas` calls, and give `pandas.DataFrame(segment(frame))` for each of its frames.
 
     Args:
         model: see `Segmenter.from_pretrained`.

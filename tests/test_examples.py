@@ -73,6 +73,9 @@ def test_the_function_for_ray_and_spark_takes_columns(
     found = segment(columns)
     rows = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
     check_rows(rows, scene, expected)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({name: list(column) for name, column in columns.items()})  # as Spark gives them
+    check_rows(pandas.DataFrame(segment(frame)).to_dict("records"), scene, expected)
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
