@@ -18,7 +18,7 @@ def test_the_service_keeps_what_its_document_says(server: Server) -> None:
     tried = 0
     for operation in (found.ok() for found in schema.get_all_operations()):
 
-        @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def run(case: schemathesis.Case) -> None:
             case.call_and_validate(

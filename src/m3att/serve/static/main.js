@@ -93,7 +93,7 @@ async function openPhoto(file, { expressions = [], modelName = null } = {}) {
   refresh();
   await inTurn(upload);
   if (expressions.length) await ask(expressions);
-  else byId("expression").focus({ preventScroll: true });
+  else if (document.activeElement.matches("body, .choose")) byId("expression").focus({ preventScroll: true });
 }
 
 function describeModel() {
