@@ -138,7 +138,10 @@ def heat(page: Any) -> list[int]:
     """The alpha of the heat map in places all over it."""
     found: list[int] = page.locator("#heat").evaluate(
         """canvas => {
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const copy = new OffscreenCanvas(canvas.width, canvas.height);
+            const pen = copy.getContext("2d", { willReadFrequently: true });
+            pen.drawImage(canvas, 0, 0);
+            const { data } = pen.getImageData(0, 0, copy.width, copy.height);
             const step = 4 * Math.floor(data.length / 4 / 997);
             return Array.from({ length: 997 }, (_, n) => data[n * step + 3]);
         }"""
