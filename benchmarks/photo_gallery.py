@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -135,7 +134,7 @@ def answers_of(segmenter: Segmenter, sample: Sample) -> list[tuple[NDArray[np.bo
     """Mask and score of each expression of a photo, as `predict` makes them, also where no word is known."""
     scene, words = segmenter.encode(sample.image_HWC), segmenter.tokenizer(sample.expressions)
     logits_NHW = segmenter.backend.segment(scene.features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
-    maps_NHW = scene.resize.probability(torch.from_numpy(logits_NHW), segmenter.backend.mask_stride).numpy()
+    maps_NHW = scene.resize.probability(logits_NHW, segmenter.backend.mask_stride)
     found = []
     for map_HW in maps_NHW:
         mask_HW = map_HW > segmenter.threshold

@@ -76,7 +76,8 @@ def compare_boxes(
         For each expression the pixels that the box around its mask shares with the true box, those that either has,
         and whether the likeliest pixel lies in the true box.
     """
-    logits_NHW = resize.invert(mask_logits_NHW, stride)  # probabilities near 1 are equal in float32, logits are not
+    # Not probabilities, because those near 1 are equal in float32.
+    logits_NHW = torch.from_numpy(resize.invert(mask_logits_NHW, stride))
     found: list[tuple[int, int, bool]] = []
     for logits_HW, box in zip(logits_NHW, boxes_N4, strict=True):
         row, column = divmod(int(logits_HW.argmax()), logits_HW.shape[1])
