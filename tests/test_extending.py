@@ -20,13 +20,11 @@ from m3att.app.cli import main
 from m3att.bounds import check_fit
 from m3att.data import open as opening
 from m3att.encoders import VISION, Encoder
-from m3att.model.build import VISION_BUILDERS
 from m3att.presets import PRESETS
 from m3att.pretrained import load_model
 from m3att.protocols import PROTOCOLS, Protocol
 from m3att.segmenter import Segmenter
 from m3att.settings import changed
-from m3att.weights.start import VISION_FILLERS
 
 from .model.vision import test_contract as contract
 
@@ -61,12 +59,11 @@ def test_a_new_backbone(
     monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
     network, weights = examples(repository, "A new backbone")
     section = section_of(repository, "A new backbone")
-    known = {"Encoder": Encoder, "PlainNet": network.PlainNet, "fill_plain": weights.fill_plain}
-    rows = [eval(row, known) for row in re.findall(r'^    "plain": (.*),$', section, re.MULTILINE)]
-    assert len(rows) == 3
-    for table, row in zip((VISION, VISION_BUILDERS, VISION_FILLERS), rows, strict=True):
-        monkeypatch.setitem(table, "plain", row)
-    monkeypatch.delitem(VISION_FILLERS, "plain")
+    monkeypatch.setitem(sys.modules, "m3att.model.vision.plain", network)
+    monkeypatch.setitem(sys.modules, "m3att.weights.plain", weights)
+    rows = re.findall(r'^    "plain": (.*),$', section, re.MULTILINE)
+    fresh, pretrained = [eval(row, {"Encoder": Encoder}) for row in rows]
+    monkeypatch.setitem(VISION, "plain", fresh)
     for check in (
         contract.test_it_says_what_it_gives, contract.test_an_images_features_do_not_hang_on_its_batch,
         contract.test_evaluation_repeats_itself_and_changes_no_statistic, contract.test_the_place_of_things_is_kept,
@@ -92,9 +89,7 @@ def test_a_new_backbone(
     assert main([*words, *small, *frozen, str(run / "last"), "--out", str(tmp_path / "second")]) == 0
     public = tmp_path / "plain.safetensors"
     save_file(network.PlainNet((32, 64, 128, 128)).state_dict(), public)
-    monkeypatch.setitem(VISION_FILLERS, "plain", rows[2])
-    (pretrained,) = re.findall(r'`(Encoder\("pretrained".*?\))`', section)
-    monkeypatch.setitem(VISION, "plain", eval(pretrained, known))
+    monkeypatch.setitem(VISION, "plain", pretrained)
     assert main([*words, *small, *frozen, str(public), "--out", str(tmp_path / "third")]) == 0
     trained = load_model(tmp_path / "third" / "last").network.vision.backbone.state_dict()
     assert all(torch.equal(trained[name], value) for name, value in load_file(public).items())

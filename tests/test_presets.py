@@ -16,7 +16,7 @@ from m3att.config import RunConfig
 from m3att.data.refer.splits import require_legal, word_limit
 from m3att.data.shaperef.world import VARIANTS
 from m3att.errors import ConfigError
-from m3att.model.build import VISION_BUILDERS, build_network
+from m3att.model.build import build_backbone, build_network
 from m3att.model_folder import bundled_models, fill_backbone
 from m3att.presets import PAPER_ROWS, PRESETS, WEIGHTS, find_preset
 from m3att.pretrained import load_model
@@ -53,7 +53,7 @@ def test_a_description_says_command_time_and_score(name: str) -> None:
 def test_the_backbones_that_ablations_start_from_are_there_and_fit(name: str) -> None:
     config = PRESETS[name].config
     assert config.model.vision.freeze
-    backbone = VISION_BUILDERS[config.model.vision.encoder](config.model.vision, None)
+    backbone = build_backbone(config.model.vision)
     fresh = {key: value.clone() for key, value in backbone.state_dict().items()}
     fill_backbone(backbone, str(config.model.vision.weights))
     assert not any(torch.equal(fresh[key], value) for key, value in backbone.state_dict().items() if "0.weight" in key)

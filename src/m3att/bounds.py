@@ -125,7 +125,7 @@ def check_fit(config: RunConfig) -> None:
         )
     if config.train.attention_weight and model.decoder.attention == "val":
         raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
-    if "widths" in VISION[vision.encoder].settings:
+    if {"widths", "blocks"} <= set(VISION[vision.encoder].settings):
         if not vision.widths or len(vision.widths) != len(vision.blocks):
             raise ConfigError(
                 f"model.vision: widths {list(vision.widths)} and blocks {list(vision.blocks)}; give one of each a stage"

@@ -1,17 +1,21 @@
-"""The table of encoders: what kind each is, which settings are its own, and what its public weights are.
+"""The table of encoders: what kind each is, what builds it, which settings are its own, and what fills it.
 
-This half of the table is read before PyTorch is loaded. The other half, in `model.build`, says how each is built. What
-fills an encoder with public weights stands in `weights.start`.
+Settings are checked before PyTorch is loaded, so a row names what builds and fills an encoder, and that is imported on
+first use.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 from m3att.config import LanguageConfig, ModelConfig, TrainConfig, VisionConfig
 from m3att.errors import ConfigError
+
+Named = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -21,27 +25,79 @@ class Encoder:
     Args:
         kind: `fresh` encoders learn from fresh weights as a rule, `pretrained` ones start from public weights, and
             those of the library `transformers` do so too and have an architecture that a model folder keeps.
+        build: what builds it, as `module:name`. A backbone gets the row's settings and arguments by name; a text
+            encoder gets what `m3att.model.build` gives to both.
         weights: an example of public weights, as the setting `weights` takes them; None: there are none.
         settings: settings of its half of the network that only some encoders read, and this is one of them.
+        fill: what fills it with public weights, as `module:name`; None: there are none, and only the backbone of a
+            model can be taken over.
+        arguments: of `build`, beside the settings.
     """
 
     kind: Literal["fresh", "pretrained", "transformers"]
+    build: Named
     weights: str | None = None
     settings: tuple[str, ...] = ()
+    fill: Named | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+def lite(size: str) -> Encoder:
+    """The row of an EfficientNet-Lite of that size."""
+    return Encoder(
+        "pretrained",
+        "m3att.model.vision.efficientnet_lite:build",
+        "imagenet",
+        ("map_strides",),
+        "m3att.weights.start:fill_efficientnet_lite",
+        {"size": size},
+    )
 
 
 VISION: dict[str, Encoder] = {
-    "tiny": Encoder("fresh", settings=("widths", "blocks")),
-    "darknet53": Encoder("pretrained", "darknet53.conv.74"),
-    "efficientnet-lite0": Encoder("pretrained", "imagenet", ("map_strides",)),
-    "efficientnet-lite1": Encoder("pretrained", "imagenet", ("map_strides",)),
-    "efficientnet-lite2": Encoder("pretrained", "imagenet", ("map_strides",)),
-    "huggingface": Encoder("transformers", "microsoft/swin-tiny-patch4-window7-224", ("architecture",)),
+    "tiny": Encoder("fresh", "m3att.model.vision.tiny:TinyConvNet", settings=("widths", "blocks")),
+    "darknet53": Encoder(
+        "pretrained",
+        "m3att.model.vision.darknet53:Darknet53",
+        "darknet53.conv.74",
+        fill="m3att.weights.start:fill_darknet53",
+    ),
+    "efficientnet-lite0": lite("lite0"),
+    "efficientnet-lite1": lite("lite1"),
+    "efficientnet-lite2": lite("lite2"),
+    "huggingface": Encoder(
+        "transformers",
+        "m3att.model.vision.auto_backbone:build",
+        "microsoft/swin-tiny-patch4-window7-224",
+        ("architecture",),
+        "m3att.weights.start:fill_vision_transformers",
+    ),
 }
 LANGUAGE: dict[str, Encoder] = {
-    "birnn": Encoder("fresh", "glove.6B.300d.txt", ("rnn", "word_channels")),
-    "huggingface": Encoder("transformers", "google-bert/bert-base-uncased", ("architecture",)),
+    "birnn": Encoder(
+        "fresh",
+        "m3att.model.build:build_birnn",
+        "glove.6B.300d.txt",
+        ("rnn", "word_channels"),
+        "m3att.weights.start:fill_birnn",
+    ),
+    "huggingface": Encoder(
+        "transformers",
+        "m3att.model.build:build_text_transformer",
+        "google-bert/bert-base-uncased",
+        ("architecture",),
+        "m3att.weights.start:fill_text_transformers",
+    ),
 }
+
+
+def named(place: Named) -> Callable[..., Any]:
+    """What a row names as `module:name`; what is no text is that itself."""
+    if not isinstance(place, str):
+        return place
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
 
 
 @dataclass(frozen=True)

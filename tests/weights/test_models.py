@@ -20,8 +20,8 @@ from m3att.config import (
     TrainConfig,
     VisionConfig,
 )
+from m3att.encoders import VISION
 from m3att.engine.train import train
-from m3att.model.build import VISION_BUILDERS
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.pretrained import load_model
 
@@ -37,7 +37,8 @@ def with_elder_names(path: Path) -> None:
 
 
 def test_a_model_and_a_run_of_then_go_on_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VISION_BUILDERS, "darknet53", lambda *_: Darknet53((4, 4, 4, 6, 8, 8), (1, 1, 1, 1, 1)))
+    row = replace(VISION["darknet53"], build=lambda: Darknet53((4, 4, 4, 6, 8, 8), (1, 1, 1, 1, 1)))
+    monkeypatch.setitem(VISION, "darknet53", row)
     monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
     settings = RunConfig(
         model=ModelConfig(

@@ -22,9 +22,10 @@ from m3att.config import (
     VisionConfig,
 )
 from m3att.data.text import Tokenizer
+from m3att.encoders import VISION
 from m3att.engine.train import train
 from m3att.errors import ConfigError, ModelError
-from m3att.model.build import VISION_BUILDERS, build_network
+from m3att.model.build import build_network
 from m3att.model.vision.darknet53 import Darknet53, DarknetTrunk
 from m3att.pretrained import load_model
 from m3att.weights.darknet import TIMM_HABITS, timm_name
@@ -37,7 +38,8 @@ TOKENIZER = Tokenizer.from_texts(["the red circle on the left of a wug"], 8)
 @pytest.fixture(autouse=True)
 def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small Darknet in place of the true one, and a cache of the test's own."""
-    monkeypatch.setitem(VISION_BUILDERS, "darknet53", lambda *_: Darknet53(WIDTHS, BLOCKS))
+    row = replace(VISION["darknet53"], build=lambda: Darknet53(WIDTHS, BLOCKS))
+    monkeypatch.setitem(VISION, "darknet53", row)
     monkeypatch.setenv("M3ATT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("m3att.data.shaperef.source._TEXT_SCENES", 40)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import nn
 
 from m3att.config import ModelConfig, VisionConfig
+from m3att.encoders import LANGUAGE, VISION, find_encoder, named
 from m3att.errors import ConfigError
 from m3att.model.architectures import Architecture, Architectures
 from m3att.model.grid import Grid
@@ -20,35 +19,27 @@ from m3att.model.m3att import M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
-from m3att.model.vision.auto_backbone import HuggingFaceBackbone
-from m3att.model.vision.auto_backbone import find_architecture as vision_architecture
 from m3att.model.vision.contract import VisionBackbone
-from m3att.model.vision.darknet53 import Darknet53
-from m3att.model.vision.efficientnet_lite import DEFAULT_STRIDES, EfficientNetLite
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.merge import choose_grid
-from m3att.model.vision.tiny import TinyConvNet
 
 
-def build_tiny(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
-    """The small conv net."""
-    return TinyConvNet(widths=config.widths, blocks=config.blocks)
+def build_backbone(config: VisionConfig, architecture: Architecture | None = None) -> VisionBackbone:
+    """The backbone that the table of encoders names, with fresh weights.
 
+    Args:
+        config: of the vision half.
+        architecture: of a backbone of transformers; None: the one that the settings name.
 
-def build_darknet53(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
-    """Darknet-53."""
-    return Darknet53()
-
-
-def build_efficientnet_lite(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
-    """EfficientNet-Lite of the size that the encoder's name ends with."""
-    size = config.encoder.removeprefix("efficientnet-")
-    return EfficientNetLite(size=size, strides=config.map_strides or DEFAULT_STRIDES)
-
-
-def build_auto_backbone(config: VisionConfig, architecture: Architecture | None) -> VisionBackbone:
-    """A backbone of the library transformers, of the given architecture or the one that the settings name."""
-    return HuggingFaceBackbone(architecture or vision_architecture(config.architecture))
+    Raises:
+        ConfigError: where there is no such encoder, or its settings do not fit it.
+    """
+    row = find_encoder("vision", VISION, config.encoder)
+    settings = {name: getattr(config, name) for name in row.settings}
+    if architecture is not None:
+        settings["architecture"] = architecture
+    backbone: VisionBackbone = named(row.build)(**settings, **row.arguments)
+    return backbone
 
 
 def build_birnn(config: ModelConfig, words: int, architecture: Architecture | None) -> LanguageEncoder:
@@ -97,21 +88,6 @@ def build_text_transformer(config: ModelConfig, words: int, architecture: Archit
     return encoder
 
 
-# How each encoder of the table in `m3att.encoders` is built. Public weights come later, from `m3att.weights`.
-VISION_BUILDERS: dict[str, Callable[[VisionConfig, Architecture | None], VisionBackbone]] = {
-    "tiny": build_tiny,
-    "darknet53": build_darknet53,
-    "efficientnet-lite0": build_efficientnet_lite,
-    "efficientnet-lite1": build_efficientnet_lite,
-    "efficientnet-lite2": build_efficientnet_lite,
-    "huggingface": build_auto_backbone,
-}
-LANGUAGE_BUILDERS: dict[str, Callable[[ModelConfig, int, Architecture | None], LanguageEncoder]] = {
-    "birnn": build_birnn,
-    "huggingface": build_text_transformer,
-}
-
-
 def build_network(
     config: ModelConfig,
     input_size: int,
@@ -134,7 +110,7 @@ def build_network(
     Raises:
         ConfigError: where settings do not fit the encoders.
     """
-    backbone = VISION_BUILDERS[config.vision.encoder](config.vision, architectures.vision)
+    backbone = build_backbone(config.vision, architectures.vision)
     try:
         stride = backbone.strides[choose_grid(backbone.strides, config.vision.grid_stride)]
     except ValueError as error:
@@ -154,7 +130,8 @@ def build_network(
         stride=stride,
     )
     # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
-    language = LANGUAGE_BUILDERS[config.language.encoder](config, words, architectures.language)
+    build_language = named(find_encoder("language", LANGUAGE, config.language.encoder).build)
+    language: LanguageEncoder = build_language(config, words, architectures.language)
     category_head = nn.Linear(channels, categories) if categories else None
     mask = config.mask
     mask_decoder = MaskDecoder(

@@ -13,7 +13,7 @@ from torch import nn
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
-from m3att.encoders import HALVES, halves_of
+from m3att.encoders import HALVES, LANGUAGE, VISION, halves_of, named
 from m3att.errors import ConfigError
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
@@ -80,10 +80,12 @@ def fill_pretrained(
     """
     require_weights(config, halves)
     if "vision" in halves and config.vision.weights is not None:
-        fill = VISION_FILLERS.get(config.vision.encoder, fill_from_model)
-        fill(network.vision.backbone, config.vision)
+        fill = VISION[config.vision.encoder].fill
+        (fill_from_model if fill is None else named(fill))(network.vision.backbone, config.vision)
     if "language" in halves and config.language.weights is not None:
-        LANGUAGE_FILLERS[config.language.encoder](network.language, tokenizer, config.language)
+        fill = LANGUAGE[config.language.encoder].fill
+        assert fill is not None  # every text encoder has public weights
+        named(fill)(network.language, tokenizer, config.language)
 
 
 def fill_from_model(backbone: VisionBackbone, config: VisionConfig) -> None:
@@ -149,17 +151,3 @@ def pretrained_parts(network: M3AttNet, config: ModelConfig) -> list[nn.Module]:
     if config.language.weights is not None and isinstance(trunk, nn.Module):
         parts.append(trunk)
     return parts
-
-
-# Encoders with public weights; `m3att.encoders` says which have any.
-VISION_FILLERS: dict[str, Callable[[VisionBackbone, VisionConfig], None]] = {
-    "darknet53": fill_darknet53,
-    "efficientnet-lite0": fill_efficientnet_lite,
-    "efficientnet-lite1": fill_efficientnet_lite,
-    "efficientnet-lite2": fill_efficientnet_lite,
-    "huggingface": fill_vision_transformers,
-}
-LANGUAGE_FILLERS: dict[str, Callable[[LanguageEncoder, Tokenizer, LanguageConfig], None]] = {
-    "birnn": fill_birnn,
-    "huggingface": fill_text_transformers,
-}

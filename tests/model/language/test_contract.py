@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from m3att.model.build import LANGUAGE_BUILDERS
+from m3att.encoders import LANGUAGE
 from m3att.model.language.birnn import BiRNN
 from m3att.model.language.contract import LanguageEncoder
 from m3att.model.language.text_transformer import HuggingFaceEncoder
@@ -36,7 +36,7 @@ def expressions(words: int = 5) -> tuple[Tensor, Tensor]:
 
 
 def test_every_encoder_is_held_to_the_contract() -> None:
-    assert {name.partition("-")[0] for name in ENCODERS} == set(LANGUAGE_BUILDERS)
+    assert {name.partition("-")[0] for name in ENCODERS} == set(LANGUAGE)
 
 
 def test_one_feature_a_word_and_one_a_sentence_and_zero_at_padding(encoder: LanguageEncoder) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from m3att.model.build import VISION_BUILDERS
+from m3att.encoders import VISION
 from m3att.model.vision.auto_backbone import HuggingFaceBackbone
 from m3att.model.vision.contract import VisionBackbone
 from m3att.model.vision.darknet53 import Darknet53
@@ -38,7 +38,7 @@ def backbone(request: pytest.FixtureRequest) -> VisionBackbone:
 
 
 def test_every_backbone_is_held_to_the_contract() -> None:
-    assert {name.partition(":")[0] for name in BACKBONES} == set(VISION_BUILDERS)
+    assert {name.partition(":")[0] for name in BACKBONES} == set(VISION)
 
 
 def test_it_says_what_it_gives(backbone: VisionBackbone) -> None:

@@ -153,3 +153,17 @@ def choose_stages(config: Any) -> tuple[tuple[str, ...], tuple[int, ...], tuple[
         tuple(strides[number] for number in chosen),
         tuple(maps[number].shape[1] for number in chosen),
     )
+
+
+def build(architecture: Architecture | str | None) -> HuggingFaceBackbone:
+    """The backbone for the settings of a run.
+
+    Args:
+        architecture: its values, or what the setting names.
+
+    Raises:
+        ConfigError: where nothing of that name can be built.
+    """
+    if architecture is None or isinstance(architecture, str):
+        architecture = find_architecture(architecture)
+    return HuggingFaceBackbone(architecture)

@@ -180,3 +180,13 @@ class EfficientNetLite(VisionBackbone):
             if number in self.ends:
                 maps.append(features_BCHW)
         return tuple(maps)
+
+
+def build(size: str, map_strides: Sequence[int]) -> EfficientNetLite:
+    """The network for the settings of a run.
+
+    Args:
+        size: see EfficientNetLite.
+        map_strides: see EfficientNetLite; empty: 8, 16 and 32.
+    """
+    return EfficientNetLite(size, map_strides or DEFAULT_STRIDES)
