@@ -55,7 +55,7 @@ def answers(desk: Desk, *tasks: Task) -> list[Answer]:
 def test_a_batch_encodes_each_image_once_and_reads_equal_expressions_once(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, counter = Desk({"tiny": folder}, "cpu", Limits()), Counter(monkeypatch)
+    desk, counter = Desk({"tiny": folder}, "cpu", "auto", Limits()), Counter(monkeypatch)
     batch = [
         task(0, 1, *WORDS),
         task(1, 1, WORDS[0], forms=("polygons",)),
@@ -77,7 +77,7 @@ def test_a_batch_encodes_each_image_once_and_reads_equal_expressions_once(
 
 
 def test_a_bad_image_costs_only_its_own_task(folder: str) -> None:
-    desk = Desk({"tiny": folder}, "cpu", Limits(megapixels=0.0024))
+    desk = Desk({"tiny": folder}, "cpu", "auto", Limits(megapixels=0.0024))
     broken = Task(1, "segment", "tiny", "x", picture_file()[:200], WORDS)
     large = Task(2, "segment", "tiny", "y", picture_file(40, 61), WORDS)
     found = answers(desk, task(0, 1, *WORDS), broken, large, task(3, 2, "zyx"))
@@ -87,7 +87,7 @@ def test_a_bad_image_costs_only_its_own_task(folder: str) -> None:
 
 
 def test_the_cache_is_bounded(folder: str) -> None:
-    desk = Desk({"tiny": folder}, "cpu", Limits(cache=0.1))
+    desk = Desk({"tiny": folder}, "cpu", "auto", Limits(cache=0.1))
     for seed in range(20):
         answers(desk, task(0, seed, WORDS[0]))
     assert 1 < len(desk.scenes) < 20 and desk.scenes.bytes <= 100_000

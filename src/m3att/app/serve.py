@@ -40,6 +40,13 @@ def serve(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--port", type=int, default=7860, help="0 for any that is free (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     parser.add_argument(
+        "--backend",
+        choices=("auto", "pytorch", "onnx"),
+        default="auto",
+        help="what runs the models; onnx needs exported models and cannot tell where the words look "
+        "(default: %(default)s: pytorch, unless a folder holds an exported model alone)",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, help="processes that hold the models; more than one on a large machine "
         "(default: %(default)s)"
     )  # fmt: skip
@@ -71,7 +78,7 @@ def serve(words: Sequence[str], prog: str) -> int:
         advice = "a token (--token-file) keeps others out"
         print(f"m3att: note: whoever reaches {printable(given.host)} may use this service; {advice}", file=sys.stderr)
     limits = Limits(**{name: getattr(given, name) for name in LIMITS})
-    return run_server(models, given.device, given.host, given.port, given.workers, limits, token)
+    return run_server(models, given.device, given.backend, given.host, given.port, given.workers, limits, token)
 
 
 def name_models(given: Sequence[str]) -> dict[str, str]:

@@ -29,14 +29,17 @@ class Desk:
     Args:
         models: names that users see, and what `Segmenter.from_pretrained` takes.
         device: see `Segmenter.from_pretrained`.
+        backend: see `Segmenter.from_pretrained`.
         limits: of pixels, and of the cache.
 
     Raises:
         M3AttError: where a model cannot be loaded.
     """
 
-    def __init__(self, models: dict[str, str], device: str, limits: Limits) -> None:
-        self.segmenters = {name: Segmenter.from_pretrained(model, device) for name, model in models.items()}
+    def __init__(self, models: dict[str, str], device: str, backend: str, limits: Limits) -> None:
+        self.segmenters = {
+            name: Segmenter.from_pretrained(model, device, backend=backend) for name, model in models.items()
+        }
         self.limits = limits
         self.scenes: BoundedCache[tuple[str, str], Scene] = BoundedCache(limits.cache_bytes)
         self.hits = self.misses = 0

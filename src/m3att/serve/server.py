@@ -22,6 +22,7 @@ PATIENCE = 4
 def run_server(
     models: dict[str, str],
     device: str,
+    backend: str,
     host: str,
     port: int,
     workers: int,
@@ -33,6 +34,7 @@ def run_server(
     Args:
         models: names that users see, and what `Segmenter.from_pretrained` takes.
         device: see `Segmenter.from_pretrained`.
+        backend: see `Segmenter.from_pretrained`.
         host: address to listen at.
         port: 0 for any that is free.
         workers: processes that hold the models.
@@ -48,7 +50,7 @@ def run_server(
     """
     listening = listen(host, port)
     with listening:
-        pool = Pool(work, (models, device, limits, workers), workers, PATIENCE * limits.seconds)
+        pool = Pool(work, (models, device, backend, limits, workers), workers, PATIENCE * limits.seconds)
         described = pool.open()
         try:
             hosts = ("127.0.0.1", "localhost", "[::1]", host.lower()) if is_loopback(host) else ()

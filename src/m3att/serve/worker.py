@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from m3att.serve.desk import Desk
 
 
-def work(connection: Connection, models: dict[str, str], device: str, limits: Limits, share: int) -> None:
+def work(connection: Connection, models: dict[str, str], device: str, backend: str, limits: Limits, share: int) -> None:
     """Load the models, then answer batches of tasks until the other side goes.
 
     It sends `("ready", models)` or `("unable", message)`, then for each batch the answers and `("idle", figures)`.
@@ -25,6 +25,7 @@ def work(connection: Connection, models: dict[str, str], device: str, limits: Li
         connection: to the service.
         models: names that users see, and what `Segmenter.from_pretrained` takes.
         device: see `Segmenter.from_pretrained`.
+        backend: see `Segmenter.from_pretrained`.
         limits: see `m3att.serve.desk.Desk`.
         share: workers among which the processor's cores are divided.
     """
@@ -35,18 +36,17 @@ def work(connection: Connection, models: dict[str, str], device: str, limits: Li
     from m3att.serve.desk import Desk
 
     try:
-        desk = Desk(models, device, limits)
+        desk = Desk(models, device, backend, limits)
     except M3AttError as error:
         connection.send(("unable", str(error)))
         return
     connection.send(("ready", desk.describe()))
     while True:
         try:
-            tasks = connection.recv()
-        except EOFError:
+            answer_batch(connection, desk, connection.recv())
+            connection.send(("idle", figures(desk)))
+        except (EOFError, OSError):  # the service is gone
             return
-        answer_batch(connection, desk, tasks)
-        connection.send(("idle", figures(desk)))
 
 
 def answer_batch(connection: Connection, desk: Desk, tasks: Sequence[Task]) -> None:
@@ -62,7 +62,7 @@ def answer_batch(connection: Connection, desk: Desk, tasks: Sequence[Task]) -> N
         for answer in desk.answers(tasks):
             connection.send(answer)
             del left[answer.number]
-    except OSError:  # the service is gone
+    except OSError:
         raise
     except Exception:  # a fault of ours or a lack of memory: told, and no other task suffers from it
         if len(tasks) > 1:
