@@ -45,7 +45,7 @@ def work(connection: Connection, models: dict[str, str], device: str, backend: s
         try:
             answer_batch(connection, desk, connection.recv())
             connection.send(("idle", figures(desk)))
-        except (EOFError, OSError):  # the service is gone
+        except (EOFError, ConnectionError):  # the service is gone
             return
 
 
@@ -62,7 +62,7 @@ def answer_batch(connection: Connection, desk: Desk, tasks: Sequence[Task]) -> N
         for answer in desk.answers(tasks):
             connection.send(answer)
             del left[answer.number]
-    except OSError:
+    except ConnectionError:
         raise
     except Exception:  # a fault of ours or a lack of memory: told, and no other task suffers from it
         if len(tasks) > 1:
