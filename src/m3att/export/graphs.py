@@ -172,7 +172,7 @@ class TraceableBiRNN(LanguageEncoder):
         return torch.stack([torch.cat([self.gates(f"{name}_l0{end}") for name in names]) for end in ("", "_reverse")])
 
     def gates(self, name: str) -> Tensor:
-        """One weight with its gates in ONNX's order."""
+        """One weight with its gates in ONNX's order, (gates * hidden, ...) as PyTorch has it."""
         order = GATES[self.kind]
         parts = getattr(self.rnn, name).chunk(len(order))
         return torch.cat([parts[number] for number in order])

@@ -67,7 +67,15 @@ class UpsamplingStack(nn.Sequential):
 
 
 def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution without bias and the BatchNorm after it, with its running statistics, as one."""
+    """A convolution and the BatchNorm after it as one.
+
+    Args:
+        convolution: without bias.
+        norm: with its running statistics.
+
+    Returns:
+        Weight (C_out, C_in, 1, 1) and bias (C_out,).
+    """
     assert norm.running_mean is not None and norm.running_var is not None
     scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     return convolution.weight * scale_C.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale_C

@@ -40,7 +40,7 @@ def index_content(content: Content, split: str, name: str) -> tuple[dict[str, ND
         name: what messages call the data.
 
     Returns:
-        Arrays, and notes that JSON can hold.
+        Arrays, and notes that JSON can hold; see `CustomSource`, which reads both.
 
     Raises:
         SplitError: where the records hold no expression of the split.
