@@ -62,7 +62,7 @@ def open_graph(path: Path) -> Any:
         ConfigError: if ONNX Runtime is not installed.
         ModelError: if the file is no graph that it can run.
     """
-    runtime = require("onnxruntime", "onnx", "an exported model")
+    runtime = require("onnxruntime", "export", "an exported model")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # what is wrong becomes our error
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread leaves its core
