@@ -96,7 +96,7 @@ def test_figures_are_of_the_bundled_weights() -> None:
     for model in bundled_models():
         weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
         scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
-        assert len(scored) == (9 if model.startswith("shaperef") else 2)
+        assert len(scored) == (9 if model.startswith("shaperef") else {"photo": 4}.get(model, 2))
         assert set(scored.values()) == {weights}, model
 
 
@@ -263,6 +263,15 @@ def test_the_photo_model(name: str, dataset: str) -> None:
             expected += [percent(value), f"{percent(low)} to {percent(high)}"]
         (row,) = [row for row in rows if row[:2] == [name, answer]]
         assert row[2:] == expected
+
+
+def test_other_pictures_of_the_photo_model() -> None:
+    rows = table("docs/photos.md", "How good it is", "expressions", "pictures")
+    digest = hashlib.sha256((BUNDLED / "photo/model.safetensors").read_bytes()).hexdigest()
+    for row, name in zip(rows, ("photo-collages", "photo-described"), strict=True):
+        found = raw(name)
+        assert found["weights_sha256"] == digest
+        assert row[2:] == [percent(found["mean_iou"]), percent(found["precision"]["0.5"])]
 
 
 def test_hard_expressions() -> None:
