@@ -141,7 +141,7 @@ def test_what_was_not_read_is_told(
 ) -> None:
     assert run_predict([park], ["the quokka in red", "cat " * 10_000], str(tiny_model_folder), tmp_path) == 0
     printed = capsys.readouterr().out
-    assert "unknown: quokka" in printed and "last 9992 words not read" in printed
+    assert "unknown: quokka" in printed and "last 9,992 words not read" in printed
     first, second = read_report(tmp_path / "predictions.json")["images"][0]["predictions"]
     assert (first["unknown_words"], second["words_cut"]) == (["quokka"], 9992)
 

@@ -101,7 +101,8 @@ def test_operations_are_those_of_the_equations() -> None:
     attention = 4 * L * C * C + 2 * L * L * C
     assert parts["rest of M3Dec"].per_expression == LAYERS * (2 * attention + 2 * L * C * 2 * C)
     maps = L * C * MAPS * C + L * MAPS * C * P
-    assert parts["mask decoder"].per_expression == attention + maps + P * L * MAPS * WIDTH + 4 * P * WIDTH
+    # The last 1x1 convolution runs before the upsampling, on P cells.
+    assert parts["mask decoder"].per_expression == attention + maps + P * L * MAPS * WIDTH + P * WIDTH
     assert parts["mask decoder"].per_image == P * C * C
     assert parts["merge and projection"].per_image == P * 16 * C
     stem, down, block = (SIDE // 2) ** 2 * 9 * 3 * 8, P * 9 * 8 * 16, P * 9 * 16 * 16

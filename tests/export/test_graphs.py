@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from torch import nn
 from m3att.backends.onnx import OnnxBackend
 from m3att.backends.pytorch import TorchBackend
 from m3att.config import DecoderConfig, LanguageConfig, MaskDecoderConfig, ModelConfig, VisionConfig
+from m3att.encoders import VISION
 from m3att.errors import ConfigError
 from m3att.export.graphs import write_graphs
 from m3att.model.architectures import Architectures
-from m3att.model.build import VISION_BUILDERS, build_network
+from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
 from m3att.model.norm import MaskedBatchNorm
 from m3att.model.vision.darknet53 import Darknet53
@@ -69,9 +71,8 @@ FORMS: dict[str, tuple[int, ModelConfig]] = {
 def build(form: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, M3AttNet]:
     """A network with random weights, none of them at a neutral start behind which a fault could hide."""
     side, config = FORMS[form]
-    monkeypatch.setitem(
-        VISION_BUILDERS, "darknet53", lambda config, architecture: Darknet53((4, 4, 8, 8, 12, 16), (1, 1, 1, 1, 1))
-    )
+    small = replace(VISION["darknet53"], build=lambda: Darknet53((4, 4, 8, 8, 12, 16), (1, 1, 1, 1, 1)))
+    monkeypatch.setitem(VISION, "darknet53", small)
     torch.manual_seed(3)
     found = Architectures(SWIN, BERT) if form == "swin" else Architectures()
     network = build_network(config, side, WORDS, architectures=found).eval()
