@@ -6,17 +6,24 @@
 It writes photo_1.png, photo_2.png ... beside the image: 255 where the object is.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tokenizers import Tokenizer
 
+Place = tuple[int, int, int, int]
 
-def place(height, width, size, resize):
+
+def place(height: int, width: int, size: int, resize: str) -> Place:
     """(top, left, height, width) of the image inside the square input."""
     if resize == "stretch":
         return 0, 0, size, size
@@ -25,7 +32,7 @@ def place(height, width, size, resize):
     return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
 
 
-def square_of(image, about):
+def square_of(image: Image.Image, about: Mapping[str, Any]) -> tuple[NDArray[np.uint8], Place]:
     """The image in the square input, (1, size, size, 3), and its place there."""
     size = about["input_size"]
     top, left, height, width = where = place(image.height, image.width, size, about["resize"])
@@ -37,7 +44,9 @@ def square_of(image, about):
     return square, where
 
 
-def words_of(expressions, tokenizer, about):
+def words_of(
+    expressions: Sequence[str], tokenizer: Tokenizer, about: Mapping[str, Any]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Ids of the words, and which of them are words and not padding."""
     rows = [found.ids[: about["word_limit"]] for found in tokenizer.encode_batch(expressions, add_special_tokens=False)]
     if not all(rows):
@@ -48,17 +57,20 @@ def words_of(expressions, tokenizer, about):
     return ids, np.arange(ids.shape[1]) < np.array([[len(row)] for row in rows])
 
 
-def mask_of(logits, where, size, about):
+def mask_of(
+    logits: NDArray[np.float32], where: Place, size: tuple[int, int], about: Mapping[str, Any]
+) -> NDArray[np.bool_]:
     """The mask at the image's own size, from the logits over the square input."""
     top, left, height, width = where
-    covered = tuple(round(cells * about["mask_stride"]) for cells in reversed(logits.shape))
-    square = Image.fromarray(logits).resize(covered, Image.Resampling.BILINEAR)
+    rows, columns = (round(cells * about["mask_stride"]) for cells in logits.shape)
+    square = Image.fromarray(logits).resize((columns, rows), Image.Resampling.BILINEAR)
     inner = square.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BILINEAR)
-    return 1 / (1 + np.exp(-np.asarray(inner))) > about["threshold"]
+    mask: NDArray[np.bool_] = 1 / (1 + np.exp(-np.asarray(inner))) > about["threshold"]
+    return mask
 
 
-def main(folder, picture, *expressions):
-    folder, picture = Path(folder), Path(picture)
+def main(folder: Path, picture: Path, expressions: Sequence[str]) -> None:
+    """Segments the picture."""
     about = json.loads((folder / "onnx.json").read_text(encoding="utf-8"))
     encoder, head = (
         onnxruntime.InferenceSession(folder / about[name]) for name in ("image_encoder", "expression_head")
@@ -68,7 +80,7 @@ def main(folder, picture, *expressions):
     image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
     pixels, where = square_of(image, about)
     features, size = encoder.run(["features", "size"], {"pixels": pixels})  # once for all expressions
-    ids, mask = words_of(list(expressions), tokenizer, about)
+    ids, mask = words_of(expressions, tokenizer, about)
     asked = {"features": features, "size": size, "word_ids": ids, "word_mask": mask}
     (logits,) = head.run(["mask_logits"], asked)
 
@@ -82,4 +94,4 @@ def main(folder, picture, *expressions):
 if __name__ == "__main__":
     if len(sys.argv) < 4:
         sys.exit("usage: python onnx_predict.py FOLDER IMAGE EXPRESSION [EXPRESSION ...]")
-    main(*sys.argv[1:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
