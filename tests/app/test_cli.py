@@ -125,7 +125,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
         ("evaluate --floor largest", "the largest-object floor needs a data set with annotations"),
         ("predict a.png --out out", "an expression is missing; see m3att predict --help"),
-        ("predict a.png red/car --out out", "an expression is missing; 'red/car' was taken for an image: tell"),
+        ("predict a.png red/car --out out", "an expression is missing; 'red/car' was taken for an image; name"),
         ("predict --out out", "an image is missing"),
         ("predict a.png words", "the following arguments are required: --out"),
         ("predict a.png words --out out --treshold 0.5", "unknown option --treshold, did you mean --threshold?"),

@@ -64,8 +64,8 @@ def test_bad_lines_are_told_by_the_exit_code(line: list[str], tmp_path: Path) ->
         (["--threshold", "1"], "--threshold 1.0"),
         (["--batch-size", "0"], "--batch-size 0"),
         (["--lines-a-part", "-1"], "--lines-a-part -1"),
-        (["park.jpg"], "stand in the manifest"),
-        (["--json", "x.json"], "--json does not go with --manifest"),
+        (["park.jpg"], "images and expressions in the manifest"),
+        (["--json", "x.json"], "--json cannot be used with --manifest"),
     ],
 )
 def test_wrong_options_are_one_line(

@@ -19,18 +19,30 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         "takes to open and what its reading processes need of memory.",
     )
     parser.add_argument(
-        "root", type=Path, help="a folder with instances.json and images/, or with --dataset a data set's root"
+        "root",
+        type=Path,
+        help="a folder with instances.json and images/, or with --dataset the root folder of your data sets",
     )
-    parser.add_argument("--dataset", help="data set under root to open: refcoco, refcoco+, refcocog, refclef ...")
+    parser.add_argument(
+        "--dataset", help="data set under root, whose opening is measured too: refcoco, refcoco+, refcocog, refclef ..."
+    )
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--split", default="train", help="which split to open (default: %(default)s)")
-    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the photos (default: it is searched)")
+    parser.add_argument(
+        "--image-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the photos (default: m3att looks for it near the annotations)",
+    )
     parser.add_argument(
         "--workers", type=int, default=8, help="reading processes whose memory is measured (default: %(default)s)"
     )
     parser.add_argument("--size", type=int, default=416, help="side of the input in pixels (default: %(default)s)")
     parser.add_argument(
-        "--resize", choices=("letterbox", "stretch"), default="letterbox", help="(default: %(default)s)"
+        "--resize",
+        choices=("letterbox", "stretch"),
+        default="letterbox",
+        help="how the photo fits the square input (default: %(default)s)",
     )
     parser.add_argument("--images", type=int, default=200, help="most photos to read (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
@@ -66,7 +78,7 @@ def bench_data(words: Sequence[str], prog: str) -> int:
             values["reading"] = measure_reading(photos, given.size, given.resize, progress=progress)
         show(reading_table(values["reading"]))
     else:
-        print("no photos there: nothing to decode")
+        print("no photos found, so reading was not measured")
     if given.json is not None:
         write_json(given.json, values)
     return 0
@@ -76,8 +88,8 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
     """`m3att bench speed`."""
     parser = CommandParser(
         prog,
-        "Time models side by side on this machine's CPU, from an image to the masks of some expressions. Each round "
-        "times every one in turn. Compare only figures of one run.",
+        "Time models side by side on this machine's CPU, from an image to the masks of its expressions. Each round "
+        "times every network once. Compare figures of one run only, because the load of a machine changes.",
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="bundled model, folder or Hub id")
     parser.add_argument(
@@ -85,7 +97,7 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="networks of presets with fresh weights; these are as fast",
+        help="presets whose networks are timed too, with fresh weights, which are as fast as trained ones",
     )
     parser.add_argument(
         "--peer",
@@ -96,14 +108,24 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
         "encoders Swin-B at 480 pixels and BERT",
     )
     parser.add_argument(
-        "--expressions", nargs="+", type=int, default=[1, 10], metavar="N", help="on the image (default: 1 10)"
+        "--expressions",
+        nargs="+",
+        type=int,
+        default=[1, 10],
+        metavar="N",
+        help="numbers of expressions per image (default: 1 10)",
     )
-    parser.add_argument("--image", type=Path, metavar="FILE", help="(default: 640 x 480 pixels of noise)")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="the image (default: 640 x 480 pixels of noise)")
     parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="of the sums (default: %(default)s)"
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="number type to compute in (default: %(default)s)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="of the CPU (default: PyTorch's choice)")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument(
+        "--rounds", type=int, default=7, metavar="N", help="how often each network is timed (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     given = parser.parse_args(words)
     counts = sorted(set(given.expressions))

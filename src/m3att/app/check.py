@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 def data_check(words: Sequence[str], prog: str) -> int:
     """`m3att data check`: exit code 1 where the data set has a fault."""
     parser = CommandParser(
-        prog, "Compare a published data set with what was published, or look through your own data, and find faults."
+        prog,
+        "Find faults in a data set: of a published one, compare its counts with the published ones; of your own, "
+        "look through the files.",
     )
     parser.add_argument(
         "root", type=Path, help="folder of the data set, or your own file or folder (see docs/datasets.md)"
     )
     known = (
-        "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., any other name in that layout, or "
+        "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., any other data set in the REFER "
+        "layout, or the form of your own data: jsonl, coco, cvat, datumaro, label_studio, labelme, hf"
     )
-    known += "your own form: jsonl, coco, cvat, datumaro, label_studio, labelme, hf"
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
-    parser.add_argument("--image-root", type=Path, help="folder of the photos (default: it is searched)")
     parser.add_argument(
-        "--expression-field", metavar="NAME", help="of your own data: see --data.expression_field of m3att train"
+        "--image-root", type=Path, help="folder of the photos (default: m3att looks for it near the annotations)"
+    )
+    parser.add_argument(
+        "--expression-field",
+        metavar="NAME",
+        help="for your own data: the field of the expressions, as --data.expression_field of m3att train",
     )
     parser.add_argument("--read", action="store_true", help="also decode every photo, which takes minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
@@ -49,7 +55,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
     with progress_bar("reading") if given.read else nullcontext() as progress:
         if given.dataset in OWN:
             if given.split_by is not None:
-                parser.error(f"--split-by: the splits of {given.dataset} are your own; leave it out")
+                parser.error(f"--split-by: {given.dataset} has no authors of splits to choose from; leave it out")
             report = check_own(given.dataset, given.root, opener(given), progress)
         else:
             if given.expression_field is not None:
@@ -100,7 +106,10 @@ def opener(given: Namespace) -> Callable[[str], CustomSource]:
     def open_split(split: str) -> CustomSource:
         source = open_source(data, split)
         if not isinstance(source, CustomSource):
-            raise ConfigError(f"data check cannot look through data set {given.dataset!r}: its records are its own")
+            raise ConfigError(
+                f"data check cannot look through data set {given.dataset!r}: it can read only the forms that come "
+                f"with m3att"
+            )
         return source
 
     return open_split

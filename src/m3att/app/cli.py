@@ -52,22 +52,24 @@ COMMANDS: dict[str, Command] = {
     "serve": Command(later("serve", "serve"), "serve a page and a JSON service that find objects"),
     "models": Command(later("models", "models"), "list the models that come with the package"),
     "data shaperef": Command(later("shaperef", "data_shaperef"), "draw the ShapeRef data set to disk"),
-    "data check": Command(later("check", "data_check"), "compare a data set on disk with what was published"),
+    "data check": Command(later("check", "data_check"), "find faults in a data set on disk"),
     "data convert": Command(
         later("convert", "data_convert"), "convert between the REFER layout, COCO json and JSON Lines"
     ),
     "data describe": Command(
         later("describe", "data_describe"), "write expressions for the outlined objects of a COCO json"
     ),
-    "data mix": Command(later("mix", "data_mix"), "join data sets, without the photos that any of them is scored on"),
+    "data mix": Command(
+        later("mix", "data_mix"), "join data sets into one to train on, without any photo of their test splits"
+    ),
     "train": Command(later("train", "train"), "train a network, or continue a run"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),
-    "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a split"),
+    "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a data set"),
     "ablate": Command(
         later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
     ),
     "bench data": Command(later("bench", "bench_data"), "measure how fast data are opened and read on this machine"),
-    "bench speed": Command(later("bench", "bench_speed"), "measure what an expression costs, beside other networks"),
+    "bench speed": Command(later("bench", "bench_speed"), "measure how fast models are, beside other networks"),
 }
 
 OVERVIEW = """usage: m3att COMMAND [OPTION ...]

@@ -15,8 +15,8 @@ def data_convert(words: Sequence[str], prog: str) -> int:
     """`m3att data convert`: exit code 1 where something could not be taken along."""
     parser = CommandParser(
         prog,
-        "Write a data set in another form, losing nothing: what a form has no place for is carried beside it and comes "
-        "back on the way back.",
+        "Write a data set in another form. Nothing is lost: what the form has no place for is written to extra fields, "
+        "and converting back restores it.",
     )
     parser.add_argument(
         "place",
@@ -29,20 +29,36 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         "--to",
         choices=("refer", "coco", "jsonl"),
         required=True,
-        help="a root in the REFER layout, a COCO json with `expressions` at its annotations, or JSON Lines",
+        help="refer: a folder in the REFER layout; coco: a COCO json with `expressions` at its annotations; jsonl: "
+        "JSON Lines",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="new folder; it appears only when it is complete"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="new folder to write to; it appears only when everything is written",
     )
-    parser.add_argument("--split-by", help="which refs(...) of a REFER data set; needed if it has several")
-    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: it is searched)")
     parser.add_argument(
-        "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
+        "--split-by",
+        help="author of the split of a data set in the REFER layout; needed if it has several files refs(...)",
+    )
+    parser.add_argument(
+        "--image-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the images (default: m3att looks for it near the annotations)",
+    )
+    parser.add_argument(
+        "--copy-images",
+        action="store_true",
+        help="copy the images (default: the new files refer to the images where they are)",
     )
     parser.add_argument(
         "--expression-field",
         metavar="NAME",
-        help="field of a json that holds the expressions, or category for the labels (default: the usual names)",
+        help="the field that holds the expressions, or `category` to use the labels as expressions (default: the "
+        "usual names)",
     )
     given = parser.parse_args(words)
 

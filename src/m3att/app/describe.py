@@ -16,18 +16,25 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     """`m3att data describe`: exit code 1 where an image could not be described."""
     parser = CommandParser(
         prog,
-        "Write expressions for the outlined objects of a COCO json, each true of one object of its image: by kind, "
-        "place, order, size, measured colour, relation and negation. What comes out is a referring data set.",
+        "Write expressions for the outlined objects of a COCO json. Each is true of one object of its image only. "
+        "It names "
+        "the object by kind, place, order, size, measured colour, relation or negation. The result is a data set to "
+        "train or score on.",
     )
     parser.add_argument("place", type=Path, metavar="FILE", help="a COCO json of images with outlined objects")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="new folder; it appears only when it is complete"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="new folder to write to; it appears only when everything is written",
     )
     parser.add_argument(
         "--to",
         choices=("refer", "coco", "jsonl"),
         default="coco",
-        help="a root in the REFER layout, a COCO json with `expressions` at its annotations, or JSON Lines "
+        help="refer: a folder in the REFER layout; coco: a COCO json with `expressions` at its annotations; jsonl: "
+        "JSON Lines "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -38,7 +45,7 @@ def data_describe(words: Sequence[str], prog: str) -> int:
         help="refcoco: short; refcoco+: short, without words of place; refcocog: whole phrases (default: all)",
     )
     parser.add_argument(
-        "--per-object", type=int, default=4, metavar="N", help="most expressions of one object (default: %(default)s)"
+        "--per-object", type=int, default=4, metavar="N", help="most expressions for one object (default: %(default)s)"
     )
     parser.add_argument(
         "--absent",
@@ -48,11 +55,18 @@ def data_describe(words: Sequence[str], prog: str) -> int:
         help="also add to each image N expressions of other images that name nothing in it, because it has no object "
         "of their category; the file must outline every object of its categories (default: %(default)s)",
     )
-    parser.add_argument("--split", default="train", help="split of the expressions (default: %(default)s)")
+    parser.add_argument("--split", default="train", help="split to put the expressions into (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed for choosing expressions (default: %(default)s)")
-    parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images (default: it is searched)")
     parser.add_argument(
-        "--copy-images", action="store_true", help="copy the images (default: refer to them where they are)"
+        "--image-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the images (default: m3att looks for it near the annotations)",
+    )
+    parser.add_argument(
+        "--copy-images",
+        action="store_true",
+        help="copy the images (default: the new files refer to the images where they are)",
     )
     given = parser.parse_args(words)
     if given.per_object < 1:

@@ -13,22 +13,22 @@ from m3att.errors import ConfigError, counted
 def export(words: Sequence[str], prog: str) -> int:
     """`m3att export`."""
     parser = CommandParser(
-        prog, "Write a model as two ONNX graphs, image encoder and expression head, with what a program needs beside."
+        prog, "Write a model as two ONNX graphs, which ONNX Runtime runs without PyTorch. See docs/onnx.md."
     )
     parser.add_argument("model", metavar="MODEL", help="a bundled model, a folder or a Hub id")
     place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--out", type=Path, metavar="DIR", help="folder to write to, with the weights in the graphs")
+    place.add_argument("--out", type=Path, metavar="DIR", help="new folder for the graphs; they contain the weights")
     place.add_argument(
         "--in-place",
         action="store_true",
-        help="write to MODEL's own folder; the graphs read the weights that lie there",
+        help="write the graphs into MODEL's own folder; they read the weights from the file there",
     )
     parser.add_argument(
         "--int8",
         nargs="+",
         type=Path,
         metavar="PHOTO",
-        help="let the vision half compute with 8 bits, calibrated on these photos: files, or folders of them",
+        help="let the image encoder compute in 8 bits, calibrated on these photos: files, or folders of them",
     )
     given = parser.parse_args(list(words))
     photos = find_photos(given.int8 or [])

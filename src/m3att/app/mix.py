@@ -17,13 +17,15 @@ def data_mix(words: Sequence[str], prog: str) -> int:
     """
     parser = CommandParser(
         prog,
-        "Write the union of data sets that share photos, to train on: every photo that any of them has outside train "
-        "is left out of train, every photo that any of them tests on out of val. What is written is read back and "
-        "counted.",
+        "Join data sets that share photos into one to train on. Its train has no photo that any of them has in another "
+        "split; its val has no photo that any of them tests on. The command reads the result again and proves this.",
         usage=f"{prog} ROOT:DATASET[:SPLIT_BY] [ROOT:DATASET[:SPLIT_BY] ...] --out DIR [OPTION ...]",
     )
     parser.add_argument(
-        "parts", nargs="+", metavar="ROOT:DATASET[:SPLIT_BY]", help="a data set, for example data:refcoco:unc"
+        "parts",
+        nargs="+",
+        metavar="ROOT:DATASET[:SPLIT_BY]",
+        help="a data set: root folder, name and author of the split, for example data:refcoco:unc",
     )
     parser.add_argument(
         "--hold-out",
@@ -36,13 +38,16 @@ def data_mix(words: Sequence[str], prog: str) -> int:
         "--out", type=Path, required=True, metavar="DIR", help="new root folder; it appears only when it is complete"
     )
     parser.add_argument(
-        "--image-root", type=Path, metavar="DIR", help="folder of the photos of all of them (default: it is searched)"
+        "--image-root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the photos of all data sets (default: m3att looks for it near the annotations)",
     )
     parser.add_argument("--copy-images", action="store_true", help="copy the photos (default: link their folders)")
     parser.add_argument(
         "--incomplete",
         action="store_true",
-        help="accept data sets that lack a split, although its photos are then unknown",
+        help="accept data sets that lack a split; its photos are unknown, so they may be in train",
     )
     parser.add_argument(
         "--fault-limit",

@@ -15,7 +15,8 @@ def predict(words: Sequence[str], prog: str) -> int:
     """`m3att predict`."""
     parser = CommandParser(
         prog,
-        "Write the mask of what each expression names, for each image: PNG masks, overlays and predictions.json.",
+        "Find the object that each expression names, in each image. Write the masks as PNG, overlays, and "
+        "predictions.json.",
         usage=f'{prog} IMAGE [IMAGE ...] "EXPRESSION" ["EXPRESSION" ...] --out DIR [OPTION ...]\n'
         f"       {prog} --manifest FILE --out DIR [--shard I/N] [OPTION ...]",
     )
@@ -23,17 +24,19 @@ def predict(words: Sequence[str], prog: str) -> int:
         "words",
         nargs="*",
         metavar="IMAGE | EXPRESSION",
-        help="the first is an image; of the others, file names are images and the rest are expressions",
+        help="images and expressions in any order, the first an image; a word that looks like a file name is an image",
     )
     parser.add_argument(
-        "--images", nargs="+", metavar="IMAGE", help="the images; all other arguments are then expressions"
+        "--images", nargs="+", metavar="IMAGE", help="name the images here; all other words are then expressions"
     )
     parser.add_argument(
-        "--model", default="bundled", help="a bundled model, a folder or a Hub id (default: %(default)s)"
+        "--model",
+        default="bundled",
+        help="a bundled model, a folder or a Hub id (default: %(default)s, which is shaperef-tiny)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the JSON to this file instead of DIR/predictions.json"
+        "--json", type=Path, metavar="FILE", help="write the results to this file instead of DIR/predictions.json"
     )
     parser.add_argument(
         "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"
@@ -42,19 +45,37 @@ def predict(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--backend",
         choices=("auto", "onnx", "pytorch"),
-        help="what runs the network; auto: onnx where MODEL has an ONNX form and --device is not cuda",
+        help="what runs the network (default: auto: onnx if MODEL has an ONNX form and --device is not cuda, else "
+        "pytorch)",
     )
     job = parser.add_argument_group("batch jobs", "Many images, each with expressions of its own; see docs/batch.md.")
-    job.add_argument("--manifest", type=Path, metavar="FILE", help="JSON Lines, each an image and its expressions")
-    job.add_argument("--shard", metavar="I/N", help="do the I-th of N shares of the manifest (default: 1/1)")
     job.add_argument(
-        "--format", choices=("jsonl", "coco", "parquet", "label_studio", "cvat"), help="of the results (default: jsonl)"
+        "--manifest", type=Path, metavar="FILE", help="a JSON Lines file; each line is an image and its expressions"
     )
-    job.add_argument("--image-url", metavar="URL", help="for label_studio: what stands before each image's path")
-    job.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="of the sums (default: float32)")
-    job.add_argument("--batch-size", type=int, metavar="N", help="images through the network at once (default: 1)")
-    job.add_argument("--lines-a-part", type=int, metavar="N", help="lines that a kill can cost (default: 64)")
-    job.add_argument("--retry", action="store_true", help="do the parts again that hold an error")
+    job.add_argument(
+        "--shard", metavar="I/N", help="divide the manifest into N shares, and process the I-th (default: 1/1)"
+    )
+    job.add_argument(
+        "--format",
+        choices=("jsonl", "coco", "parquet", "label_studio", "cvat"),
+        help="format of the results (default: jsonl)",
+    )
+    job.add_argument(
+        "--image-url", metavar="URL", help="for label_studio: address to put before the path of each image"
+    )
+    job.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="number type to compute in (default: float32)"
+    )
+    job.add_argument(
+        "--batch-size", type=int, metavar="N", help="images that go through the network at once (default: 1)"
+    )
+    job.add_argument(
+        "--lines-a-part",
+        type=int,
+        metavar="N",
+        help="lines in a part; a killed process loses at most one part (default: 64)",
+    )
+    job.add_argument("--retry", action="store_true", help="process again the parts that contain an error")
     given = parser.parse_intermixed_args(list(words))
     if given.manifest is not None:
         return predict_manifest(parser, given)
@@ -63,7 +84,7 @@ def predict(words: Sequence[str], prog: str) -> int:
             parser.error(f"--{option.replace('_', '-')} needs --manifest")
     images, expressions = (given.images, given.words) if given.images else split_words(given.words)
     if not images or not expressions:
-        taken = f"; {images[-1]!r} was taken for an image: tell the images by --images" if len(images) > 1 else ""
+        taken = f"; {images[-1]!r} was taken for an image; name the images with --images" if len(images) > 1 else ""
         parser.error(f"{'an expression' if images else 'an image'} is missing{taken}")
 
     from m3att.app.predictions import run_predict
@@ -92,9 +113,9 @@ def predict_manifest(parser: CommandParser, given: Namespace) -> int:
         given: the options.
     """
     if given.words or given.images:
-        parser.error("images and expressions stand in the manifest, not beside --manifest")
+        parser.error("--manifest: give images and expressions in the manifest, not on the command line")
     if given.json is not None:
-        parser.error("--json does not go with --manifest; the results are in --out")
+        parser.error("--json cannot be used with --manifest; the results are in --out")
 
     from m3att.app.manifest import Options, run_manifest
 

@@ -14,47 +14,57 @@ from m3att.serve.limits import Limits
 MODELS = ("bundled", "photo")
 LIMITS = {
     # option: its lowest and highest value, and what it limits
-    "megabytes": (0.001, 1000.0, "most megabytes of an image file"),
-    "megapixels": (0.0001, 175.0, "most megapixels of an image"),
-    "expressions": (1, 10_000, "most expressions of a request"),
-    "queue": (1, 100_000, "most requests that may wait or run at the same time"),
-    "seconds": (0.1, 86_400.0, "most seconds that a request may take"),
-    "cache": (0.0, 1e6, "megabytes of encoded images that are kept"),
+    "megabytes": (0.001, 1000.0, "largest image file in megabytes"),
+    "megapixels": (0.0001, 175.0, "largest image in millions of pixels"),
+    "expressions": (1, 10_000, "most expressions in a request"),
+    "queue": (1, 100_000, "most requests that wait or run at the same time"),
+    "seconds": (0.1, 86_400.0, "most seconds for one request"),
+    "cache": (0.0, 1e6, "megabytes of image files and of encoded images that are kept"),
 }
 
 
 def serve(words: Sequence[str], prog: str) -> int:
     """`m3att serve`."""
     parser = CommandParser(
-        prog, "Serve a page on which one drops a photo and types expressions, and a JSON service beside it."
+        prog,
+        "Serve a web page and a JSON service. Both take a photo and expressions, and return the masks. See "
+        "docs/serving.md.",
     )
     parser.add_argument(
         "--model",
         nargs="+",
         default=list(MODELS),
         metavar="MODEL",
-        help="bundled models, folders or Hub ids to choose from, the default one first; NAME=FOLDER names a folder "
+        help="the models that users can choose, the default one first: bundled models, folders or Hub ids; "
+        "NAME=FOLDER gives a folder a name "
         f"(default: {' '.join(MODELS)})",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
-    parser.add_argument("--port", type=int, default=7860, help="0 for any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at (default: %(default)s, which only this machine reaches)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=7860, help="port to listen at; 0: any free port (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     parser.add_argument(
         "--backend",
         choices=("auto", "pytorch", "onnx"),
         default="auto",
-        help="what runs the models; onnx needs exported models and cannot tell where the words look "
-        "(default: %(default)s: pytorch, unless a folder holds an exported model alone)",
+        help="what runs the models; onnx needs exported models and cannot show the attention of words "
+        "(default: %(default)s: pytorch, except for a folder that holds only an exported model)",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, help="processes that hold the models; more than one on a large machine "
+        "--workers", type=int, default=1, help="processes that run the models "
         "(default: %(default)s)"
     )  # fmt: skip
     parser.add_argument(
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="requests must bring the token in this file (default: the variable M3ATT_TOKEN, or none)",
+        help="file with a secret token that every request must carry (default: the environment variable "
+        "M3ATT_TOKEN, or no token)",
     )
     for name, (low, _, text) in LIMITS.items():
         default = getattr(Limits, name)

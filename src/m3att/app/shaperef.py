@@ -16,23 +16,32 @@ def data_shaperef(words: Sequence[str], prog: str) -> int:
     """`m3att data shaperef`."""
     counts = ",".join(f"{split}={count}" for split, count in SHAPEREF_IMAGES.items())
     parser = CommandParser(
-        prog, "Draw ShapeRef to disk, in the layout that RefCOCO comes in. The same seed, the same bytes."
+        prog,
+        "Draw the benchmark ShapeRef to disk, in the REFER layout, which RefCOCO has too. The same seed gives the "
+        "same bytes.",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="root of the data sets")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="root folder of the data sets; the new one gets a folder of its name there",
+    )
     parser.add_argument(
         "--variant",
         choices=("shaperef", "shaperef+", "shaperefg"),
         default="shaperef",
-        help="shaperef: short; shaperef+: short, without words of place; shaperefg: long (default: %(default)s)",
+        help="kind of expressions: shaperef: short; shaperef+: short, without words of place; shaperefg: long "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--images",
         type=images_per_split,
         default=SHAPEREF_IMAGES,
         metavar="N",
-        help=f"images of every split, or of each split that is named (default: {counts})",
+        help=f"number of images in every split, or for each split, as in train=20,val=5 (default: {counts})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random scenes (default: %(default)s)")
     parser.add_argument("--size", type=int, default=160, help="side of the pictures in pixels (default: %(default)s)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a ShapeRef in DIR that was drawn with other settings"
@@ -57,6 +66,6 @@ def images_per_split(text: str) -> dict[str, int]:
         if split not in SHAPEREF_IMAGES or not count.isdecimal():
             raise argparse.ArgumentTypeError(f"{part!r} is neither a number nor like train=4000")
         if split in counts:
-            raise argparse.ArgumentTypeError(f"{split} stands twice")
+            raise argparse.ArgumentTypeError(f"{split} is given twice")
         counts[split] = int(count)
     return counts

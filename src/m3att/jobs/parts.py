@@ -155,7 +155,7 @@ def check_job(path: Path, job: dict[str, Any]) -> None:
         raise DataError(f"{path}: is not that of a job; give another --out") from None
     if changed:
         raise ConfigError(
-            f"{path.parent}: holds a job with {' and '.join(changed)} other than now; give another --out, or the "
+            f"{path.parent}: holds a job with another {' and another '.join(changed)}; give another --out, or the "
             f"values in {path.name} to go on with it"
         )
 

@@ -53,7 +53,7 @@ def run_server(
         pool = Pool(work, (models, device, backend, limits, workers), workers, PATIENCE * limits.seconds)
         described = pool.open()
         try:
-            hosts = ("127.0.0.1", "localhost", "[::1]", host.lower()) if is_loopback(host) else ()
+            hosts = tuple(dict.fromkeys(("127.0.0.1", "localhost", "[::1]", host.lower()))) if is_loopback(host) else ()
             app = create_app(pool, described, limits, token, hosts)
             config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
             shown = f"[{host}]" if ":" in host else host
