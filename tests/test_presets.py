@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.data.refer.splits import require_legal, word_limit
 from m3att.data.shaperef.world import VARIANTS
+from m3att.engine.origin import earlier_runs
 from m3att.errors import ConfigError
 from m3att.model.build import build_backbone, build_network
 from m3att.model_folder import bundled_models, fill_backbone
@@ -137,6 +139,11 @@ def test_a_bundled_model_is_what_its_preset_makes(name: str) -> None:
     # How a run is watched and on what it runs changes no weight.
     watched = ("log_every", "validate_every", "validate_images", "save_every", "threads", "workers")
     assert replace(made.train, **{name: getattr(preset.train, name) for name in watched}) == preset.train
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_run_that_comes_before_has_a_length(name: str) -> None:
+    assert all(run.steps > 0 for run in earlier_runs(PRESETS[name].config, Path("run")))
 
 
 def test_the_command_line_changes_single_settings_of_a_preset() -> None:

@@ -284,9 +284,10 @@ class TrainConfig:
     threads: int | None = None
     """CPU threads of the training process. None: PyTorch decides."""
     init: str | None = None
-    """Model to start from, with its vocabulary: a name, a folder or a Hub id. The network must be the same as the
-    model's, except for parts that only training uses and the parts in `fresh`. None: fresh weights, and a vocabulary
-    built from the training split."""
+    """Model to start from, with its vocabulary: a name, a folder or a Hub id. `bundled` is the bundled model whose
+    network fits. `preset:NAME` is the last model of a run of that preset: `m3att train` trains it first, in the folder
+    `earlier/NAME` of the run, unless it is there. The network must be the same as the model's, except for parts that
+    only training uses and the parts in `fresh`. None: fresh weights, and a vocabulary built from the training split."""
     new_words: bool = True
     """Add the words of the training split that the model of `init` does not know to its vocabulary. The words that it
     knows keep their ids and vectors. False: keep its vocabulary, and read all other words as the unknown word."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:  # to list models takes no PyTorch
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "shaperef-tiny"  # `photo` once it is better than always answering with the largest object
+BUNDLED_WORD = "bundled"  # names the default model
+FORMER = {f"shaperef-tiny-{part}": "shaperef-tiny" for part in ("start", "middle", "late")}
+"""Models that earlier versions came with, and what stands for each: it was trained further from them."""
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 ARCHITECTURES = {"vision": "vision.json", "language": "language.json"}
 GRAPHS, ENCODER_GRAPH, HEAD_GRAPH = "onnx.json", "image_encoder.onnx", "expression_head.onnx"
@@ -31,8 +35,11 @@ def find_model(name: str) -> Path:
     Raises:
         ModelError: where there is no such model.
     """
-    if name == "bundled":
+    if name == BUNDLED_WORD:
         name = DEFAULT_MODEL
+    if name in FORMER and not Path(name).exists():
+        print(f"note: {name} is no longer bundled: {FORMER[name]} stands for it", file=sys.stderr)
+        name = FORMER[name]
     if name in bundled_models():
         return BUNDLED / name
     folder = Path(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -151,3 +152,13 @@ def test_gates_of_every_kind_are_reordered(kind: str, monkeypatch: pytest.Monkey
     }
     torchs, onnxs = stated[kind]
     assert [torchs[number] for number in GATES[kind]] == onnxs
+
+
+def test_unfolded_graphs_hold_a_frozen_backbones_weights_by_name(tmp_path: Path) -> None:
+    """Otherwise graphs that share the weights of a model folder would hold its backbone once more."""
+    side, config = FORMS["photo"]
+    network = build_network(replace(config, vision=replace(config.vision, freeze=True)), side, WORDS).eval()
+    kernels = {name for name, _ in network.vision.backbone.named_parameters() if name.endswith("conv.weight")}
+    write_graphs(network, side, tmp_path / "encoder.onnx", tmp_path / "head.onnx", fold=False)
+    named = {tensor.name for tensor in onnx.load(str(tmp_path / "encoder.onnx")).graph.initializer}
+    assert kernels and {f"vision.backbone.{name}" for name in kernels} <= named

@@ -20,8 +20,10 @@ from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.encoders import fresh_halves, halves_of
+from m3att.engine.origin import EARLIER, earlier_runs, named_start, preset_before, started_from_folder
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, counted
+from m3att.model_folder import BUNDLED_WORD
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
     SettingsParser,
@@ -161,6 +163,8 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
         and (wanted.train.restarts == (*saved.train.restarts, saved.train.steps))
     ):
         free |= {"train.steps", "train.restarts"}  # a second leg; the first stays as planned
+    if preset_before(wanted.train) is not None or wanted.train.init == BUNDLED_WORD:
+        wanted = started_from_folder(named_start(wanted), out)
     for key, (own, other) in differences(saved, wanted).items():
         if key not in free:
             raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
@@ -180,7 +184,9 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     """
     from m3att.engine.train import train as train_network
 
-    folder = RunFolder(out)
+    config = named_start(config)
+    train_earlier(config, out)
+    config, folder = started_from_folder(config, out), RunFolder(out)
     if not resume:
         for half in halves_of(config.model):
             if (
@@ -200,6 +206,40 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         print(f"left out, as they cannot be read: {len(faults):,} images or expressions, named in {folder.faults}")
     print(f"trained: {model}; score it with: {evaluate_command(model, config.data)}")
     return 0
+
+
+def train_earlier(config: RunConfig, out: Path) -> None:
+    """Train the runs that come before a run, as far as they have not ended.
+
+    Args:
+        config: of the run.
+        out: its folder.
+
+    Raises:
+        KeyboardInterrupt: says that the command of the run goes on from there.
+    """
+    from m3att.engine.train import train as train_network
+
+    runs = earlier_runs(config, out)
+    if runs:
+        shown = ", ".join(f"{run.preset} ({counted(run.steps, 'step')})" for run in runs)
+        print(f"trained first, in {out / EARLIER}: {shown}", flush=True)
+    for run in runs:
+        if run.has_ended:
+            print(f"{run.preset}: has ended: {run.folder.last}", flush=True)
+            continue
+        print(f"{run.preset}:", flush=True)
+        try:
+            with training_progress() as report:
+                train_network(
+                    run.config,
+                    run.folder.path,
+                    run.folder.can_resume,
+                    report,
+                    lambda lines: print("\n".join(lines), flush=True),
+                )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
 
 
 def run_dry(config: RunConfig, json_path: Path | None) -> int:

@@ -25,6 +25,7 @@ from m3att.encoders import halves_of
 from m3att.engine.batches import count_steps
 from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
 from m3att.engine.optim import learning_rate_at
+from m3att.engine.origin import named_start, preset_before
 from m3att.engine.overview import idle_phases
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import require_finite, train_step
@@ -119,12 +120,15 @@ def dry_run(config: RunConfig) -> DryRun:
     settings = config.train
     device = start_process(settings)
     data, notes = data_at_hand(config.data)
-    used = replace(config, data=data)
+    used = replace(named_start(config), data=data)
+    if (earlier := preset_before(settings)) is not None:
+        notes.append(f"the run of preset {earlier} comes before; here the network starts with fresh weights")
+        used = replace(used, train=replace(settings, init=None, fresh=()))
     source = open_source(data, "train", training=True)
     pixels = source.pixels
     if config.data.pixels == "photos" and pixels == "layout":
         notes.append(f"{data.root} has no photos: the step reads layouts drawn of the annotated boxes")
-    filled = config.model if settings.init else loosened(config.model, notes)
+    filled = config.model if used.train.init else loosened(config.model, notes)
     start = start_run(used, source, filled=filled)
     tokenizer, network = start.tokenizer, start.network
     parts = count_parts(network, config.input.size, config.model.word_limit)

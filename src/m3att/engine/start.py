@@ -16,6 +16,7 @@ from m3att.data.text import Coverage, Tokenizer
 from m3att.device import choose_device
 from m3att.encoders import PARTS, covers, fresh_halves
 from m3att.engine.optim import build_optimizer
+from m3att.engine.origin import preset_before
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, ModelError
 from m3att.model.architectures import Architectures
@@ -99,6 +100,8 @@ def start_from_model(config: RunConfig, source: Source, name: str) -> Start:
         ConfigError: where the settings do not fit the data.
         ModelError: where there is no such model, or its network is another one.
     """
+    if preset_before(config.train) is not None:
+        raise ConfigError(f"train.init: {name} is trained first by m3att train alone; give the folder of its model")
     folder = find_model(name)
     own = Tokenizer.from_file(folder / TOKENIZER, config.model.word_limit)
     tokenizer, texts = own, () if knows_lexicon(own, source) else tuple(source.texts())

@@ -264,6 +264,8 @@ def write_graphs(network: M3AttNet, side: int, encoder: Path, head: Path, fold: 
     pixels_BHWC = torch.zeros((2, odd, odd, 3), dtype=torch.uint8)
     words = (torch.ones((3, 4), dtype=torch.int64), torch.arange(4)[None] < torch.tensor([[4], [2], [3]]))
     # Where weights may learn, a FoldedConvolution keeps its own; otherwise the kernel that it made of them is traced.
+    network.requires_grad_(not fold)
+    network.vision.freeze = network.vision.freeze and fold
     with torch.set_grad_enabled(not fold), plain_attention():
         first, second = ImageEncoder(network).eval(), ExpressionHead(network).eval()
         features_BHWC, size_2 = first(pixels_BHWC)
