@@ -24,9 +24,9 @@ def state():
         len(logging.getLogger().handlers), threading.active_count(), repr(sys.excepthook),
     ]
 before = state()
-start = time.perf_counter()
+start = time.process_time()
 import m3att
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 print(json.dumps({
     "seconds": seconds,
     "unchanged": state() == before,
@@ -47,7 +47,7 @@ def probe() -> dict[str, object]:
 
 def test_import_is_fast(probe: dict[str, object]) -> None:
     assert isinstance(probe["seconds"], float)
-    assert probe["seconds"] < 0.5
+    assert probe["seconds"] < 0.5  # of the processor, because other tests may run beside this one
 
 
 @pytest.mark.parametrize("library", ["torch", "numpy", "cv2", "PIL", "rich", "jsonargparse", "pandas", "supervision"])
