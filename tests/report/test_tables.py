@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.table import Table
 
+from m3att.calibration import BINS, reliability
 from m3att.data.refer.check_report import DatasetReport, Faults, SplitReport
 from m3att.data.refer.splits import Counts
 from m3att.engine.scores import Scores
 from m3att.metrics import Expression, MaskCounts
 from m3att.protocols import ORIGINAL, PROTOCOLS
 from m3att.report.tables import (
+    FEWEST_MASKS,
     faults_of,
     plain_table,
     protocols_table,
+    reliability_table,
     scores_heading,
     scores_table,
     skills_table,
@@ -76,6 +80,15 @@ def test_protocols_stand_side_by_side_with_the_leading_figure_starred(scores: di
     assert cells["original"] == ["75.0", "70.0*", "50.0", "50.0", "50.0", "50.0", "0.0"]
     assert cells["lavt"] == ["75.0*", "70.0", "100.0", "50.0", "50.0", "50.0", "50.0"]
     assert cells["rela"] == ["0.0*", "0.0", "-", "-", "0.0", "0.0", "0.0"]  # nine pixels are no answer
+
+
+def test_a_reliability_diagram_needs_a_mask_for_each_of_its_ranges() -> None:
+    assert FEWEST_MASKS == BINS
+    score_N, iou_N = np.full(FEWEST_MASKS, 0.75), np.linspace(0.25, 0.75, FEWEST_MASKS)
+    head, row = lines(reliability_table(reliability(score_N, iou_N)))
+    assert " ".join(head) == "score masks mean score mean IoU IoU over 0.5"
+    assert " ".join(row) == "0.7 to 0.8 10 75.0 50.0 50.0"
+    assert reliability_table(reliability(score_N[1:], iou_N[1:])) is None
 
 
 def test_where_nothing_is_meant_the_accuracies_stand_there() -> None:

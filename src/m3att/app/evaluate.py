@@ -141,9 +141,10 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     if skills is not None:
         print("\nby skill:" if "floor" in found else f"\nby skill, at threshold {found['threshold']:g}:")
         show(skills)
-    if "reliability" in found:
+    reliability = reliability_table(found["reliability"]) if "reliability" in found else None
+    if reliability is not None:
         print(f"\n{reliability_line(found)}")
-        show(reliability_table(found["reliability"]))
+        show(reliability)
     for reason in found["left_out"]["reasons"]:
         print(f"left out: {reason}")
     for note in () if scored is None else scored.source.notes:

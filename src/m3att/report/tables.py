@@ -86,12 +86,21 @@ def skills_table(scores: Mapping[str, Any]) -> Table | None:
     return table
 
 
-def reliability_table(trust: Mapping[str, Any]) -> Table:
+FEWEST_MASKS = 10
+"""Masks that a reliability diagram needs, one for each of its ranges of scores: the means of fewer are chance."""
+
+
+def reliability_table(trust: Mapping[str, Any]) -> Table | None:
     """A reliability diagram in figures: for the masks of each range of scores the mean score and the IoU, in per cent.
 
     Args:
         trust: ``reliability`` of `Scores.to_dict`.
+
+    Returns:
+        None where there are fewer than `FEWEST_MASKS` masks.
     """
+    if trust["expressions"] < FEWEST_MASKS:
+        return None
     table = _table("score", "masks", "mean score", "mean IoU", "IoU over 0.5")
     for one in trust["bins"]:
         figures = (f"{100 * one[name]:.1f}" for name in ("score", "mean_iou", "over_half"))
