@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import m3att.data.images
 from m3att.data.images import read_image, read_orientation, to_rgb
 from m3att.errors import ImageError
 
@@ -164,7 +163,7 @@ def test_large_images_are_read_in_bands_to_the_same_pixels(
     path = tmp_path / ("a.tif" if mode in ("CMYK", "YCbCr") else "a.png")
     image.save(path, exif=exif)
     whole, own = read_image(path), to_rgb(Image.open(path))
-    monkeypatch.setattr("m3att.data.images.LARGE", 1000)
+    monkeypatch.setattr("m3att.data.images.pixels.LARGE", 1000)
     assert np.array_equal(read_image(path), whole)
     assert np.array_equal(own, whole)
     loaded = Image.open(path)
@@ -217,7 +216,7 @@ def test_hundred_megapixels_are_read_without_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [4, 5])
 def test_more_pixels_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setattr(m3att.data.images, "MAX_PIXELS", 16)
+    monkeypatch.setattr("m3att.data.images.files.MAX_PIXELS", 16)
     Image.new("L", (width, 4)).save(tmp_path / "a.png")
     if width == 4:
         assert read_image(tmp_path / "a.png").shape == (4, 4, 3)
