@@ -17,7 +17,7 @@ from m3att import Prediction, Segmenter
 from m3att.config import EvaluateConfig
 from m3att.data.annotation import decode_segmentation
 from m3att.data.transforms import Resize
-from m3att.errors import ConfigError, ExpressionError, ImageError, ModelError
+from m3att.errors import ConfigError, ExpressionError, ModelError
 from m3att.pretrained import load_model
 from m3att.segmenter import Picture
 
@@ -154,27 +154,6 @@ def test_file_picture_and_array_are_the_same_scene(
         assert np.array_equal(first.probability, other.probability)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (torch.zeros(4, 4, 3), r"float32 \(4, 4, 3\)"),
-        (torch.zeros(3, 0, 4), r"\(3, 0, 4\)"),
-        (torch.full((3, 2, 2), 255.0), "0 to 1, before"),
-        (torch.full((3, 2, 2), float("nan")), "0 to 1"),
-        (torch.zeros(3, 2, 2, dtype=torch.int64), "int64"),
-    ],
-)
-def test_tensors_that_are_no_picture_are_refused(segmenter: Segmenter, wrong: torch.Tensor, message: str) -> None:
-    with pytest.raises(ImageError, match=message):
-        segmenter.encode(wrong)
-
-
-def test_bytes_that_are_no_picture_are_refused(segmenter: Segmenter) -> None:
-    for wrong in (b"", b"not a picture"):
-        with pytest.raises(ImageError, match="the image"):
-            segmenter.encode(wrong)
-
-
 def test_many_images_are_encoded_batch_by_batch(
     segmenter: Segmenter, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,35 +244,6 @@ def test_every_kind_of_picture_is_read(segmenter: Segmenter, tmp_path: Path, kin
     scene = segmenter.encode(path)
     assert scene.segment(MAN)[0].mask.shape == (20, 30)
     assert scene.image.max() > 200 and scene.image.min() < 60  # not all white, as a careless conversion makes it
-
-
-def test_images_that_cannot_be_read_are_named(segmenter: Segmenter, tmp_path: Path) -> None:
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("not a picture")
-    Image.effect_noise((64, 64), 50).save(tmp_path / "whole.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:900])
-    for name in ("missing.png", "empty.png", "text.png", "cut.png"):
-        with pytest.raises(ImageError, match=name) as caught:
-            segmenter.encode(tmp_path / name)
-        assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(ImageError, match="damaged"), Image.open(tmp_path / "cut.png") as opened:
-        segmenter.encode(opened)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 4))],
-)
-def test_arrays_that_are_no_picture_are_refused(segmenter: Segmenter, wrong: NDArray[np.uint8]) -> None:
-    with pytest.raises(ImageError, match="give RGB uint8"):
-        segmenter.encode(wrong)
-
-
-def test_other_things_than_pictures_are_refused(segmenter: Segmenter) -> None:
-    with pytest.raises(ImageError, match="list"):
-        segmenter.encode([[1, 2], [3, 4]])  # type: ignore[arg-type]
-    with pytest.raises(ImageError, match="empty"):
-        segmenter.encode(Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("empty", ["", "   ", "?!...", "\n"])

@@ -8,8 +8,9 @@ from typing import TypedDict, overload
 
 from PIL import Image
 
+from m3att.inputs import Picture
 from m3att.prediction import Prediction
-from m3att.segmenter import Picture, Segmenter
+from m3att.segmenter import Segmenter
 
 
 class Box(TypedDict):
