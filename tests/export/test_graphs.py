@@ -144,7 +144,7 @@ def test_early_fusion_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_gates_of_every_kind_are_reordered(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order that the standard of ONNX states, against the order that PyTorch's documentation states."""
-    from m3att.export.graphs import GATES
+    from m3att.export.traceable import GATES
 
     stated: dict[str, tuple[list[str], list[str]]] = {
         "LSTM": (["i", "f", "g", "o"], ["i", "o", "f", "g"]),
