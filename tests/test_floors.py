@@ -126,3 +126,12 @@ def test_no_modules_import_each_other_in_a_circle(repository: Path) -> None:
 def test_the_first_level_of_data_can_be_looked_over(repository: Path) -> None:
     files = [path for path in (repository / "src/m3att/data").glob("*.py") if path.name != "__init__.py"]
     assert 10 < len(files) <= 18
+
+
+MOST_LINES = 350
+
+
+def test_no_file_is_longer_than_one_reads_at_once(repository: Path) -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in (repository / "src").rglob("*.py")}
+    assert len(lengths) > 200
+    assert {str(path): length for path, length in lengths.items() if length > MOST_LINES} == {}
