@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from m3att.data.own.coco import ABOUT, content_of_coco, read_coco
 from m3att.data.own.content import Content, read_json
@@ -15,6 +18,32 @@ from m3att.data.own.label_studio import coco_of_label_studio, is_label_studio
 from m3att.data.own.labelme import coco_of_labelme, is_labelme
 from m3att.data.own.source import CustomSource, source_of
 from m3att.errors import DataError
+
+
+class Tool(NamedTuple):
+    """An annotation tool whose files are no COCO json.
+
+    Args:
+        suffix: of its files.
+        to_coco: makes a COCO json of a file (of labelme: also of a folder) and of the field with the expressions;
+            returns it with what had to be left out and the number of expressions that it costs.
+        is_its: whether the content of a json is a file of this tool; None where the suffix tells.
+        folder_is_data: whether a folder is one data set as a whole, and not a place with a file for each split.
+    """
+
+    suffix: str
+    to_coco: Callable[[Path, str | None], tuple[dict[str, Any], dict[str, int]]]
+    is_its: Callable[[Any], bool] | None = None
+    folder_is_data: bool = False
+
+
+CONVERTED = {
+    "cvat": Tool(".xml", coco_of_cvat),
+    "datumaro": Tool(".json", coco_of_datumaro, is_datumaro),
+    "label_studio": Tool(".json", coco_of_label_studio, is_label_studio),
+    "labelme": Tool(".json", coco_of_labelme, is_labelme, folder_is_data=True),
+}
+"""The tools, by the names that `data.dataset` gives them."""
 
 
 def open_coco(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
@@ -42,72 +71,30 @@ def open_coco(root: Path, split: str, image_root: Path | None = None, field: str
     return source_of(with_photos(content, path, stated, image_root), path, split, stated, image_root)
 
 
-def open_cvat(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
-    """An XML of CVAT (CVAT for images 1.1), or the unpacked folder that holds it.
+def open_converted(
+    name: str, root: Path, split: str, image_root: Path | None = None, field: str | None = None
+) -> CustomSource:
+    """What an annotation tool wrote.
 
     Args:
-        root: the file or folder.
-        split: which expressions.
-        image_root: folder of the photos; None: looked for.
-        field: see `cvat.coco_of_cvat`.
-
-    Raises:
-        DataError: as open_coco does.
-    """
-    path, stated = file_of_split(root, ".xml", split)
-    content = with_photos(_of_cvat(path, stated, field), path, stated, image_root)
-    return source_of(content, path, split, stated, image_root)
-
-
-def open_datumaro(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
-    """A json of Datumaro, or a folder that holds one, or one a split.
-
-    Args:
-        root: the file or folder.
-        split: which expressions.
-        image_root: folder of the photos; None: looked for.
-        field: see `datumaro.coco_of_datumaro`.
-
-    Raises:
-        DataError: as open_coco does.
-    """
-    path, stated = file_of_split(root, ".json", split)
-    content = with_photos(_of_datumaro(path, stated, field), path, stated, image_root)
-    return source_of(content, path, split, stated, image_root)
-
-
-def open_label_studio(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
-    """A JSON export of Label Studio, or a folder that holds one, or one a split.
-
-    Args:
-        root: the file or folder.
-        split: which expressions.
-        image_root: folder of the photos; None: looked for.
-        field: see `label_studio.coco_of_label_studio`.
-
-    Raises:
-        DataError: as open_coco does.
-    """
-    path, stated = file_of_split(root, ".json", split)
-    content = with_photos(_of_label_studio(path, stated, field), path, stated, image_root)
-    return source_of(content, path, split, stated, image_root)
-
-
-def open_labelme(root: Path, split: str, image_root: Path | None = None, field: str | None = None) -> CustomSource:
-    """A folder of labelme's files; folders below it that are named as splits are splits.
-
-    Args:
-        root: the folder, or a single file.
+        name: of the tool in `CONVERTED`.
+        root: a file, or a folder that holds one, or one a split. Of labelme: a folder of files, in which folders that
+            are named as splits are splits, or a single file.
         split: which expressions.
         image_root: folder of the photos; None: where the files say, or looked for.
-        field: see `labelme.coco_of_labelme`.
+        field: where the expressions stand; see the function of the tool, such as `cvat.coco_of_cvat`.
 
     Raises:
         DataError: as open_coco does.
     """
-    inside = root if root.is_file() else root / "labelme"  # what the folder is looked for beside
-    content = with_photos(_of_labelme(root, None, field), inside, None, image_root)
-    return source_of(content, inside, split, None, image_root)
+    if CONVERTED[name].folder_is_data:
+        place, stated = root, None
+        beside = root if root.is_file() else root / name  # photos are looked for beside this path
+    else:
+        place, stated = file_of_split(root, CONVERTED[name].suffix, split)
+        beside = place
+    content = with_photos(_of_tool(name, place, stated, field), beside, stated, image_root)
+    return source_of(content, beside, split, stated, image_root)
 
 
 def content_of_tool(place: Path, split: str | None = None, field: str | None = None) -> Content:
@@ -121,11 +108,8 @@ def content_of_tool(place: Path, split: str | None = None, field: str | None = N
     Raises:
         DataError: where it is missing, none of these forms, or has no expression.
     """
-    if place.is_dir():
-        return _of_labelme(place, split, field)
-    tool = tool_of(place)
-    readers = {"cvat": _of_cvat, "datumaro": _of_datumaro, "labelme": _of_labelme, "label_studio": _of_label_studio}
-    return (_of_coco if tool is None else readers[tool])(place, split, field)
+    tool = "labelme" if place.is_dir() else tool_of(place)
+    return _of_coco(place, split, field) if tool is None else _of_tool(tool, place, split, field)
 
 
 def tool_of(path: Path) -> str | None:
@@ -140,8 +124,7 @@ def tool_of(path: Path) -> str | None:
     if path.suffix == ".xml":
         return "cvat"
     data = read_json(path)
-    tests = {"label_studio": is_label_studio, "labelme": is_labelme, "datumaro": is_datumaro}
-    return next((tool for tool, is_its in tests.items() if is_its(data)), None)
+    return next((name for name, tool in CONVERTED.items() if tool.is_its is not None and tool.is_its(data)), None)
 
 
 def _of_coco(path: Path, split: str | None, field: str | None) -> Content:
@@ -150,36 +133,15 @@ def _of_coco(path: Path, split: str | None, field: str | None) -> Content:
     return content_of_coco(data if ABOUT in data else with_attributes(data, path, field), path, split)
 
 
-def _of_cvat(path: Path, split: str | None, field: str | None) -> Content:
-    data, faults = coco_of_cvat(path, field)
-    content = content_of_coco(data, path, split)
-    return replace(content, faults=content.faults | faults)
-
-
-def _of_datumaro(path: Path, split: str | None, field: str | None) -> Content:
-    data, faults = coco_of_datumaro(path, field)
-    content = content_of_coco(data, path, split)
-    return replace(content, faults=content.faults | faults)
-
-
-def _of_label_studio(path: Path, split: str | None, field: str | None) -> Content:
-    data, faults = coco_of_label_studio(path, field)
-    content = content_of_coco(data, path, split)
-    return replace(content, faults=content.faults | faults)
-
-
-def _of_labelme(place: Path, split: str | None, field: str | None) -> Content:
-    data, faults = coco_of_labelme(place, field)
+def _of_tool(name: str, place: Path, split: str | None, field: str | None) -> Content:
+    data, faults = CONVERTED[name].to_coco(place, field)
     content = content_of_coco(data, place, split)
-    root = place.parent if place.is_file() else place
-    return replace(content, image_root=root, faults=content.faults | faults)
+    image_root = place if place.is_dir() else content.image_root  # the names of photos start from a folder of files
+    return replace(content, image_root=image_root, faults=content.faults | faults)
 
 
-TOOLS = {
+TOOLS: dict[str, Callable[..., CustomSource]] = {
     "coco": open_coco,
-    "cvat": open_cvat,
-    "datumaro": open_datumaro,
-    "label_studio": open_label_studio,
-    "labelme": open_labelme,
+    **{name: partial(open_converted, name) for name in CONVERTED},
 }
 """How to open what annotation tools write, by the name that `data.dataset` gives it."""
