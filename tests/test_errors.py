@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from m3att.errors import LONGEST, DataError, M3AttError, clipped, counted, did_you_mean, shown
+from m3att.errors import LONGEST, DataError, M3AttError, clipped, counted, did_you_mean, shown, unknown_option
 
 
 def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
@@ -55,3 +55,17 @@ def test_numbers_of_things() -> None:
 )
 def test_what_an_unknown_word_may_mean(word: str, known: list[str], end: str) -> None:
     assert did_you_mean(word, known) == end
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--modle=x", "unknown option --modle, did you mean --model?"),
+        ("--zzz", "unknown option --zzz; see m3att serve --help"),
+        ("-q", "unknown option -q; see m3att serve --help"),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_nearest(option: str, said: str) -> None:
+    complaint = f"unrecognized arguments: {option} and more"
+    assert unknown_option(complaint, ["--model", "--port"], "m3att serve") == said
+    assert unknown_option("expected one argument", ["--model"], "m3att serve") is None

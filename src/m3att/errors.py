@@ -1,5 +1,6 @@
 """Errors that a user can cause: each message is one line that names the thing and says what to do."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -78,6 +79,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if not near:
         near = [name for end in get_close_matches(bare, by_end, n=1, cutoff=0.8) for name in by_end[end]]
     return f", did you mean {' or '.join(near[:_NEAR])}?" if near else ""
+
+
+def unknown_option(message: str, known: Iterable[str], prog: str) -> str | None:
+    """What to say of an option that a command does not have.
+
+    Args:
+        message: argparse's complaint.
+        known: the options of the command.
+        prog: the command.
+
+    Returns:
+        None where the complaint is about something else.
+    """
+    unknown = re.match(r"unrecognized arguments: (--?[^\s=]+)", message)
+    if unknown is None:
+        return None
+    advice = did_you_mean(unknown[1], known) or f"; see {prog} --help"
+    return f"unknown option {unknown[1]}{advice}"
 
 
 class ConfigError(M3AttError):

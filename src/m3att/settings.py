@@ -20,7 +20,7 @@ from jsonargparse import ArgumentParser
 
 from m3att.bounds import check_fit, check_range
 from m3att.config import RunConfig, TrainConfig
-from m3att.errors import ConfigError, did_you_mean
+from m3att.errors import ConfigError, did_you_mean, unknown_option
 
 Config = TypeVar("Config")
 NULL = "null"  # the word that unsets an optional setting
@@ -81,12 +81,8 @@ class SettingsParser(ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        unknown = re.match(r"unrecognized arguments: (--?[^\s=]+)", message)
-        if unknown:
-            options = [option for action in self._actions for option in action.option_strings]
-            advice = did_you_mean(unknown[1], options) or f"; see {self.prog} --help"
-            raise ConfigError(f"unknown option {unknown[1]}{advice}")
-        raise ConfigError(explain(message)) from ex
+        options = [option for action in self._actions for option in action.option_strings]
+        raise ConfigError(unknown_option(message, options, self.prog) or explain(message)) from ex
 
 
 def add_settings(parser: ArgumentParser, kind: type, section: str = "", skip: tuple[str, ...] = ()) -> None:

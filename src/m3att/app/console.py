@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unicodedata import category
 
-from m3att.errors import ConfigError, WriteError, did_you_mean
+from m3att.errors import ConfigError, WriteError, unknown_option
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -29,12 +28,8 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        unknown = re.match(r"unrecognized arguments: (--?[^\s=]+)", message)
-        if unknown:
-            options = [option for action in self._actions for option in action.option_strings]
-            advice = did_you_mean(unknown[1], options) or f"; see {self.prog} --help"
-            raise ConfigError(f"unknown option {unknown[1]}{advice}")
-        raise ConfigError(f"{message}; see {self.prog} --help")
+        options = [option for action in self._actions for option in action.option_strings]
+        raise ConfigError(unknown_option(message, options, self.prog) or f"{message}; see {self.prog} --help")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from m3att.data.fields import TEXT_FIELDS, split_of, text_field, texts_of
 from m3att.data.own.content import (
     NO_CATEGORY,
     Content,
+    about_content,
     carried_sentence,
     fault_of_ref,
     new_sentence,
@@ -245,14 +246,7 @@ def coco_of_content(content: Content, image_root: str) -> dict[str, Any]:
         kept = {"categories": categories} if categories else {}
         images = [as_given(entry) for entry in content.instances["images"]]
         return {**without(content.instances, "categories"), **kept, "images": images, "annotations": annotations}
-    about = {
-        "image_root": image_root,
-        "dataset": content.dataset,
-        "split_by": content.split_by,
-        "every_object": content.every_object,
-        "refs": homeless,
-    }
-    return {**content.instances, "annotations": annotations, ABOUT: about}
+    return {**content.instances, "annotations": annotations, ABOUT: about_content(content, image_root, homeless)}
 
 
 def as_it_came(annotation: Mapping[str, Any], ref: Mapping[str, Any] | None, texts: list[str]) -> dict[str, Any]:

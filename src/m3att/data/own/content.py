@@ -98,6 +98,23 @@ def json_bytes(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
+def about_content(content: Content, image_root: str, homeless: list[list[Any]]) -> dict[str, Any]:
+    """What a converted file says of its records as a whole, so that they can be read back as they were.
+
+    Args:
+        content: the records.
+        image_root: what is to be stated as the folder of the images.
+        homeless: the refs that the form has no place for, each with its position.
+    """
+    return {
+        "image_root": image_root,
+        "dataset": content.dataset,
+        "split_by": content.split_by,
+        "every_object": content.every_object,
+        "refs": homeless,
+    }
+
+
 def new_sentence(number: int, text: str) -> dict[str, Any]:
     """A sentence as REFER has it; the text stays as it was written."""
     return {"sent_id": number, "raw": text, "sent": text, "tokens": text.split()}

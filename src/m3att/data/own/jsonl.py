@@ -24,6 +24,7 @@ from m3att.data.fields import (
 from m3att.data.own.content import (
     NO_CATEGORY,
     Content,
+    about_content,
     carried_sentence,
     fault_of_ref,
     named_masks,
@@ -257,13 +258,7 @@ def lines_of_content(
         without(entry, "segmentation") if entry["id"] in carried else entry
         for entry in content.instances["annotations"]
     ]
-    about = {
-        "image_root": image_root,
-        "dataset": content.dataset,
-        "split_by": content.split_by,
-        "every_object": content.every_object,
-        "refs": homeless,
-    }
+    about = about_content(content, image_root, homeless)
     return lines, {"about": about, "instances": {**content.instances, "annotations": entries}}
 
 
