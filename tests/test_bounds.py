@@ -56,7 +56,8 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
         ({"input": {"size": 8}, "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}}}, "input.size: 8 is too"),
         (
             {"train": {"early_sizes": [96, 0], "early_steps": [1, 2]}},
-            "train.early_sizes: [96, 0] is out of range, give 8 to input.size 416",
+            "train.early_sizes: [96, 0] is out of range, give 8 to input.size 416; for one size throughout give "
+            "train.early_sizes '[]' and train.early_steps '[]'",
         ),
         (
             {

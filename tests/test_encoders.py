@@ -60,3 +60,9 @@ def test_a_new_row_takes_part_in_every_check(monkeypatch: pytest.MonkeyPatch) ->
     check_encoders(ModelConfig(vision=VisionConfig(encoder="mine", map_strides=(8, 16))))
     with pytest.raises(ConfigError, match="mine has none; it is a setting of huggingface"):
         check_encoders(ModelConfig(vision=VisionConfig(encoder="mine", architecture="swin-b")))
+
+
+def test_a_row_with_a_setting_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VISION, "mine", Encoder("fresh", "mine:build", settings=("widths", "depth")))
+    with pytest.raises(ConfigError, match=r"mine names the setting depth, which VisionConfig in config\.py does not"):
+        check_encoders(ModelConfig(vision=VisionConfig(encoder="mine")))

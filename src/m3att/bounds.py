@@ -151,7 +151,10 @@ def check_plan(train: TrainConfig, largest: int) -> None:
     if len(sizes) != len(ends):
         raise ConfigError(f"train.early_sizes {list(sizes)}, train.early_steps {list(ends)}: give one of each a phase")
     if any(not 8 <= size <= largest for size in sizes):
-        raise ConfigError(f"train.early_sizes: {list(sizes)} is out of range, give 8 to input.size {largest}")
+        raise ConfigError(
+            f"train.early_sizes: {list(sizes)} is out of range, give 8 to input.size {largest}; "
+            "for one size throughout give train.early_sizes '[]' and train.early_steps '[]'"
+        )
     if train.fresh and train.init is None:
         raise ConfigError("train.fresh: everything starts fresh where train.init names no model")
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
@@ -167,6 +170,12 @@ def check_encoders(model: ModelConfig) -> None:
     """
     for half in halves_of(model):
         name, settings = half.settings.encoder, half.encoder.settings
+        missing = [key for key in settings if not hasattr(half.settings, key)]
+        if missing:
+            raise ConfigError(
+                f"model.{half.name}.encoder: the row {name} names the setting {missing[0]}, which "
+                f"{type(half.settings).__name__} in config.py does not have; add a field with a default there"
+            )
         for key in ("architecture", "map_strides"):  # empty by default
             value = getattr(half.settings, key, None)
             if value and key not in settings:

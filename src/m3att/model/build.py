@@ -19,7 +19,7 @@ from m3att.model.m3att import M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
-from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.contract import VisionBackbone, check_backbone
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.merge import choose_grid
 
@@ -32,13 +32,14 @@ def build_backbone(config: VisionConfig, architecture: Architecture | None = Non
         architecture: of a backbone of transformers; None: the one that the settings name.
 
     Raises:
-        ConfigError: where there is no such encoder, or its settings do not fit it.
+        ConfigError: where there is no such encoder, its settings do not fit it, or it breaks the contract.
     """
     row = find_encoder("vision", VISION, config.encoder)
     settings = {name: getattr(config, name) for name in row.settings}
     if architecture is not None:
         settings["architecture"] = architecture
     backbone: VisionBackbone = named(row.build)(**settings, **row.arguments)
+    check_backbone(backbone)
     return backbone
 
 

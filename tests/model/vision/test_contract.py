@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from m3att.encoders import VISION
+from m3att.errors import ConfigError
 from m3att.model.vision.auto_backbone import HuggingFaceBackbone
-from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.contract import VisionBackbone, check_backbone
 from m3att.model.vision.darknet53 import Darknet53
 from m3att.model.vision.efficientnet_lite import EfficientNetLite
 from m3att.model.vision.tiny import TinyConvNet
@@ -47,6 +48,44 @@ def test_it_says_what_it_gives(backbone: VisionBackbone) -> None:
     assert len(backbone.pixel_mean) == len(backbone.pixel_std) == 3
     assert all(0 <= mean <= 255 for mean in backbone.pixel_mean)
     assert all(1 <= deviation <= 255 for deviation in backbone.pixel_std)
+
+
+def test_the_check_accepts_it(backbone: VisionBackbone) -> None:
+    check_backbone(backbone)
+
+
+class Newcomer(VisionBackbone):
+    """A backbone with the given attributes."""
+
+    def __init__(self, **attributes: object) -> None:
+        super().__init__()
+        for key, value in attributes.items():
+            setattr(self, key, value)
+
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
+        return (pixels_BCHW,)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({}, "Newcomer: set self.channels"),
+        ({"channels": (3,)}, "Newcomer: set self.strides"),
+        ({"channels": (), "strides": ()}, "Newcomer: set self.channels"),
+        ({"channels": (3, 4), "strides": (4,)}, "give one of each for each map"),
+        ({"channels": (3, 4), "strides": (8, 4)}, "finest map first"),
+        ({"channels": (3,), "strides": (4,), "pixel_mean": (127.5,)}, "three numbers, for red, green and blue"),
+        ({"channels": (3,), "strides": (4,), "pixel_std": (0.23, 0.22, 0.22)}, "for pixels from 0 to 255"),
+    ],
+)
+def test_a_backbone_that_breaks_the_contract_is_named(attributes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_backbone(Newcomer(**attributes))
+
+
+def test_what_is_no_backbone_is_named() -> None:
+    with pytest.raises(ConfigError, match="Linear: a backbone must be a subclass of VisionBackbone"):
+        check_backbone(nn.Linear(1, 1))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

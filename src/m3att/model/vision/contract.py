@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from m3att.errors import ConfigError
 
 # Mean and standard deviation of ImageNet's pixels by channel: RGB in [0, 255].
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -45,6 +48,35 @@ class VisionBackbone(nn.Module, ABC):
             an axis stands for the pixels from n * strides[i] on, and its centre lies at (n + 0.5) * strides[i] pixels,
             whatever the size of the input: what the last cell lacks is padding. No map is stretched to fit the input.
         """
+
+
+def check_backbone(backbone: object) -> None:
+    """Refuse a backbone whose attributes break the contract, before a network is built on it.
+
+    Args:
+        backbone: what the builder of a row of the table `VISION` returned.
+
+    Raises:
+        ConfigError: names its class, and the attribute that is missing or wrong.
+    """
+    name = type(backbone).__name__
+    if not isinstance(backbone, VisionBackbone):
+        raise ConfigError(f"{name}: a backbone must be a subclass of VisionBackbone (model/vision/contract.py)")
+    for key in ("channels", "strides"):
+        if not getattr(backbone, key, None):
+            raise ConfigError(f"{name}: set self.{key}, one number for each map")
+    channels, strides = list(backbone.channels), list(backbone.strides)
+    if len(channels) != len(strides):
+        raise ConfigError(f"{name}: channels {channels} and strides {strides}; give one of each for each map")
+    if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):
+        raise ConfigError(f"{name}: strides {strides}; give the finest map first, each stride twice the one before")
+    pixels: dict[str, Sequence[float]] = {"pixel_mean": backbone.pixel_mean, "pixel_std": backbone.pixel_std}
+    for key, numbers in pixels.items():
+        if len(numbers) != 3:
+            raise ConfigError(f"{name}: {key} {list(numbers)}; give three numbers, for red, green and blue")
+    # Shares of 1 are the usual mistake, because other libraries scale pixels to [0, 1] first.
+    if max(backbone.pixel_std) <= 1:
+        raise ConfigError(f"{name}: pixel_std {list(backbone.pixel_std)}; give it for pixels from 0 to 255")
 
 
 def pad_to_stride(pixels_BCHW: Tensor, stride: int) -> Tensor:
