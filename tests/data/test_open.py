@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from m3att.config import DataConfig
-from m3att.data.open import DRAWN_IMAGES, ENDLESS, MixedSource, open_source, open_training
+from m3att.data.fields import OWN_FORMS
+from m3att.data.open import DRAWN_IMAGES, ENDLESS, OWN, MixedSource, open_source, open_training
 from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
@@ -22,6 +23,10 @@ from m3att.data.source import Source
 from m3att.errors import ConfigError, DataError
 
 from .own_files import square, write_lines, write_picture
+
+
+def test_the_forms_of_own_data_have_one_list() -> None:
+    assert set(OWN_FORMS) == set(OWN)
 
 
 class NumberedSource(Source):

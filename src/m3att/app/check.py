@@ -25,9 +25,11 @@ def data_check(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "root", type=Path, help="folder of the data set, or your own file or folder (see docs/datasets.md)"
     )
+    from m3att.data.fields import OWN_FORMS
+
     known = (
         "refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut, shaperef ..., any other data set in the REFER "
-        "layout, or the form of your own data: jsonl, coco, cvat, datumaro, label_studio, labelme, hf"
+        f"layout, or the form of your own data: {', '.join(OWN_FORMS)}"
     )
     parser.add_argument("--dataset", required=True, help=known)
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")

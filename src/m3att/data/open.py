@@ -14,6 +14,7 @@ from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
 from m3att.data.held_out import divide
+from m3att.data.own.files import refuse_archive
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_jsonl
 from m3att.data.own.tools import TOOLS, open_coco
@@ -199,6 +200,7 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     if name in OWN:
         if data.root is None:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
+        refuse_archive(Path(data.root))
         if data.expression_field is None:
             return OWN[name](Path(data.root), split, image_root)
         if name not in TOOLS:

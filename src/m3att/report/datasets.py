@@ -46,8 +46,6 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
             "so a network has seen them in training"
             for pair, count in report["shared_images"].items()
         ]
-    if "everything" in report["splits"]:
-        said.append("no split is stated: every split is everything, so a validation sees the images of the training")
     for name, split in report["splits"].items():
         if split["several_targets"] or split["no_target"]:
             said.append(
@@ -56,6 +54,10 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
             )
         if split["boxed"]:
             said.append(f"{name}: {split['boxed']:,} expressions name what has a box and no mask")
+        if split["unnamed"]:
+            said.append(
+                f"{name}: {counted(split['unnamed'], 'object')} without an expression; only the category loss uses them"
+            )
         if split["silent"]:
             said.append(f"{name}: {counted(split['silent'], 'referent')} without an expression, left out")
         if split["known_missing"]:

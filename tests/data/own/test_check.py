@@ -56,6 +56,23 @@ def test_boxes_are_counted_and_are_no_fault(tmp_path: Path, lines: list[dict[str
     assert "train: 2 expressions name what has a box and no mask" in remarks_of(report.to_dict())
 
 
+def test_objects_that_nobody_described_are_counted(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    entries = [{"id": at, "image_id": 1, "category_id": 1, "segmentation": [square(2)]} for at in (1, 2, 3)]
+    data = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 32, "height": 24}],
+        "annotations": [{**entries[0], "caption": ["a", "b"]}, *entries[1:]],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(data), encoding="utf-8")
+    report = report_of("coco", tmp_path / "own.json")
+    assert report.is_sound and report.splits["everything"].unnamed == 2
+    remarks = remarks_of(report.to_dict())
+    assert "everything: 2 objects without an expression; only the category loss uses them" in remarks
+    # Training holds images out, so no remark may say that it validates on what it trains on.
+    assert not any("sees the images of the training" in remark for remark in remarks)
+
+
 @pytest.mark.parametrize("read", [False, True])
 def test_every_fault_is_counted_and_named(tmp_path: Path, lines: list[dict[str, Any]], read: bool) -> None:
     (tmp_path / "photos/1.png").unlink()
@@ -122,7 +139,8 @@ def test_the_command(tmp_path: Path, lines: list[dict[str, Any]], capsys: pytest
     write_lines(path, lines)
     assert main(["data", "check", str(path), "--dataset", "jsonl"]) == 1
     out = capsys.readouterr().out
-    assert "photos of all splits: 2 found, 2 missing" in out and "photos/1.png" in out and "no split is stated" in out
+    assert "photos of all splits: 2 found, 2 missing" in out and "photos/1.png" in out
+    assert "the data state no split" in out
     for words in (["--split-by", "unc"], ["--expression-field", "x"]):
         assert main(["data", "check", str(path), "--dataset", "jsonl", *words]) == 2
     assert main(["data", "check", str(tmp_path), "--dataset", "refcoco", "--expression-field", "x"]) == 2

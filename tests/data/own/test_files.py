@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from m3att.config import DataConfig
+from m3att.data.fields import OWN_FORMS
+from m3att.data.open import open_source
 from m3att.data.own.convert import convert
 from m3att.data.own.files import file_of_split, own_files, split_of_file
 from m3att.data.own.source import open_jsonl
@@ -161,6 +165,17 @@ def test_which_file_holds_a_split(tmp_path: Path) -> None:
         file_of_split(tmp_path, ".json", "val")
     write(tmp_path / "own.json", {})
     assert own_files(tmp_path, ".json") == [tmp_path / "own.json"]
+
+
+@pytest.mark.parametrize("dataset", [form for form in OWN_FORMS if form != "hf"])
+def test_a_packed_export_is_to_be_unpacked(tmp_path: Path, dataset: str) -> None:
+    with ZipFile(tmp_path / "Export.ZIP", "w") as packed:
+        packed.writestr("annotations.xml", "<annotations/>")
+    for split in ("train", "val"):
+        with pytest.raises(DataError, match=r"Export\.ZIP: is a packed file; unpack it"):
+            open_source(DataConfig(root=str(tmp_path / "Export.ZIP"), dataset=dataset), split)
+    with pytest.raises(DataError, match=r"Export\.ZIP: is a packed file; unpack it"):
+        convert(tmp_path / "Export.ZIP", "jsonl", tmp_path / "out")
 
 
 def test_conversion_finds_them_too(tmp_path: Path) -> None:

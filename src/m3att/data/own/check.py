@@ -103,6 +103,7 @@ def _check_split(source: CustomSource, progress: Callable[[int, int], None] | No
         over={str(one): sum(length > one for length in lengths) for one in WORD_LIMITS},
         no_target=source.no_targets or 0,
         boxed=source.boxed or 0,
+        unnamed=source.unnamed_count,
         unreadable_masks=listed_faults(masks),
         unreadable_photos=listed_faults(photos),
         left_out=listed_faults([fault.reason for fault in source.faults]),

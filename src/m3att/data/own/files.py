@@ -16,6 +16,7 @@ from m3att.errors import DataError, SplitError, counted
 _SPLIT_WORDS = {**{name.lower(): name for name in SPLIT_NAMES}, "valid": "val", "validation": "val", "dev": "val"}
 _FILE_FOLDERS = ("annotations", "labels", "Annotations", "annotation")
 _PHOTO_FOLDERS = ("images", "imgs", "photos", "data", "JPEGImages", "img", "Images")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".zst", ".7z", ".rar")
 _MOST_WORDS = 300  # letters of a message that list folders
 
 
@@ -66,6 +67,19 @@ def file_of_split(place: Path, suffix: str, split: str) -> tuple[Path, str | Non
     if len(files) == 1 and split_of_file(files[0], place) is None:  # a lone train.jsonl is not all there should be
         return files[0], None
     raise SplitError(f"{place}: has no {split}{suffix}, but {found}; add that file, or name one file as --data.root")
+
+
+def refuse_archive(place: Path) -> None:
+    """Refuse what a tool lets one download and nobody has unpacked yet.
+
+    Args:
+        place: what the user names as file or folder of the data.
+
+    Raises:
+        DataError: where it is a packed file; its name tells.
+    """
+    if place.is_file() and place.suffix.lower() in _ARCHIVES:
+        raise DataError(f"{place}: is a packed file; unpack it, and name the folder that it was unpacked to")
 
 
 def own_files(place: Path, suffix: str) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from m3att.data.fields import SPLIT_NAMES, file_name_of, plain_id
 from m3att.data.own.content import Content, read_json, without
-from m3att.data.own.files import file_of_split, own_files, split_of_file, with_photos
+from m3att.data.own.files import file_of_split, own_files, refuse_archive, split_of_file, with_photos
 from m3att.data.own.join import joined
 from m3att.data.own.jsonl import EXTRA, content_of_converted, content_of_lines, read_lines
 from m3att.data.own.tools import content_of_tool, tool_of
@@ -34,6 +34,7 @@ def read_content(
     Raises:
         DataError: where it is none of them, or broken.
     """
+    refuse_archive(place)
     with collector_paused():
         if place.suffix == ".jsonl" or (place.is_dir() and any(place.glob("*.jsonl"))):
             return read_jsonl_content(place, image_root)

@@ -206,6 +206,12 @@ class CustomSource(Source):
         """Number of annotated objects on its images."""
         return sum(len(self._objects[index]) for index in range(len(self)))
 
+    @property
+    def unnamed_count(self) -> int:
+        """Number of annotated objects on its images that no expression names."""
+        named = sum(len(self._masks[referent]) for referent in np.unique(self._referent_N).tolist())
+        return max(0, self.object_count - named)
+
     def mask_faults(self, index: int) -> list[str]:
         """What is wrong with the masks of image ``index``, told without decoding the photo.
 

@@ -49,6 +49,7 @@ class SplitReport:
         several_targets: expressions that name several objects.
         no_target: expressions that name nothing in their image.
         boxed: expressions that name what has a box and no mask, as far as the files say that without reading images.
+        unnamed: objects of one's own data that no expression names; only the category loss learns from them.
         silent: referents without an expression, which are left out.
         known_missing: of the missing images those that nobody has.
         misnamed_images: images without a file name, or with one that leads out of the folder.
@@ -75,6 +76,7 @@ class SplitReport:
     several_targets: int = 0
     no_target: int = 0
     boxed: int = 0
+    unnamed: int = 0
     silent: int = 0
     known_missing: int = 0
     misnamed_images: Faults = NO_FAULTS

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.fields import OWN_FORMS
 from m3att.data.photos import PhotoFolder
 from m3att.data.refer.objects import ObjectTable, read_objects
 from m3att.data.refer.phrasecut import phrase_file, read_phrases
@@ -95,7 +96,7 @@ def find_split_by(root: Path, dataset: str, given: str | None = None) -> str:
     known = ", ".join(dict.fromkeys(name for name, _ in SPLITS))
     raise DataError(
         f"unknown data set {shown(dataset)}; known: {known}; one of another name needs refs(NAME).p and instances.json "
-        f"in {root / dataset}, and your own files are jsonl, coco or hf"
+        f"in {root / dataset}, and your own files are {', '.join(OWN_FORMS)} (Roboflow's are coco)"
     )
 
 
