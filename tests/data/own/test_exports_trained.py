@@ -1,4 +1,4 @@
-"""From an export of CVAT or Datumaro to a trained model and a prediction, each command a process of its own."""
+"""From an export of CVAT or Datumaro to a trained model and a prediction; the training is a process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from m3att.app.cli import main
 
 from ...app.conftest import SMALL
 from .test_cvat import xml_of
@@ -46,7 +48,9 @@ def m3att(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize(("dataset", "write"), [("cvat", cvat_xml), ("datumaro", datumaro)])
-def test_an_export_becomes_a_trained_model(tmp_path: Path, dataset: str, write: Callable[[Path], None]) -> None:
+def test_an_export_becomes_a_trained_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, write: Callable[[Path], None]
+) -> None:
     write(tmp_path / "export")
     (tmp_path / "small.yaml").write_text(SMALL.replace("steps: 4", "steps: 2"), encoding="utf-8")
     data = ["--data.root", "export", "--data.dataset", dataset]
@@ -56,13 +60,14 @@ def test_an_export_becomes_a_trained_model(tmp_path: Path, dataset: str, write: 
     losses = [line["loss/total"] for line in steps if "loss/total" in line]
     assert len(losses) == 2 and np.isfinite(losses).all()
 
-    m3att(tmp_path, "evaluate", "--model", "run/last", *data, "--json", "scores.json")
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "--model", "run/last", *data, "--json", "scores.json"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["pixels"], scores["images"], scores["expressions"]) == ("photos", 3, 5)
     assert scores["boxes"]["expressions"] == 1
 
     photo = "export/images/park.jpg" if dataset == "cvat" else "export/images/default/park.jpg"
-    m3att(tmp_path, "predict", photo, "the red box on the left", "--model", "run/last", "--out", "found")
+    assert main(["predict", photo, "the red box on the left", "--model", "run/last", "--out", "found"]) == 0
     (mask_path,) = (tmp_path / "found").glob("*_mask.png")
     with Image.open(mask_path) as mask:
         assert mask.size == UPRIGHT["park.jpg"][::-1]
