@@ -52,9 +52,8 @@ def test_data_words_and_length_are_told(tiny_run: RunConfig, tmp_path: Path) -> 
     path = config.data.root
     assert lines_of(config) == [
         f"data: jsonl; {path}; photos in {tmp_path}; pixels: photos",
-        "train: 2 images, 4 expressions; in the whole split of 4: 1 without a target, 1 cut at 24 words",
-        "validation on val: 2 images, 4 expressions; in the whole split of 4: 1 with unknown words, "
-        "1 without a known word",
+        "train: 2 images, 4 expressions; of these: 1 without a target, 1 cut at 24 words",
+        "validation on val: 2 images, 4 expressions; of these: 1 with unknown words, 1 without a known word",
         "vocabulary: 7 words",
         "run: 4 steps of up to 2 expressions, as train.epochs says: 2 of 2 steps each",
     ]
@@ -64,7 +63,7 @@ def test_data_words_and_length_are_told(tiny_run: RunConfig, tmp_path: Path) -> 
         train=replace(config.train, validate_images=1, steps=7),
     )
     found = lines_of(fewer, Position(step=3))
-    assert found[1].startswith("train: the first 1 of 2 images (data.images), 3 expressions;")
+    assert found[1].startswith("train: the first 1 of 2 images (data.images), 3 expressions; in the whole split of 4:")
     assert found[2].startswith("validation on val: the first 1 of 2 images (train.validate_images), 3 expressions;")
     assert found[4] == "run: 7 steps of up to 2 expressions, 3 of them done, as train.steps says; an epoch has 2 steps"
 

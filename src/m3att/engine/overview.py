@@ -74,7 +74,8 @@ def split_text(source: Source, tokenizer: Tokenizer, limit: int | None, setting:
         )
         if count
     ]
-    whole = f"; in the whole split of {found.expressions:,}: {', '.join(more)}" if more else ""
+    which = f"in the whole split of {found.expressions:,}" if used < len(source) else "of these"
+    whole = f"; {which}: {', '.join(more)}" if more else ""
     return f"{images}, {counted(expressions, 'expression')}{whole}"
 
 
