@@ -64,12 +64,15 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
                 "train": {"early_sizes": [8], "early_steps": [1]},
                 "model": {"vision": {"widths": [1] * 4, "blocks": [0] * 4}},
             },
-            "train.early_sizes: [8] is too small for 4 halvings",
+            "train.early_sizes: [8] is too small: the backbone halves it 4 times",
         ),
         ({"train": {"early_sizes": [8, 8], "early_steps": [5, 5]}}, "train.early_steps: [5, 5] do not rise from 1 or"),
         ({"train": {"restarts": [9, 3]}}, "train.restarts: [9, 3] do not rise from 1 or more"),
         ({"train": {"restarts": [0]}}, "train.restarts: [0] do not rise from 1 or more"),
-        ({"train": {"fresh": ["lfr"]}}, "train.fresh: everything starts fresh where train.init names no model"),
+        (
+            {"train": {"fresh": ["lfr"]}},
+            "train.fresh: needs train.init; without it, every part starts from fresh weights",
+        ),
         (
             {"train": {"attention_weight": 0.1}, "model": {"decoder": {"attention": "val"}}},
             "train.attention_weight: model.decoder.attention val alone has no attention over positions",

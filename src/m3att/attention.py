@@ -57,12 +57,12 @@ def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
     segmenter = scene.segmenter
     segmenter.check(expression)
     if not can_attend(segmenter.backend):
-        raise ConfigError("where the words look is only told by a model that PyTorch runs")
+        raise ConfigError("the ONNX form of a model does not give its attention: use the backend pytorch")
     words = segmenter.tokenizer([expression])
     ids_NL, mask_NL = np.asarray(words.word_ids_NL), np.asarray(words.word_mask_NL)
     maps, grid = segmenter.backend.attention(scene.features, ids_NL, mask_NL)
     if not maps:
-        raise ConfigError("this model attends by VAL alone: its words do not look at positions")
+        raise ConfigError("this model has no attention over positions (model.decoder.attention is val)")
     if not -len(maps) <= layer < len(maps):
         raise ConfigError(f"layer {layer}: the model has {len(maps)} decoder layers, give 0 to {len(maps) - 1}")
     lav, val = (softmax(maps[layer][0], axis).mean(axis=0).reshape(-1, *grid.cells) for axis in (2, 1))

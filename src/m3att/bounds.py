@@ -135,10 +135,14 @@ def check_fit(config: RunConfig) -> None:
                 raise ConfigError(f"model.vision.{key}: {list(values)} is out of range, give {allowed} for each stage")
         smallest = 2 ** len(vision.widths)
         if config.input.size < smallest:
-            raise ConfigError(f"input.size: {config.input.size} is too small for {len(vision.widths)} halvings")
+            raise ConfigError(
+                f"input.size: {config.input.size} is too small: the backbone halves it {len(vision.widths)} times"
+            )
         if min(config.train.early_sizes, default=smallest) < smallest:
             early = list(config.train.early_sizes)
-            raise ConfigError(f"train.early_sizes: {early} is too small for {len(vision.widths)} halvings")
+            raise ConfigError(
+                f"train.early_sizes: {early} is too small: the backbone halves it {len(vision.widths)} times"
+            )
 
 
 def check_plan(train: TrainConfig, largest: int) -> None:
@@ -156,7 +160,7 @@ def check_plan(train: TrainConfig, largest: int) -> None:
             "for one size throughout give train.early_sizes '[]' and train.early_steps '[]'"
         )
     if train.fresh and train.init is None:
-        raise ConfigError("train.fresh: everything starts fresh where train.init names no model")
+        raise ConfigError("train.fresh: needs train.init; without it, every part starts from fresh weights")
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):
         if list(steps) != sorted(set(steps)) or min(steps, default=1) < 1:
             raise ConfigError(f"train.{key}: {list(steps)} do not rise from 1 or more")

@@ -55,5 +55,5 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device).item()  # fails on `meta`, which holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # PyTorch without CUDA asserts
-        raise ConfigError(f"device {name!r} is not to be had here: give cpu, cuda or auto") from error
+        raise ConfigError(f"device {name!r} is not available here: give cpu, cuda or auto") from error
     return device

@@ -114,7 +114,7 @@ def test_scores_are_calibrated_and_then_used(
     assert "too few to calibrate" in err and err.count("\n") == 1
     assert "overall IoU" in out and (tmp_path / "c.json").is_file()  # what was scored is not lost
     assert json.loads((model / "config.json").read_text("utf-8"))["calibration"] == stored
-    assert "a floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
+    assert "--floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
     assert "is not: copy it" in refused("evaluate", "--model", "some/model", "--calibrate")
     values = json.loads((model / "config.json").read_text("utf-8"))
     (model / "config.json").write_text(json.dumps({**values, "calibration": {"bias": 3}}))
@@ -153,7 +153,7 @@ def test_all_protocols_stand_side_by_side(
     assert found["protocols"]["original"]["mean_iou"] == found["mean_iou"] == found["at"]["0.35"]["mean_iou"]
     for name in PROTOCOLS:
         assert f"\n{name} " in out
-    assert "\n* what the protocol's papers lead with" in out
+    assert "\n* the figure that the papers of the protocol report first" in out
 
     found, out = evaluated(capsys, tmp_path / "b" / "scores.json", *words, "--evaluate.protocol", "lavt")
     assert (found["protocol"], found["threshold"], list(found["protocols"])) == ("lavt", 0.5, ["original", "lavt"])

@@ -23,7 +23,7 @@ def check_calibrate(given: Mapping[str, Any]) -> None:
         WriteError: where the model's folder cannot be written.
     """
     if "floor" in given:
-        raise ConfigError("--calibrate fits the scores of a model, a floor has none: give --model")
+        raise ConfigError("--calibrate fits the scores of a model, and --floor has none: give --model")
     name = given["model"]
     if name not in (*bundled_models(), "bundled") and not Path(name).is_dir():
         raise ConfigError(f"--calibrate writes into the model's folder, which {name} is not: copy it into one")

@@ -169,14 +169,14 @@ def check_gallery(given: Mapping[str, Any]) -> None:
     """
     if "gallery" not in given:
         if "gallery_size" in given:
-            raise ConfigError("--gallery-size without --gallery: name the picture's file too")
+            raise ConfigError("--gallery-size needs --gallery FILE")
         return
     if "floor" in given:
-        raise ConfigError("--gallery shows what a model predicts, a floor has nothing to show: give --model")
+        raise ConfigError("--gallery shows the masks of a model, and --floor has none: give --model")
     if Path(given["gallery"]).suffix.lower() != ".png":
         raise ConfigError(f"--gallery {given['gallery']}: is written as PNG, so give a name that ends in .png")
     if given.get("gallery_size", GALLERY_SIZE) < 2:
-        raise ConfigError("--gallery-size is 2 or more: one right example and one wrong")
+        raise ConfigError("--gallery-size: give 2 or more, for one right and one wrong answer")
 
 
 def write_gallery(path: Path, size: int, scored: ScoredModel, scores: Scores) -> None:

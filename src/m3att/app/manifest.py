@@ -78,7 +78,7 @@ def run_manifest(options: Options) -> int:
         if value < 1:
             raise ConfigError(f"{option} {value}: give 1 or more")
     if options.image_url and options.format != "label_studio":
-        raise ConfigError("--image-url goes with --format label_studio only")
+        raise ConfigError("--image-url needs --format label_studio")
     if options.format == "parquet":
         require("pyarrow", "tables", "--format parquet")
     manifest = Manifest.open(options.manifest)

@@ -254,7 +254,9 @@ def open_beside(data: DataConfig, images: int) -> list[Source]:
         DataError: where one cannot be opened.
     """
     if images >= ENDLESS:
-        raise ConfigError("data.beside: data that are drawn on the fly have no end, and nothing is a share of them")
+        raise ConfigError(
+            "data.beside: needs a data set of a known size, and scenes that are drawn on the fly have none"
+        )
     own: list[Source] = []
     for place in data.beside:
         path = Path(place)

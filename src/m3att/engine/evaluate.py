@@ -213,7 +213,7 @@ def evaluate_largest(
     """
     if not source.has_every_object:
         where = "it does not have them" if data.root else "give --data.root"
-        raise ConfigError(f"the largest-object floor needs a data set with annotations of all objects: {where}")
+        raise ConfigError(f"--floor largest needs a data set with annotations of all objects: {where}")
     scores = no_scores(source, data, config)
     groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
     faults = FaultLog(data.fault_limit)

@@ -51,7 +51,7 @@ def export_model(name: str | Path, out: Path | None, photos: Sequence[Path] = ()
     """
     require("onnx", "export", "m3att export")
     if photos and out is None:
-        raise ConfigError("--int8 makes weights of its own, so they cannot be shared: give --out")
+        raise ConfigError("--int8 makes weights of its own, so it cannot be used with --in-place: give --out")
     pretrained, traced = load_model(name), load_model(name)
     folder = pretrained.folder if out is None else out
     text = json.dumps(describe(pretrained) | {"int8": bool(photos)}, indent=1, ensure_ascii=False)

@@ -44,7 +44,7 @@ def boxes_table(scores: Mapping[str, Any]) -> Table | None:
     return table
 
 
-PROTOCOLS_NOTE = "* what the protocol's papers lead with; docs/evaluation.md says what each does"
+PROTOCOLS_NOTE = "* the figure that the papers of the protocol report first; docs/evaluation.md explains the protocols"
 
 
 def protocols_table(scores: Mapping[str, Any]) -> Table:

@@ -214,7 +214,7 @@ def test_a_run_whose_command_is_gone_stops(small_config: Path, tmp_path: Path) -
 
 def test_a_folder_is_held_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation_runs, "LOCK_SECONDS", 0.0)
-    held = pytest.raises(ConfigError, match="another m3att ablate is at work there")
+    held = pytest.raises(ConfigError, match="another m3att ablate works in this folder")
     with ablation_runs.hold(tmp_path), held, ablation_runs.hold(tmp_path):
         pass
     with ablation_runs.hold(tmp_path):
@@ -267,8 +267,8 @@ def test_a_system_without_file_locks_is_told_so(monkeypatch: pytest.MonkeyPatch,
         ("--table 2 --out x --preset ablation-tiny --jobs 0", "--jobs is 1 or more"),
         ("--table 2 --out x --preset ablation-tiny --seeds x", "--seeds: 'x' does not fit; see --help"),
         ("--table 2 --out x --report", "x: no ablation runs there"),
-        ("--table 2 --out x --report --seeds 2", "--report only writes the table anew: leave out --seeds"),
-        ("--table 2 --out x --report --train.steps 2", "--report only writes the table anew: leave out --train"),
+        ("--table 2 --out x --report --seeds 2", "--report only writes the table again: leave out --seeds"),
+        ("--table 2 --out x --report --train.steps 2", "--report only writes the table again: leave out --train"),
     ],
 )
 def test_misuse_is_answered_in_one_line(

@@ -166,7 +166,7 @@ def test_copied_photos_are_the_safe_ones_alone(root: Path) -> None:
     [
         ("refcoco", "write ROOT:DATASET:SPLIT_BY"),
         ("data:refcocoo:unc", "unknown data set"),
-        ("data:refcoco:umd", "legal: unc, google"),
+        ("data:refcoco:umd", "give one of unc, google"),
         (":refcoco:", "write ROOT"),
     ],
 )

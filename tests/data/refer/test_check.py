@@ -65,7 +65,7 @@ def test_pixel_source(write_folder: Any, tiny_content: Any) -> None:
 
 
 def test_illegal_way_of_splitting(write_folder: Any) -> None:
-    with pytest.raises(DataError, match="legal: unc, google"):
+    with pytest.raises(DataError, match="give one of unc, google"):
         check_dataset(write_folder(), "refcoco", "umd")
 
 

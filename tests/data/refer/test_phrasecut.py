@@ -138,5 +138,5 @@ def test_missing_files_are_named(phrasecut: Path) -> None:
     (phrasecut / "phrasecut/image_data_split.json").unlink()
     with pytest.raises(DataError, match=r"image_data_split\.json: cannot be read"):
         ReferSource(phrasecut, "phrasecut", "official", "val")
-    with pytest.raises(DataError, match="legal: train, val, test, miniv"):
+    with pytest.raises(DataError, match="give one of train, val, test, miniv"):
         ReferSource(phrasecut, "phrasecut", "official", "testA")

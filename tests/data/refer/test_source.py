@@ -272,7 +272,7 @@ def test_a_layout_larger_than_any_photo_is_refused(write_folder: Any, tiny_conte
 
 
 def test_illegal_split_and_missing_folder(write_folder: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="legal: train, val, testA, testB"):
+    with pytest.raises(DataError, match="give one of train, val, testA, testB"):
         open_tiny(write_folder(), "test")
     with pytest.raises(DataError, match=r"refs\(unc\)\.p: cannot be read"):
         open_tiny(tmp_path / "nowhere")

@@ -78,7 +78,7 @@ def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
     allowed = {"table", "out", "report"}
     idle = [name for name, value in given.items() if name not in allowed and value is not None]
     if idle:
-        raise ConfigError(f"--report only writes the table anew: leave out --{idle[0].replace('_', '-')}")
+        raise ConfigError(f"--report only writes the table again: leave out --{idle[0].replace('_', '-')}")
     if not RunFolder(out).is_run:
         raise ConfigError(f"{out}: no ablation runs there (it has no config.yaml)")
     base = RunFolder(out).read_config()

@@ -257,6 +257,6 @@ def hold(out: Path) -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() - begun > LOCK_SECONDS:
-                    raise ConfigError(f"{out}: another m3att ablate is at work there; wait for it to end") from None
+                    raise ConfigError(f"{out}: another m3att ablate works in this folder; wait for it to end") from None
                 time.sleep(POLL_SECONDS)
         yield file.fileno()

@@ -97,5 +97,8 @@ def open_collages(files: Sequence[str], side: int, seed: int) -> Collages:
         DataError: where one cannot be used.
     """
     if not files:
-        raise ConfigError("collages need objects to cut out: give COCO files with outlines as --data.cutouts")
+        raise ConfigError(
+            "collages need objects to cut out: give COCO files with outlines as --data.cutouts, or give "
+            "--data.pixels photos"
+        )
     return Collages(open_cutouts([Path(file) for file in files]), side, seed)

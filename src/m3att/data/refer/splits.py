@@ -92,10 +92,10 @@ def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name for name, _ in SPLITS))
     if dataset not in names:
-        raise DataError(f"unknown data set {dataset!r}; legal: {', '.join(names)}")
+        raise DataError(f"unknown data set {dataset!r}; give one of {', '.join(names)}")
     ways = [way for name, way in SPLITS if name == dataset]
     if split_by not in ways:
-        raise DataError(f"{dataset} is not split by {split_by!r}; legal: {', '.join(ways)}")
+        raise DataError(f"{dataset} is not split by {split_by!r}; give one of {', '.join(ways)}")
     return tuple(SPLITS[dataset, split_by])
 
 
@@ -112,7 +112,7 @@ def require_legal(dataset: str, split_by: str, split: str) -> None:
     """
     legal = legal_splits(dataset, split_by)
     if split not in legal:
-        raise DataError(f"{dataset} split by {split_by} has no split {split!r}; legal: {', '.join(legal)}")
+        raise DataError(f"{dataset} split by {split_by} has no split {split!r}; give one of {', '.join(legal)}")
 
 
 def published_counts(dataset: str, split_by: str, split: str) -> Counts:
@@ -155,4 +155,4 @@ def default_split_by(dataset: str) -> str:
         if name == dataset:
             return way
     names = ", ".join(dict.fromkeys(name for name, _ in SPLITS))
-    raise DataError(f"unknown data set {dataset!r}; legal: {names}")
+    raise DataError(f"unknown data set {dataset!r}; give one of {names}")
