@@ -12,11 +12,9 @@ INSTALLED := $(VENV)/.installed
 # half of the tests in their order, so most fixtures are made once.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
-DEMO_IMAGE := examples/scene.jpg
-DEMO_MODEL := shaperef-tiny
-DEMO_EXPRESSIONS := "the person in yellow" "the person that is not yellow" "the mushroom above the ball"
+DEMO_SCENE := examples/scene.jpg
+DEMO_SCENE_EXPRESSIONS := "the person in yellow" "the person that is not yellow" "the mushroom above the ball"
 DEMO_PHOTO := examples/coffee.jpg
-DEMO_PHOTO_MODEL := photo
 DEMO_PHOTO_EXPRESSIONS := "the cup" "the spoon"
 
 .DEFAULT_GOAL := help
@@ -24,14 +22,14 @@ DEMO_PHOTO_EXPRESSIONS := "the cup" "the spoon"
 .PHONY: help demo test lint clean
 
 help:
-	@echo "make demo   segment $(DEMO_IMAGE) and $(DEMO_PHOTO) with the bundled weights"
+	@echo "make demo   segment $(DEMO_PHOTO) and $(DEMO_SCENE) with the bundled weights"
 	@echo "make test   lint, check types, run the tests"
 	@echo "make lint   lint and check types only"
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
-	$(BIN)/m3att predict $(DEMO_IMAGE) $(DEMO_EXPRESSIONS) --model $(DEMO_MODEL) --out out/demo
-	$(BIN)/m3att predict $(DEMO_PHOTO) $(DEMO_PHOTO_EXPRESSIONS) --model $(DEMO_PHOTO_MODEL) --out out/demo-photo
+	$(BIN)/m3att predict $(DEMO_SCENE) $(DEMO_SCENE_EXPRESSIONS) --model shaperef-tiny --out out/demo-scene
+	$(BIN)/m3att predict $(DEMO_PHOTO) $(DEMO_PHOTO_EXPRESSIONS) --out out/demo
 
 test: lint
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
 """What a cold `m3att predict` costs, beside `python -c 'import torch'`: CPU time and peak memory of whole processes.
 
-python benchmarks/cold_start.py [--rounds 5] [--model shaperef-tiny] [--image examples/scene.jpg]
+python benchmarks/cold_start.py [--rounds 5] [--model photo] [--image examples/coffee.jpg]
 
 Each round runs all of them one after the other, so that what else the machine does meets them alike.
 """
@@ -33,9 +33,9 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--model", default="shaperef-tiny")
-    parser.add_argument("--image", default=str(EXAMPLES / "scene.jpg"))
-    parser.add_argument("--expression", default="the person in yellow")
+    parser.add_argument("--model", default="photo")
+    parser.add_argument("--image", default=str(EXAMPLES / "coffee.jpg"))
+    parser.add_argument("--expression", default="the cup")
     given = parser.parse_args()
     with TemporaryDirectory() as out:
         predict = ["-m", "m3att", "predict", given.image, given.expression, "--model", given.model, "--out", out]

@@ -1,21 +1,29 @@
-"""Draws the example pictures of the page of `m3att serve`: ShapeRef's scenes, each with three expressions.
+"""Writes the example pictures of the page of `m3att serve`: free photos, and ShapeRef's scenes, with expressions.
 
     python benchmarks/page_examples.py [--out src/m3att/serve/static/examples]
 
-The scenes are of the split val, which the bundled models were not trained on.
+The photos are those of `examples/`. The scenes are of the split val. The bundled models were trained on none of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 from PIL import Image
 
 from m3att.data.shaperef.source import ShapeRefSource
 
-OUT = Path(__file__).parents[1] / "src" / "m3att" / "serve" / "static" / "examples"
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "src" / "m3att" / "serve" / "static" / "examples"
+PHOTOS = {
+    "astronaut": ("Astronaut", ("the woman", "the woman in orange")),
+    "coffee": ("Cup of coffee", ("the cup", "the spoon")),
+    "cat": ("Cat", ("the cat",)),
+}
+"""Names of photos, their titles, and what the page asks of each."""
 SIZE = 480
 SCENES = {
     3: ("the person in cyan", "the blue bird", "the mushroom"),
@@ -34,6 +42,9 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     source = ShapeRefSource("shaperef", "val", max(SCENES) + 1, size=SIZE)
     listed = []
+    for name, (title, expressions) in PHOTOS.items():
+        shutil.copyfile(ROOT / "examples" / f"{name}.jpg", given.out / f"{name}.jpg")
+        listed.append({"file": f"{name}.jpg", "title": title, "model": "photo", "expressions": expressions})
     for number, (index, expressions) in enumerate(SCENES.items(), start=1):
         name = f"scene-{number}.jpg"
         Image.fromarray(source.read(index).image_HWC).save(given.out / name, quality=88)

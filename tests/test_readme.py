@@ -36,9 +36,9 @@ def test_the_python_of_the_readme_runs(repository: Path, tmp_path: Path, monkeyp
 
 def test_the_demo_segments_the_bundled_example(repository: Path, tmp_path: Path) -> None:
     variables = dict(re.findall(r"^(DEMO_\w+) := (.*)$", (repository / "Makefile").read_text("utf-8"), re.MULTILINE))
-    expressions = shlex.split(variables["DEMO_EXPRESSIONS"])
-    image = repository / variables["DEMO_IMAGE"]
-    assert main(["predict", str(image), *expressions, "--model", variables["DEMO_MODEL"], "--out", str(tmp_path)]) == 0
+    expressions = shlex.split(variables["DEMO_SCENE_EXPRESSIONS"])
+    image = repository / variables["DEMO_SCENE"]
+    assert main(["predict", str(image), *expressions, "--model", "shaperef-tiny", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "predictions.json").read_text(encoding="utf-8"))["images"][0]["predictions"]
     assert [entry["expression"] for entry in found] == expressions
     for entry, box in zip(found, DEMO_BOXES, strict=True):

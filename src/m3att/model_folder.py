@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # to list models takes no PyTorch
     from torch import Tensor, nn
 
 BUNDLED = Path(__file__).parent / "bundled"
-DEFAULT_MODEL = "shaperef-tiny"  # `photo` once it is better than always answering with the largest object
+DEFAULT_MODEL = "photo"
 BUNDLED_WORD = "bundled"  # names the default model
 FORMER = {f"shaperef-tiny-{part}": "shaperef-tiny" for part in ("start", "middle", "late")}
 """Models that earlier versions came with, and what stands for each: it was trained further from them."""

@@ -379,14 +379,14 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr("m3att.model_folder.BUNDLED", tmp_path)
     assert main(["models"]) == 0
     assert "no model comes with this installation" in capsys.readouterr().out
-    for name, world in (("shaperef-tiny", "drawn scenes"), ("other", "")):
+    for name, world in (("photo", ""), ("other", "drawn scenes")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"m3att": 1, "world": world}), encoding="utf-8")
         (tmp_path / name / "model.safetensors").write_bytes(bytes(2_500_000))
     assert main(["models"]) == 0
-    _, other, tiny = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert other == ["other", "2.5", "MB", "photos"]
-    assert tiny == ["shaperef-tiny", "(bundled)", "2.5", "MB", "drawn", "scenes"]
+    _, other, photo = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert other == ["other", "2.5", "MB", "drawn", "scenes"]
+    assert photo == ["photo", "(bundled)", "2.5", "MB", "photos"]
 
 
 def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

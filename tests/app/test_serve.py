@@ -58,7 +58,7 @@ def test_names_show_no_path(tmp_path: Path) -> None:
         (tmp_path / run / "best").mkdir(parents=True)
     given = ["bundled", str(tmp_path / "first" / "best"), f"mine={tmp_path / 'second' / 'best'}", "owner/name"]
     assert name_models(given) == {
-        "shaperef-tiny": "bundled",
+        "photo": "bundled",
         "first-best": given[1],
         "mine": str(tmp_path / "second" / "best"),
         "owner/name": "owner/name",

@@ -83,7 +83,7 @@ def test_folders_of_the_published_layout_are_named(tiny_run: RunConfig, refer_fo
 
 
 def test_what_the_first_model_does_not_know_is_told(tiny_run: RunConfig, tmp_path: Path) -> None:
-    config = own(tiny_run, tmp_path, ROWS, init="bundled")
+    config = own(tiny_run, tmp_path, ROWS, init="shaperef-tiny")
     source, validation = open_training(config.data, None)
     fresh = start_run(replace(config, train=replace(config.train, init=None)), source)
     start = Start(fresh.tokenizer, fresh.network, Coverage(4, 0, 2, 1), ("cat", "dog"))

@@ -18,6 +18,7 @@ from .running import Server, picture_file
 
 playwright = pytest.importorskip("playwright.sync_api")
 SECONDS = 180
+SCENES = 3  # examples before the first drawn scene: the photos
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -72,7 +73,7 @@ def drop(page: Any, content: bytes, name: str = "photo.png", kind: str = "image/
 
 
 def test_an_example_shows_masks_that_can_be_compared_and_saved(page: Any, tmp_path: Path) -> None:
-    page.locator("#examples button").first.click()
+    page.locator("#examples button").nth(SCENES).click()
     rows = page.locator("#results li")
     rows.nth(2).wait_for()
     said = page.locator("#status").text_content()
@@ -110,7 +111,7 @@ def test_an_example_shows_masks_that_can_be_compared_and_saved(page: Any, tmp_pa
 
 
 def test_where_the_words_look(page: Any) -> None:
-    page.locator("#examples button").nth(1).click()
+    page.locator("#examples button").nth(SCENES + 1).click()
     row = page.locator("#results li").nth(0)
     row.get_by_text("Words", exact=True).click()
     page.locator("#words button").nth(2).wait_for()
@@ -195,7 +196,7 @@ def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
     page = context.new_page()
     page.set_default_timeout(1000 * SECONDS)
     page.goto(server.address)
-    page.locator("#examples button").nth(2).tap()
+    page.locator("#examples button").nth(SCENES + 2).tap()
     page.locator("#results li").nth(2).wait_for()
     picture(page, "phone")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
@@ -210,7 +211,7 @@ def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
 
 def test_names_and_roles_for_a_screen_reader(page: Any) -> None:
     """Every control has a name, and what is found is announced."""
-    page.locator("#examples button").first.click()
+    page.locator("#examples button").nth(SCENES).click()
     page.locator("#results li").nth(2).wait_for()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a")].filter((one) => !one.closest("[hidden]")

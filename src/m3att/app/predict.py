@@ -32,7 +32,7 @@ def predict(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--model",
         default="bundled",
-        help="a bundled model, a folder or a Hub id (default: %(default)s, which is shaperef-tiny)",
+        help="a bundled model, a folder or a Hub id (default: %(default)s, which is photo)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(

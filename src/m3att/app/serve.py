@@ -11,7 +11,7 @@ from m3att.app.console import CommandParser, printable
 from m3att.errors import ConfigError
 from m3att.serve.limits import Limits
 
-MODELS = ("bundled", "photo")
+MODELS = ("photo", "shaperef-tiny")
 LIMITS = {
     # option: its lowest and highest value, and what it limits
     "megabytes": (0.001, 1000.0, "largest image file in megabytes"),
