@@ -91,8 +91,8 @@ def test_what_the_first_model_does_not_know_is_told(tiny_run: RunConfig, tmp_pat
         line for line in overview(config, source, validation, start, 4, Position()) if line.startswith("vocabulary")
     )
     assert line == (
-        "vocabulary: 5 words of bundled and 2 new: cat, dog; --train.new_words false leaves them out; "
-        "bundled knows no word of 1 of 4 training expressions, and not every word of 2 others"
+        "vocabulary: 5 words of shaperef-tiny and 2 new: cat, dog; --train.new_words false leaves them out; "
+        "shaperef-tiny knows no word of 1 of 4 training expressions, and not every word of 2 others"
     )
 
 
