@@ -4,13 +4,7 @@
 
 ROOT is a REFER folder whose photos and outlines are at hand. DIR receives `best.png`, `median.png` and `worst.png`
 (predicted masks with the true outline, for developers: the photos may not be published) and `failures.json`. An answer
-is right if its IoU is over 0.5. Every other answer is a failure, of the first kind that fits:
-
-- nothing: the mask is empty, or no annotated object has an IoU of 0.1 with it or contains half of it.
-- part: at least three quarters of the mask lie in the referent, and less than half of the referent in the mask.
-- several: the mask has at least half of the referent and at least half of another object.
-- outline: no other annotated object agrees better with the mask than the referent.
-- other of the kind, other kind: the object that agrees best is another one.
+is right if its IoU is over 0.5. Every other answer is a failure; `m3att.report.failures` explains the kinds.
 
 Beside the model stand answers that no words were read for: the largest annotated object of the photo, the one whose
 box lies most centrally, and any one (the mean over all objects). They are given the outline, which a model has to find.
@@ -22,10 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,33 +27,19 @@ from PIL import Image
 from m3att import Segmenter
 from m3att.calibration import gather, score_of
 from m3att.config import DataConfig
-from m3att.data.annotation import decode_segmentation
+from m3att.data.masks import draw
 from m3att.data.open import open_source
 from m3att.data.sample import Sample
-from m3att.errors import DataError
 from m3att.report.examples import draw_example
+from m3att.report.failures import ANY, CENTRAL, HALF, LARGEST, blind_answers, iou, kind_of
 from m3att.report.gallery import contact_sheet
+from m3att.report.intervals import mean_interval
+from m3att.report.skills import NO_SKILL, SKILLS, skills_of
 
-DRAWS, HALF = 10_000, 0.5
+# Of expressions that name something, where the categories are known.
 KINDS = ("right", "outline", "part", "several", "other of the kind", "other kind", "nothing")
-TOUCHED, INSIDE, FEW = 0.1, 0.75, 9  # least IoU with an object, least share of a part in it, pictures of a sheet
-BLIND = ("largest object", "most central object", "any object")
-SKILLS = {
-    "place": r"left\w*|right\w*|top|bottom|upper|lower|middle|cent(er|re)|front|back|background|corner|far\w*|near\w*|"
-    r"clos\w+|edge|side",
-    "order": r"first|second|third|fourth|fifth|last|1st|2nd|3rd|4th|5th|\w+th from",
-    "colour": r"black|white|gr[ae]y|red|orange|yellow|green|blue|purple|pink|brown|tan|beige|dark|blond\w*|light|gold",
-    "clothing": r"shirts?|t-?shirts?|jackets?|coats?|hats?|caps?|dress|jeans|pants|shorts|ties?|suits?|glasses|"
-    r"sweaters?|hoodies?|tops|vests?|helmets?|uniforms?|shoes|scarf|skirts?|jerseys?|stripe\w*|plaid|wearing",
-    "person word": r"m[ae]n|wom[ae]n|guys?|girls?|boys?|lad(y|ies)|kids?|child\w*|person|people|mom|dad|mother|father|"
-    r"bab(y|ies)|dude|player|batter|catcher|umpire|chick|female|male",
-    "relation": r"next to|behind|beside|between|under|above|on|by|holding|with|near|facing|looking|sitting|standing|"
-    r"touching|eating|riding|against",
-    "size": r"big\w*|small\w*|large\w*|little|tall\w*|short\w*|tiny|whole|full",
-    "negation": r"not|no|without|isn't|doesn't|only",
-}
-SKILLS_OF = {name: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for name, words in SKILLS.items()}
-NO_SKILL = "none of these"
+FEW = 9  # pictures of a sheet
+BLIND = (LARGEST, CENTRAL, ANY)
 
 
 class Answer(NamedTuple):
@@ -97,15 +76,13 @@ def main() -> None:
     source = open_source(
         DataConfig(root=str(given.root), dataset=given.dataset, split=given.split, pixels="photos"), given.split
     )
-    objects = json.loads((given.root / given.dataset / "instances.json").read_bytes())["annotations"]
     segmenter = Segmenter.from_pretrained(given.model, "cpu")
     answers: list[Answer] = []
     blind: list[dict[str, tuple[float, float]]] = []
     masks: dict[tuple[int, int], NDArray[np.bool_]] = {}
     for index in range(len(source)):
         sample = source.read(index)
-        others = [entry for entry in objects if entry["image_id"] == sample.image_id and not entry.get("iscrowd")]
-        drawn = [(outline(entry, sample.image_HWC.shape[:2]), entry["category_id"]) for entry in others]
+        drawn = [(draw(mask), category) for mask, category in source.read_objects(index)]
         found = answers_of(segmenter, sample)
         truths_MHW = sample.masks_MHW
         for position, ((mask_HW, score), mask) in enumerate(zip(found, sample.mask_index_N, strict=True)):
@@ -113,7 +90,7 @@ def main() -> None:
             kind, overlap = kind_of(mask_HW, truth_HW, drawn), iou(mask_HW, truth_HW)
             answers.append(Answer(index, position, text, overlap, score, kind, skills_of(text)))
             masks[index, position] = mask_HW
-            blind.append(blind_answers(truth_HW, [object_HW for object_HW, _ in drawn]))
+            blind.append(blind_answers(truth_HW, drawn))
     given.out.mkdir(parents=True, exist_ok=True)
     told = json.dumps([answer._asdict() for answer in answers], indent=1)
     (given.out / "failures.json").write_text(told, encoding="utf-8")
@@ -158,103 +135,21 @@ def print_tables(answers: Sequence[Answer], blind: Sequence[dict[str, tuple[floa
     of_model = [(answer.iou, float(answer.iou > HALF)) for answer in answers]
     for name in ("model", *BLIND):
         pair_N2 = np.array(of_model if name == "model" else [one[name] for one in blind])
-        cells = [interval(pair_N2[:, column], photo_N) for column in range(2)]
+        cells = [mean_interval(pair_N2[:, column], photo_N) for column in range(2)]
         told = " | ".join(f"{100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f}" for value, low, high in cells)
         print(f"| {name} | {told} |")
     print("\n| answer | expressions | share | 95 % interval |\n|---|---|---|---|")
     for kind in KINDS:
         kind_N = np.array([float(answer.kind == kind) for answer in answers])
-        value, low, high = interval(kind_N, photo_N)
+        value, low, high = mean_interval(kind_N, photo_N)
         print(f"| {kind} | {int(kind_N.sum())} | {100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f} |")
     print("\n| skill | expressions | mean IoU | 95 % interval | Pr@0.5 |\n|---|---|---|---|---|")
     for skill in (*SKILLS, NO_SKILL):
         rows = np.flatnonzero([skill in answer.skills for answer in answers])
         if len(rows):
-            value, low, high = interval(iou_N[rows], photo_N[rows])
+            value, low, high = mean_interval(iou_N[rows], photo_N[rows])
             right = 100 * float((iou_N[rows] > HALF).mean())
             print(f"| {skill} | {len(rows)} | {100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f} | {right:.1f} |")
-
-
-def outline(entry: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask of an annotation (H, W).
-
-    Raises:
-        DataError: where it has only a box, which is no outline to sort failures by.
-    """
-    if not entry.get("segmentation"):
-        raise DataError(f"annotation {entry['id']}: has no outline")
-    return decode_segmentation(entry["segmentation"], *size)
-
-
-def kind_of(
-    mask_HW: NDArray[np.bool_], truth_HW: NDArray[np.bool_], objects: Sequence[tuple[NDArray[np.bool_], int]]
-) -> str:
-    """The kind of an answer; see the top of this file.
-
-    Args:
-        mask_HW: predicted.
-        truth_HW: of the referent, which is one of the objects.
-        objects: masks and categories of all objects of the photo.
-    """
-    own = iou(mask_HW, truth_HW)
-    if own > HALF:
-        return "right"
-    at = int(np.argmax([iou(truth_HW, object_HW) for object_HW, _ in objects]))
-    others = [(iou(mask_HW, object_HW), object_HW, category) for object_HW, category in without(objects, at)]
-    best = max(others, key=lambda other: other[0], default=(0.0, truth_HW, objects[at][1]))
-    precision, recall = share(mask_HW, truth_HW), share(truth_HW, mask_HW)
-    inside = max([precision, *(share(mask_HW, object_HW) for _, object_HW, _ in others)])
-    if not mask_HW.any() or (max(own, best[0]) < TOUCHED and inside < HALF):
-        return "nothing"
-    if precision >= INSIDE and recall < HALF:
-        return "part"
-    if recall >= HALF and any(share(object_HW, mask_HW) >= HALF for _, object_HW, _ in others):
-        return "several"
-    if own >= best[0]:
-        return "outline"
-    return "other of the kind" if best[2] == objects[at][1] else "other kind"
-
-
-def blind_answers(truth_HW: NDArray[np.bool_], objects: Sequence[NDArray[np.bool_]]) -> dict[str, tuple[float, float]]:
-    """IoU and whether it is right, for each answer of BLIND.
-
-    Args:
-        truth_HW: of the referent.
-        objects: masks of all objects of the photo.
-    """
-    iou_A = np.array([iou(truth_HW, object_HW) for object_HW in objects])
-    middle = np.array(truth_HW.shape) / 2
-    away_A = [np.hypot(*(centre_of(object_HW) - middle)) for object_HW in objects]
-    chosen = (int(np.argmax([object_HW.sum() for object_HW in objects])), int(np.argmin(away_A)))
-    found = [(float(iou_A[at]), float(iou_A[at] > HALF)) for at in chosen]
-    return dict(zip(BLIND, [*found, (float(iou_A.mean()), float((iou_A > HALF).mean()))], strict=True))
-
-
-def centre_of(mask_HW: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Row and column of the middle of a mask's box; far away where the mask is empty."""
-    if not mask_HW.any():
-        return np.full(2, np.inf)
-    return np.array([(np.flatnonzero(mask_HW.any(axis=1 - axis))[[0, -1]].mean() + 0.5) for axis in range(2)])
-
-
-def without(objects: Sequence[Any], at: int) -> list[Any]:
-    """All but one of them."""
-    return [*objects[:at], *objects[at + 1 :]]
-
-
-def share(part_HW: NDArray[np.bool_], whole_HW: NDArray[np.bool_]) -> float:
-    """The share of one mask that lies in another; 0 of an empty one."""
-    return float(np.count_nonzero(part_HW & whole_HW)) / max(1, np.count_nonzero(part_HW))
-
-
-def iou(one_HW: NDArray[np.bool_], other_HW: NDArray[np.bool_]) -> float:
-    """Intersection over union; 0 of two empty masks."""
-    return float(np.count_nonzero(one_HW & other_HW)) / max(1, np.count_nonzero(one_HW | other_HW))
-
-
-def skills_of(expression: str) -> tuple[str, ...]:
-    """What an expression asks for, by its words."""
-    return tuple(name for name, words in SKILLS_OF.items() if words.search(expression)) or (NO_SKILL,)
 
 
 def sheets_of(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
@@ -262,21 +157,6 @@ def sheets_of(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
     ordered = sorted(answers, key=lambda answer: -answer.iou)
     middle = max(0, len(ordered) // 2 - FEW // 2)
     return {"best": ordered[:FEW], "median": ordered[middle : middle + FEW], "worst": ordered[-FEW:]}
-
-
-def interval(value_N: NDArray[np.float64], photo_N: NDArray[np.int64]) -> tuple[float, float, float]:
-    """A mean and the ends of its interval over photos.
-
-    Args:
-        value_N: of each expression.
-        photo_N: the photo of each.
-    """
-    counts_B = np.bincount(np.unique(photo_N, return_inverse=True)[1])
-    sums_B = np.bincount(np.unique(photo_N, return_inverse=True)[1], weights=value_N)
-    drawn_DB = np.random.default_rng(0).integers(len(counts_B), size=(DRAWS, len(counts_B)))
-    means_D = sums_B[drawn_DB].sum(axis=1) / counts_B[drawn_DB].sum(axis=1)
-    low, high = np.percentile(means_D, [2.5, 97.5])
-    return float(value_N.mean()), float(low), float(high)
 
 
 if __name__ == "__main__":

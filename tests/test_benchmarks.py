@@ -188,50 +188,6 @@ def test_held_out_photos_are_in_nothing_that_is_trained_on(repository: Path, tmp
     ]
 
 
-def test_answers_on_photos_are_sorted_by_what_is_wrong_with_them(repository: Path) -> None:
-    gallery = script(repository, "photo_gallery")
-
-    def area(*sides: int) -> np.ndarray:
-        top, bottom, left, right = sides
-        mask_HW = np.zeros((20, 40), dtype=bool)
-        mask_HW[top:bottom, left:right] = True
-        return mask_HW
-
-    man, twin, dog, nothing = area(0, 10, 0, 10), area(0, 10, 20, 30), area(10, 20, 0, 10), area(0, 0, 0, 0)
-    objects = [(man, 1), (twin, 1), (dog, 18)]
-    for kind, answer in {
-        "right": area(0, 10, 0, 8),
-        "outline": area(0, 10, 0, 4) | area(0, 10, 11, 17),
-        "part": area(0, 4, 0, 10),
-        "several": man | twin | area(0, 10, 10, 20),
-        "other of the kind": twin,
-        "other kind": dog,
-        "nothing": area(10, 20, 30, 40),
-    }.items():
-        assert gallery.kind_of(answer, man, objects) == kind, kind
-    assert gallery.kind_of(nothing, man, objects) == "nothing"
-    assert gallery.kind_of(nothing, man, [(man, 1)]) == "nothing"
-    assert gallery.blind_answers(man, [mask for mask, _ in objects]) == {
-        "largest object": (1.0, 1.0),  # the first of three as large
-        "most central object": (0.0, 0.0),
-        "any object": (pytest.approx(1 / 3), pytest.approx(1 / 3)),
-    }
-    assert gallery.skills_of("Second guy from left, red shirt") == (
-        "place",
-        "order",
-        "colour",
-        "clothing",
-        "person word",
-    )
-    assert gallery.skills_of("zebra") == (gallery.NO_SKILL,)
-
-
-def test_the_interval_of_equal_photos_is_a_point_and_wider_for_unlike_ones(repository: Path) -> None:
-    interval = script(repository, "photo_gallery").interval
-    assert interval(np.array([1.0, 0.0, 1.0, 0.0]), np.array([3, 3, 7, 7])) == (0.5, 0.5, 0.5)
-    assert interval(np.array([1.0, 1.0, 0.0, 0.0]), np.array([3, 3, 7, 7])) == (0.5, 0.0, 1.0)
-
-
 def test_hard_expressions_are_scored_beside_every_annotated_box(repository: Path, tmp_path: Path) -> None:
     module = script(repository, "human_boxes")
     Image.new("RGB", (40, 20)).save(tmp_path / "a.png")

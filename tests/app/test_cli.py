@@ -123,7 +123,6 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate --model bundled --gallery-size 4", "--gallery-size needs --gallery FILE"),
         ("evaluate --model ./nowhere", "./nowhere: no such model"),
         ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
-        ("evaluate --floor largest", "--floor largest needs a data set with annotations"),
         ("predict a.png --out out", "an expression is missing; see m3att predict --help"),
         ("predict a.png red/car --out out", "an expression is missing; 'red/car' was taken for an image; name"),
         ("predict --out out", "an image is missing"),

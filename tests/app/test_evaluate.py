@@ -134,6 +134,22 @@ def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytes
         assert (picture.format, picture.mode) == ("PNG", "RGB")
 
 
+def test_evaluate_writes_a_line_for_each_answer(small_run: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    scores, lines = tmp_path / "scores.json", tmp_path / "new" / "answers.jsonl"
+    words = ["--model", str(small_run / "last"), "--answers", str(lines), "--json", str(scores)]
+    assert main(["evaluate", *words]) == 0
+    found, answers = json.loads(scores.read_text()), [json.loads(line) for line in lines.read_text().splitlines()]
+    assert len(answers) == found["expressions"] > 3
+    assert sum(answer["iou"] for answer in answers) / len(answers) == pytest.approx(found["mean_iou"])
+    shared, either = (sum(answer[name] for answer in answers) for name in ("intersection", "union"))
+    assert shared / either == pytest.approx(found["overall_iou"])
+    assert all((answer["kind"] == "right") == (answer["iou"] > 0.5) for answer in answers)
+    assert all(set(answer["blind"]) == {"largest object", "most central object", "any object"} for answer in answers)
+    assert {skill for answer in answers for skill in answer["skills"]} == set(found["by_skill"])
+    assert len({answer["expression_id"] for answer in answers}) == len(answers)
+    assert "a floor has nothing to sort" in refused("evaluate", "--floor", "largest", "--answers", "a.jsonl")
+
+
 def test_evaluate_the_largest_object(shaperef: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a" / "scores.json"
     found, out = evaluated(capsys, path, "--floor", "largest", "--data.root", str(shaperef))

@@ -16,13 +16,13 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
 from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
+from m3att.data.masks import draw
 from m3att.data.open import open_source
 from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.engine.scores import Scores
-from m3att.errors import ConfigError
 from m3att.metrics import MaskCounts
 from m3att.model.build import build_network
 from m3att.model.grid import Grid
@@ -342,7 +342,36 @@ def test_the_largest_object_by_hand(refer_folder: Path) -> None:
     assert evaluate_largest(source, InputConfig(), EvaluateConfig(), DataConfig(images=2)).to_dict()["images"] == 2
 
 
-def test_the_largest_object_needs_annotations() -> None:
-    data = DataConfig(images=1)
-    with pytest.raises(ConfigError, match=r"needs a data set with annotations of all objects: give --data\.root"):
-        evaluate_largest(open_source(data, "val"), InputConfig(), EvaluateConfig(), data)
+def test_the_largest_object_of_a_drawn_scene() -> None:
+    """Both floors of the same two scenes, drawn when they are read, by areas that are counted here."""
+    data = DataConfig(images=2)
+    source = open_source(data, "val")
+    scores = evaluate_largest(source, InputConfig(), EvaluateConfig(), data)
+    for image in range(2):
+        masks_OHW = np.stack([draw(mask) for mask, _ in source.read_objects(image)])
+        largest_HW = masks_OHW[masks_OHW.sum(axis=(1, 2)).argmax()]
+        np.testing.assert_array_equal(source.read_largest(image), largest_HW)
+        referents_MHW = source.read(image).masks_MHW
+        assert all((masks_OHW == mask_HW).all(axis=(1, 2)).any() for mask_HW in referents_MHW)
+    assert 0 < scores.mean_iou < 1
+
+
+def test_an_evaluation_shows_its_masks_in_the_order_of_the_scores(tiny_run: RunConfig) -> None:
+    config = replace(tiny_run, data=DataConfig(images=3))
+    source = open_source(config.data, "val")
+    tokenizer = Tokenizer.from_texts(source.texts(), word_limit=24)
+    network = build_network(config.model, config.input.size, tokenizer.size)
+    seen: list[tuple[int, int, int, int]] = []
+
+    def watch(image: int, sample: Sample, positions: Sequence[int], masks_NHW: NDArray[np.bool_]) -> None:
+        truth_NHW = sample.masks_MHW[list(sample.mask_index_N)]
+        assert sample.expressions == source.read(image, positions).expressions
+        shared = (masks_NHW & truth_NHW).sum(axis=(1, 2)).tolist(), (masks_NHW | truth_NHW).sum(axis=(1, 2)).tolist()
+        seen.extend((image, at, *counts) for at, *counts in zip(positions, *shared, strict=True))
+
+    scores = evaluate(network, tokenizer, source, config.input, config.evaluate, config.data, watch=watch)
+    counts = scores.counts[scores.shown]
+    assert [one[2] for one in seen] == list(counts.intersections) and any(counts.intersections)
+    assert [one[3] for one in seen] == list(counts.unions)
+    assert [one[0] for one in seen] == [expression.image for expression in scores.expressions]
+    assert len(set(seen)) == len(seen) > 6

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from m3att.data.source import Source
     from m3att.engine.scores import Scores
     from m3att.pretrained import Pretrained
+    from m3att.report.answers import AnswerLog
 
 GALLERY_SIZE = 12
 TRAINING_SETTINGS = (
@@ -60,6 +61,9 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument(
         "--json", type=str, metavar="FILE", help="also write the figures to this file, as fractions in [0, 1]"
+    )
+    parser.add_argument(
+        "--answers", type=str, metavar="FILE", help="also write a line of JSON for each expression: IoU, score, kind"
     )
     parser.add_argument(
         "--gallery", type=str, metavar="FILE", help="draw examples of right and wrong answers into this PNG"
@@ -100,13 +104,16 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     idle = [option for option in ("device", "workers", "threads") if option in given and "floor" in given]
     if idle:
         parser.error(f"--{idle[0]} has no effect on a floor, which no network makes: leave it out")
+    if "answers" in given and "floor" in given:
+        parser.error("--answers sorts what a model answers, a floor has nothing to sort: give --model")
     check_gallery(given)
     if given.get("calibrate"):
         check_calibrate(given)
-    for option in ("json", "gallery"):
+    for option in ("json", "answers", "gallery"):
         if option in given:
             probe_file(Path(given[option]), f"--{option}")
 
+    from m3att.report.answers import AnswerLog, write_answers
     from m3att.report.tables import (
         PROTOCOLS_NOTE,
         boxes_table,
@@ -121,7 +128,8 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     scored = None if "floor" in given else open_model(given, options)
     # Identifies the weights later. It is computed now, because the file may be gone at the end.
     weights = None if scored is None else scored.pretrained.weights_sha256()
-    scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0))
+    log = None if scored is None or "answers" not in given else AnswerLog(scored.source)
+    scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0), log)
     if not scores.expressions and not scores.boxes:
         reason = scores.left_out[0].reason if scores.left_out else "there is none"
         raise DataError(f"not one expression could be scored: {reason}")
@@ -152,6 +160,8 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     # Files last: should one not be written, the figures are out.
     if "json" in given:
         write_json(Path(given["json"]), found)
+    if log is not None:
+        write_answers(Path(given["answers"]), log.answers(scores))
     if scored is not None and "gallery" in given:
         write_gallery(Path(given["gallery"]), given.get("gallery_size", GALLERY_SIZE), scored, scores)
     if scored is not None and given.get("calibrate"):
@@ -277,8 +287,14 @@ def evaluate_command(model: Path, trained: DataConfig) -> str:
     return shlex.join(words)
 
 
-def score_model(scored: ScoredModel, workers: int) -> Scores:
-    """Score a model with a progress bar."""
+def score_model(scored: ScoredModel, workers: int, log: AnswerLog | None = None) -> Scores:
+    """Score a model with a progress bar.
+
+    Args:
+        scored: the model and its data.
+        workers: processes that read.
+        log: sorts the answers on the way; None: nothing is sorted.
+    """
     from m3att.engine import evaluate as engine
 
     pretrained, source, config, device = scored
@@ -294,6 +310,7 @@ def score_model(scored: ScoredModel, workers: int) -> Scores:
             device,
             progress,
             pretrained.calibration,
+            None if log is None else log.watch,
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.faults import Fault
+from m3att.data.masks import Mask
 from m3att.data.sample import Sample
 from m3att.data.source import Source
 from m3att.errors import counted
@@ -78,6 +79,10 @@ class ChosenImages(Source):
     def read_categories(self, index: int) -> NDArray[np.uint8]:
         """See Source."""
         return self.whole.read_categories(self.images[index])
+
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """See Source."""
+        return self.whole.read_objects(self.images[index])
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
         """See Source."""

@@ -14,6 +14,7 @@ from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
 from m3att.data.faults import Fault
 from m3att.data.held_out import divide
+from m3att.data.masks import Mask
 from m3att.data.own.files import refuse_archive
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_jsonl
@@ -110,6 +111,11 @@ class MixedSource(Source):
     def has_every_object(self) -> bool:  # type: ignore[override]
         """Whether each part has."""
         return all(part.has_every_object for part in self.sources)
+
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """See Source."""
+        source, within = self.place(index)
+        return source.read_objects(within)
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
         """See Source."""

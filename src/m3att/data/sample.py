@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,16 @@ class Sample:
                 raise DataError(
                     f"image {self.image_id}: a mask {mask.shape} and the image {self.image_HWC.shape[:2]} differ"
                 )
+
+    def only(self, chosen: Sequence[int]) -> Sample:
+        """The same image with some of its expressions, by their numbers here; all masks stay."""
+        return replace(
+            self,
+            mask_index_N=tuple(self.mask_index_N[at] for at in chosen),
+            expressions=tuple(self.expressions[at] for at in chosen),
+            expression_ids=tuple(self.expression_ids[at] for at in chosen),
+            skills=tuple(self.skills[at] for at in chosen),
+        )
 
     @property
     def boxed_M(self) -> tuple[bool, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.faults import Fault
+from m3att.data.masks import Mask, draw
 from m3att.data.sample import Sample
 from m3att.errors import DataError, ImageError
 
@@ -113,13 +114,23 @@ class Source(ABC):
         """
         return np.full(self.read(index).image_HWC.shape[:2], UNKNOWN, dtype=np.uint8)
 
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """The annotated objects of image ``index`` that are no crowd: mask and name of the category.
+
+        The name is empty where it is unknown. An object whose mask cannot be drawn is left out. A source that knows
+        nothing of them gives none.
+        """
+        return []
+
     def read_largest(self, index: int) -> NDArray[np.bool_]:
         """The mask (H, W) of the largest object of the image that is not a crowd: a baseline without language.
 
         Raises:
             DataError: where not all objects of an image are annotated.
         """
-        raise DataError(f"image {index}: this data set does not say which objects its images hold")
+        if not self.has_every_object:
+            raise DataError(f"image {index}: this data set does not say which objects its images hold")
+        return max((draw(mask) for mask, _ in self.read_objects(index)), key=np.count_nonzero)
 
 
 def find_readable(

@@ -31,6 +31,8 @@ from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
 
 REPORTED_THRESHOLDS = (0.35, 0.5)
 Progress = Callable[[int, int], None]  # expressions or images done, of how many batches
+# An image, a sample of those of its expressions that are scored by masks, their positions, and their masks (n, H, W).
+Watch = Callable[[int, Sample, Sequence[int], NDArray[np.bool_]], None]
 
 
 def evaluate(
@@ -44,6 +46,7 @@ def evaluate(
     device: torch.device | None = None,
     progress: Progress | None = None,
     calibration: Calibration | None = None,
+    watch: Watch | None = None,
 ) -> Scores:
     """Score a network on every expression of a source; each image is encoded once.
 
@@ -58,6 +61,7 @@ def evaluate(
         device: where the network is.
         progress: called after each batch with its number and how many there are.
         calibration: of the model's scores; None: a score is the mean probability inside the mask.
+        watch: sees the masks of each image while it is scored, in the order of the scores; no mask is kept.
 
     Returns:
         Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
@@ -90,7 +94,7 @@ def evaluate(
                 moved = batch.to(device)
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
                 logits_NHW = output.mask_logits_NHW.float().cpu()
-                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration)
+                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration, watch)
                 cut += batch.cut
                 partly_unknown += batch.partly_unknown
                 unknown += batch.unknown
@@ -126,6 +130,7 @@ def score_batch(
     source: Source,
     scores: Scores,
     calibration: Calibration | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Add one batch's masks to the scores, image by image.
 
@@ -136,6 +141,7 @@ def score_batch(
         source: that the batch is of.
         scores: are added to in place.
         calibration: of the model's scores.
+        watch: see `evaluate`.
     """
     limit = scores.shown.threshold
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
@@ -155,6 +161,10 @@ def score_batch(
             evidence = gather(probability_HW, probability_HW > limit, limit)
             score = score_of(evidence, calibration)
             scores.expressions.append(expression._replace(score=score, evidence=evidence))
+        if watch is not None:
+            outlined = np.flatnonzero(~boxed_n).tolist()
+            positions = [(group.positions or ())[at] for at in outlined]
+            watch(group.image, sample.only(outlined), positions, probability_nHW > limit)
 
 
 def box_scores(sample: Sample, group: Group, found: Sequence[tuple[int, int, bool]]) -> Iterator[BoxScore]:
@@ -212,8 +222,7 @@ def evaluate_largest(
         ConfigError: where the source does not know the objects that no expression names.
     """
     if not source.has_every_object:
-        where = "it does not have them" if data.root else "give --data.root"
-        raise ConfigError(f"--floor largest needs a data set with annotations of all objects: {where}")
+        raise ConfigError("--floor largest needs a data set with annotations of all objects, and this one has none")
     scores = no_scores(source, data, config)
     groups = [group for batch in evaluation_batches(source, 10**9, data.images) for group in batch]
     faults = FaultLog(data.fault_limit)

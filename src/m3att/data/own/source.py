@@ -160,6 +160,13 @@ class CustomSource(Source):
             categories_HW[mask_HW] = UNKNOWN if is_box else number
         return categories_HW
 
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """See Source; an object without an outline is left out too."""
+        height, width = self._image(index).shape[:2]
+        names = dict(enumerate(self.category_names, start=1))
+        drawn, _ = self._draw_objects(index, height, width)
+        return [(mask, names.get(number, "")) for number, mask, is_box in drawn if number != UNKNOWN and not is_box]
+
     def read_largest(self, index: int) -> NDArray[np.bool_]:
         """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do.
 

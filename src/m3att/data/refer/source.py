@@ -171,13 +171,25 @@ class ReferSource(Source):
             skills=tuple(self._referents.skills(number) for number in sentences),
         )
 
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """See Source; of a drawing, the part of each object that is seen."""
+        height, width = self._size(index)
+        owner_HW = self._paint(index)[1] if self._is_layout else None
+        found: list[tuple[Mask, str]] = []
+        annotations = self._objects.of_image(int(self._images[index]))
+        for place, (row, one) in enumerate(zip(self._rows(index), annotations, strict=True)):
+            try:
+                mask = self._mask(index, row, height, width) if owner_HW is None else owner_HW == place
+            except DataError:  # told when its expressions are read
+                continue
+            if not one.is_crowd and mask.any():
+                found.append((mask, self.categories.get(one.category_id, "")))
+        return found
+
     def read_largest(self, index: int) -> NDArray[np.bool_]:
         """The mask of the largest object of the image that is not a crowd region: a baseline without language.
 
-        Largest is the visible area of a drawing, the annotated area of a photo.
-
-        Returns:
-            bool, (H, W).
+        It is bool, (H, W). Largest is the visible area of a drawing, the annotated area of a photo.
         """
         every = list(self._rows(index))
         rows = [row for row in every if not self._objects.crowd[row]] or every

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from m3att.data.masks import Mask
 from m3att.data.sample import Sample
 from m3att.data.shaperef.expressions import describe
 from m3att.data.shaperef.lexicon import vocabulary
@@ -42,6 +43,7 @@ class ShapeRefSource(Source):
 
     pixels = "drawn"
     world = DRAWN_WORLD
+    has_every_object = True
 
     def __init__(self, variant: str, split: str, images: int, seed: int = 0, size: int = 160) -> None:
         if variant not in VARIANTS:
@@ -132,6 +134,11 @@ class ShapeRefSource(Source):
         kinds_O = np.array([KINDS.index(thing.kind) + 1 for thing in scene.facts.objects], dtype=np.uint8)
         categories_HW: NDArray[np.uint8] = (scene.masks_OHW * kinds_O[:, None, None]).max(axis=0)
         return categories_HW
+
+    def read_objects(self, index: int) -> list[tuple[Mask, str]]:
+        """See Source."""
+        scene = self.described(index)[0]
+        return [(mask_HW, thing.kind) for mask_HW, thing in zip(scene.masks_OHW, scene.facts.objects, strict=True)]
 
     def texts(self) -> Iterator[str]:
         """The expressions of the first 2000 scenes: enough to build a vocabulary from."""
