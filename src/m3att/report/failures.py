@@ -107,9 +107,9 @@ def without(items: Sequence[Item], at: int) -> list[Item]:
 
 def share(part_HW: NDArray[np.bool_], whole_HW: NDArray[np.bool_]) -> float:
     """The share of one mask that lies in another; 0 of an empty one."""
-    return float(np.count_nonzero(part_HW & whole_HW)) / max(1, np.count_nonzero(part_HW))
+    return float(np.count_nonzero(part_HW & whole_HW)) / max(1, int(np.count_nonzero(part_HW)))
 
 
 def iou(one_HW: NDArray[np.bool_], other_HW: NDArray[np.bool_]) -> float:
     """Intersection over union; 0 of two empty masks."""
-    return float(np.count_nonzero(one_HW & other_HW)) / max(1, np.count_nonzero(one_HW | other_HW))
+    return float(np.count_nonzero(one_HW & other_HW)) / max(1, int(np.count_nonzero(one_HW | other_HW)))
