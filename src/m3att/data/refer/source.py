@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,9 +45,6 @@ class ReferSource(Source):
         split: ``train``, ``val``, ...
         pixels: ``photos``, ``layout``, or ``auto`` for photos where they are at hand and else the layout.
         image_root: folder of the images, where it is none that `places` knows.
-
-    Attributes:
-        faults: referents that are left out, since their image or annotation is missing or stands twice.
 
     Raises:
         DataError: where the split is not legal, a file is missing or broken, or neither photos nor boxes are there.
@@ -173,24 +171,18 @@ class ReferSource(Source):
 
     def read_objects(self, index: int) -> list[tuple[Mask, str]]:
         """See Source; of a drawing, the part of each object that is seen."""
-        height, width = self._size(index)
-        owner_HW = self._paint(index)[1] if self._is_layout else None
+        size, owner_HW = self._size(index), self._paint(index)[1] if self._is_layout else None
         found: list[tuple[Mask, str]] = []
         annotations = self._objects.of_image(int(self._images[index]))
         for place, (row, one) in enumerate(zip(self._rows(index), annotations, strict=True)):
-            try:
-                mask = self._mask(index, row, height, width) if owner_HW is None else owner_HW == place
-            except DataError:  # told when its expressions are read
-                continue
-            if not one.is_crowd and mask.any():
-                found.append((mask, self.categories.get(one.category_id, "")))
+            with suppress(DataError):  # told when its expressions are read
+                mask = self._mask(index, row, *size) if owner_HW is None else owner_HW == place
+                if not one.is_crowd and mask.any():
+                    found.append((mask, self.categories.get(one.category_id, "")))
         return found
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask of the largest object of the image that is not a crowd region: a baseline without language.
-
-        It is bool, (H, W). Largest is the visible area of a drawing, the annotated area of a photo.
-        """
+        """See Source: (H, W). Largest is the visible area of a drawing, the annotated area of a photo."""
         every = list(self._rows(index))
         rows = [row for row in every if not self._objects.crowd[row]] or every
         if not self._is_layout:
@@ -200,9 +192,8 @@ class ReferSource(Source):
                 except DataError:
                     continue  # told when its expressions are read, and the guess is the largest that can be drawn
             rows = []
-        masks_AHW = [draw(mask) for mask in self._draw(index, [(row,) for row in rows] or [()])[1]]
-        largest_HW = masks_AHW[int(np.argmax([mask_HW.sum() for mask_HW in masks_AHW]))]
-        return largest_HW
+        masks = self._draw(index, [(row,) for row in rows] or [()])[1]
+        return max(map(draw, masks), key=np.count_nonzero)
 
     @property
     def category_names(self) -> tuple[str, ...]:
