@@ -134,7 +134,9 @@ def test_evaluate_draws_a_gallery(small_run: Path, tmp_path: Path, capsys: pytes
         assert (picture.format, picture.mode) == ("PNG", "RGB")
 
 
-def test_evaluate_writes_a_line_for_each_answer(small_run: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_evaluate_writes_a_line_for_each_answer(
+    small_run: Path, tmp_path: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     scores, lines = tmp_path / "scores.json", tmp_path / "new" / "answers.jsonl"
     words = ["--model", str(small_run / "last"), "--answers", str(lines), "--json", str(scores)]
     assert main(["evaluate", *words]) == 0
@@ -147,6 +149,7 @@ def test_evaluate_writes_a_line_for_each_answer(small_run: Path, tmp_path: Path,
     assert all(set(answer["blind"]) == {"largest object", "most central object", "any object"} for answer in answers)
     assert {skill for answer in answers for skill in answer["skills"]} == set(found["by_skill"])
     assert len({answer["expression_id"] for answer in answers}) == len(answers)
+    capsys.readouterr()
     assert "a floor has nothing to sort" in refused("evaluate", "--floor", "largest", "--answers", "a.jsonl")
 
 
