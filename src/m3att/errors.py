@@ -127,5 +127,9 @@ class ModelError(M3AttError):
     """A model folder or checkpoint that is missing, incomplete or not one of m3att."""
 
 
+class StoppedError(M3AttError):
+    """A training that the system asked to stop, as a computing cluster does that needs the machine for others."""
+
+
 class DivergedError(ModelError):
     """A training whose loss or gradient became infinite or not a number."""

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors import safe_open
 
 import m3att
 from m3att.app import cli, train
 from m3att.app.cli import main, one_line
 from m3att.app.predict import split_words
 from m3att.config import RunConfig
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_from_dict
@@ -303,26 +305,50 @@ def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupted_run_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 75, "stopped by SIGTERM")]
+)
+def test_a_run_that_is_asked_to_stop_saves_its_last_step_and_says_how_to_go_on(
+    small_config: Path, tmp_path: Path, number: signal.Signals, code: int, words: str
+) -> None:
+    """The signal reaches the reading process too, as Ctrl-C in a terminal and the SIGTERM of a cluster do."""
     out = tmp_path / "run"
-    words = ["train", "--config", str(small_config), "--out", str(out), "--train.steps", "100000"]
-    process = subprocess.Popen([*PROCESS, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    options = ["--train.steps", "100000", "--train.save_every", "100000", "--train.workers", "1"]
+    command = [*PROCESS, "train", "--config", str(small_config), "--out", str(out), *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         for _ in range(1200):
-            if (out / "checkpoint.safetensors").exists() or process.poll() is not None:
+            if (out / "metrics.jsonl").exists() or process.poll() is not None:
                 break
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        try:
-            _, err = process.communicate(timeout=40)
-        except subprocess.TimeoutExpired:  # Python drops an interrupt that meets it inside a finalizer: press again
-            process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=40)
+        os.killpg(process.pid, number)
+        _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == code, err
     assert "Traceback" not in err
-    assert err.endswith(f"m3att: interrupted; go on with: m3att train --out {out} --resume\n")
+    assert err.endswith(f"m3att: {words}; go on with: m3att train --out {out} --resume\n")
+    with safe_open(out / "checkpoint.safetensors", framework="pt") as file:
+        saved = json.loads(file.metadata()["position"])["step"]
+    assert saved == RunFolder(out).last_metrics()["step"]
+
+
+def test_resume_starts_a_run_that_was_killed_before_its_first_checkpoint(
+    small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    out = tmp_path / "run"
+    line = ["train", "--config", str(small_config), "--out", str(out), "--resume"]
+    assert "no run to resume (it has no config.yaml)" in refused("train", "--out", str(out), "--resume")
+    for _ in range(2):  # killed before it wrote anything; then, before its first checkpoint
+        assert main(line) == 0
+        assert "note: " + f"{out} has no checkpoint yet: the run starts anew" in capsys.readouterr().err
+        assert RunFolder(out).last_metrics()["step"] == 4
+        RunFolder(out).checkpoint.unlink()
+    assert main(["train", "--out", str(out), "--resume"]) == 0
+    assert main(line) == 0
+    assert "anew" not in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_data_check_finds_a_sound_set_sound_and_a_broken_one_broken(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +57,9 @@ def test_runs_before_are_trained_in_order_and_once(
     assert main(["train", "--preset", "three", "--train.threads", "1", "--out", str(out), "--resume"]) == 0
 
 
+@pytest.mark.parametrize("code", [130, 75], ids=["interrupted", "stopped by SIGTERM"])
 def test_an_interrupted_run_before_goes_on_by_the_same_command(
-    chain: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    chain: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
 ) -> None:
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     line = ["train", "--preset", "two", "--out"]
@@ -69,12 +72,14 @@ def test_an_interrupted_run_before_goes_on_by_the_same_command(
     def stopping(*arguments: object) -> object:
         nonlocal count
         count += 1
-        if count == 2:
+        if count == 1 and code == 75:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if count == 2 and code == 130:
             raise KeyboardInterrupt
         return step(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "train_step", stopping)
-    assert main([*line, str(broken)]) == 130
+    assert main([*line, str(broken)]) == code
     assert "the same command goes on" in capsys.readouterr().err
     assert main([*line, str(broken)]) == 0
     ours, theirs = (load_file(RunFolder(out).last / "model.safetensors") for out in (broken, straight))

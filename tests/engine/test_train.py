@@ -19,6 +19,7 @@ import yaml
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from m3att import errors
 from m3att.config import DataConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
@@ -27,6 +28,7 @@ from m3att.engine.checkpoint import Position
 from m3att.engine.faults import RunFaults
 from m3att.engine.recorder import drop_later_lines
 from m3att.engine.run_folder import RunFolder
+from m3att.engine.stopping import Stopping
 from m3att.engine.train import train
 from m3att.errors import ConfigError, DataError, ModelError
 from m3att.model.build import build_network
@@ -225,10 +227,48 @@ def test_a_folder_that_holds_a_run_is_refused_and_left_alone(tiny_run: RunConfig
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
 
 
-def test_there_is_nothing_to_resume_in_an_empty_folder(tiny_run: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no such tokenizer file|no checkpoint to resume from"):
-        train(tiny_run, tmp_path, resume=True)
-    assert not list(tmp_path.iterdir())
+def test_a_run_without_a_checkpoint_starts_anew_though_it_is_resumed(tiny_run: RunConfig, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(tiny_run, whole)
+    with pytest.raises(StoppedError):
+        train(tiny_run, broken, resume=True, report=stop_at(2))
+    for name in ("checkpoint.safetensors.77.part", "last/model.safetensors.77.part"):
+        (broken / name).parent.mkdir(exist_ok=True)
+        (broken / name).write_bytes(b"killed while it wrote this")
+    train(tiny_run, broken, resume=True)
+    assert_same_run(whole, broken)
+    assert not list(broken.rglob("*.part"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_stop_ends_the_step_saves_it_and_goes_on_bit_for_bit(
+    tiny_run: RunConfig, tmp_path: Path, number: signal.Signals
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(tiny_run, whole)
+    stop, said = Stopping(), []
+    stop.say = said.append
+
+    def report(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 4:
+            stop.receive(number)
+
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else errors.StoppedError):
+        train(tiny_run, broken, report=report, stop=stop)
+    assert len(said) == 1
+    assert "checkpoint" in said[0] and ("Ctrl-C again" in said[0]) == (number == signal.SIGINT)
+    assert [line["step"] for line in lines(broken)] == [1, 2, 3, 4, 5]  # a step of no other checkpoint
+    train(tiny_run, broken, resume=True)
+    assert [line["step"] for line in lines(broken)] == list(range(1, 9))
+    assert_same_run(whole, broken)
+
+
+def test_a_run_that_is_asked_to_stop_in_its_last_step_has_ended(tiny_run: RunConfig, tmp_path: Path) -> None:
+    stop = Stopping()
+    assert train(tiny_run, tmp_path, report=lambda step, *_: step == 7 and stop.receive(signal.SIGTERM), stop=stop)
+    assert lines(tmp_path)[-1]["step"] == 8
+    with pytest.raises(errors.StoppedError):
+        stop.check()
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from m3att import __version__
 from m3att.app.console import printable
-from m3att.errors import ConfigError, M3AttError, clipped, did_you_mean
+from m3att.errors import ConfigError, M3AttError, StoppedError, clipped, did_you_mean
 
-OK, TROUBLE, MISUSE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+OK, TROUBLE, MISUSE, STOPPED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 75, 130, 141
 # Writing to an open file fails with these, and then the system names no file.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -91,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind `m3att`; those of this process where None.
 
     Returns:
-        The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 130 interrupted; 141 the
-        reader of our output went away.
+        The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 75 a training that SIGTERM
+        stopped, and that can go on; 130 interrupted; 141 the reader of our output went away.
     """
     for name in ("stdout", "stderr"):  # a shell may have closed them
         if getattr(sys, name) is None:
@@ -103,6 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = dispatch(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
         return code
+    except StoppedError as stop:
+        print(f"m3att: {printable(one_line(stop))}", file=sys.stderr)
+        return STOPPED
     except M3AttError as error:
         return complain(one_line(error))
     except BrokenPipeError:

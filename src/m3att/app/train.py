@@ -5,6 +5,7 @@ PyTorch is imported inside the functions, so that help and errors appear at once
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -12,9 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from m3att.app.console import progress_bar, show, write_json
+from m3att.app.console import progress_bar
+from m3att.app.dry_run import run_dry
 from m3att.app.evaluate import evaluate_command
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
@@ -22,7 +24,7 @@ from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.encoders import fresh_halves, halves_of
 from m3att.engine.origin import EARLIER, earlier_runs, named_start, preset_before, started_from_folder
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError, counted
+from m3att.errors import ConfigError, StoppedError, counted
 from m3att.model_folder import BUNDLED_WORD
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
@@ -36,6 +38,9 @@ from m3att.settings import (
     nest,
     read_values,
 )
+
+if TYPE_CHECKING:
+    from m3att.engine.stopping import Stopping
 
 # Settings that may change when a run continues: where it computes and reads, and how often it reports.
 FREE_ON_RESUME = {
@@ -152,7 +157,9 @@ def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[
         ConfigError: where there is no run, or what was given contradicts its settings.
     """
     if out is None or not RunFolder(out).is_run:
-        raise ConfigError(f"{out}: no run to resume (it has no config.yaml); start it without --resume")
+        if not given.get("preset") and not given.get("config"):
+            raise ConfigError(f"{out}: no run to resume (it has no config.yaml); start it without --resume")
+        return started_config(given, options)  # it was killed before it wrote anything
     saved = RunFolder(out).read_config()
     base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
     wanted = with_options(base, options)
@@ -182,25 +189,24 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         out: folder of the run.
         resume: whether it goes on.
     """
-    from m3att.engine.train import train as train_network
+    from m3att.engine.stopping import Stopping
 
-    config = named_start(config)
-    train_earlier(config, out)
-    config, folder = started_from_folder(config, out), RunFolder(out)
-    if not resume:
-        for half in halves_of(config.model):
-            if (
-                half.name in fresh_halves(config.train) and half.starts_fresh and not half.settings.freeze
-            ):  # a frozen one is refused at once, with more to say
-                print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
-    try:
-        with training_progress() as report:
-            model = train_network(config, out, resume, report, lambda lines: print("\n".join(lines), flush=True))
-    except KeyboardInterrupt:
+    config, stop = named_start(config), Stopping(say_at_once)
+    with stop.listening():
+        train_earlier(config, out, stop)
+        config, folder = started_from_folder(config, out), RunFolder(out)
+        if resume and not folder.can_resume:
+            print(f"note: {out} has no checkpoint yet: the run starts anew", file=sys.stderr)
         if not folder.can_resume:
-            raise KeyboardInterrupt("no checkpoint was written yet") from None
-        command = shlex.join(["m3att", "train", "--out", str(out), "--resume"])
-        raise KeyboardInterrupt(f"go on with: {command}") from None
+            note_fresh(config)
+        try:
+            model = train_shown(config, folder, resume, stop)
+        except (KeyboardInterrupt, StoppedError) as ending:
+            command = shlex.join(["m3att", "train", "--out", str(out), "--resume"])
+            advice = f"go on with: {command}"
+            if not folder.can_resume:
+                advice = "no checkpoint was written yet; the same command starts again"
+            raise ended(ending, advice) from None
     faults = folder.known_faults()
     if faults:
         print(f"left out, as they cannot be read: {len(faults):,} images or expressions, named in {folder.faults}")
@@ -208,18 +214,27 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
     return 0
 
 
-def train_earlier(config: RunConfig, out: Path) -> None:
+def note_fresh(config: RunConfig) -> None:
+    """Say which encoders start from fresh weights."""
+    for half in halves_of(config.model):
+        if (
+            half.name in fresh_halves(config.train) and half.starts_fresh and not half.settings.freeze
+        ):  # a frozen one is refused at once, with more to say
+            print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
+
+
+def train_earlier(config: RunConfig, out: Path, stop: Stopping) -> None:
     """Train the runs that come before a run, as far as they have not ended.
 
     Args:
         config: of the run.
         out: its folder.
+        stop: ends them too.
 
     Raises:
         KeyboardInterrupt: says that the command of the run goes on from there.
+        StoppedError: likewise.
     """
-    from m3att.engine.train import train as train_network
-
     runs = earlier_runs(config, out)
     if runs:
         shown = ", ".join(f"{run.preset} ({counted(run.steps, 'step')})" for run in runs)
@@ -230,69 +245,39 @@ def train_earlier(config: RunConfig, out: Path) -> None:
             continue
         print(f"{run.preset}:", flush=True)
         try:
-            with training_progress() as report:
-                train_network(
-                    run.config,
-                    run.folder.path,
-                    run.folder.can_resume,
-                    report,
-                    lambda lines: print("\n".join(lines), flush=True),
-                )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+            train_shown(run.config, run.folder, run.folder.can_resume, stop)
+            stop.check()
+        except (KeyboardInterrupt, StoppedError) as ending:
+            raise ended(ending, "the same command goes on from the last checkpoint") from None
 
 
-def run_dry(config: RunConfig, json_path: Path | None) -> int:
-    """Show what a run would cost, and that its first step works."""
-    from m3att.engine.dry_run import dry_run
-    from m3att.report.tables import parts_table
+def train_shown(config: RunConfig, folder: RunFolder, resume: bool, stop: Stopping) -> Path:
+    """Train with a progress bar.
 
-    found = dry_run(config).to_dict()
-    if json_path is not None:
-        write_json(json_path, found)
-    before, after = dry_run_lines(found)
-    print("\n".join(before))
-    show(parts_table(found))
-    print("\n".join(after))
-    return 0
+    Args:
+        config: of the run.
+        folder: of the run.
+        resume: whether it goes on.
+        stop: ends it; see `engine.train.train`.
+    """
+    from m3att.engine.train import train as train_network
 
-
-def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What stands above and below the table of a dry run, of `dry_run.DryRun.to_dict`."""
-    config, memory, step = found["config"], found["memory"], found["step"]
-    model, side, losses = config["model"], config["input"]["size"], step["losses"]
-    halves = [model["vision"], model["language"]]
-    encoders = [half["architecture"] or half["encoder"] for half in halves]
-    start = config["train"]["init"]
-    encoders = [f"{name} ({start or half['weights'] or 'fresh'})" for name, half in zip(encoders, halves, strict=True)]
-    before = [
-        f"{' and '.join(encoders)}; input {side} x {side}, {config['input']['resize']}; "
-        f"{model['word_limit']} words; vocabulary {found['vocabulary']:,}; pixels: {found['pixels']}",
-        *(f"note: {note}" for note in found["notes"]),
-    ]
-    sizes = {key: size_text(memory[key]) for key in memory if not key.startswith("batch_")}
-    single = size_text(memory["batch_of_single_images"])
-    used = (name for name in ("mask", "dice", "box", "reconstruction", "category", "attention") if losses[name])
-    parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
-    length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else counted(found["steps"], "step")
-    peak = "" if step["peak_bytes"] is None else f"; most memory so far: {size_text(step['peak_bytes'])}"
-    return before, [
-        "multiply-adds: one pass forward, matrix products, convolutions and recurrent cells; an expression of "
-        f"{model['word_limit']} words",
-        f"memory: weights {sizes['weights']}, gradients {sizes['gradients']}, optimiser {sizes['optimizer']}; for the "
-        f"backward pass {sizes['per_image']} an image and {sizes['per_expression']} an expression",
-        f"a batch of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
-        f"as the first batch has, {single} if each had its own; single operations need more while they run",
-        f"the run: {length}",
-        f"one step on {step['expressions']} expressions of {step['images']} images: {step['seconds']:.1f} s; "
-        f"loss {losses['total']:.4f} ({parts}), gradient norm {step['gradient_norm']:.3g}, "
-        f"learning rate {step['learning_rate']:.3g}{peak}",
-    ]
+    with training_progress() as report:
+        return train_network(
+            config, folder.path, resume, report, lambda lines: print("\n".join(lines), flush=True), stop
+        )
 
 
-def size_text(count: int) -> str:
-    """Bytes in words."""
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+def ended(ending: BaseException, advice: str) -> BaseException:
+    """The end of a training that was asked to stop, with what to do next."""
+    if isinstance(ending, StoppedError):
+        return StoppedError(f"{ending}; {advice}")
+    return KeyboardInterrupt(advice)
+
+
+def say_at_once(line: str) -> None:
+    """Print a line to stderr from a signal handler, in which Python's own files must not be used."""
+    os.write(2, f"\nm3att: {line}\n".encode())
 
 
 @contextmanager

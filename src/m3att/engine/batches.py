@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -84,8 +85,14 @@ def batches(
 
 
 def quiet_worker(_: int) -> None:
-    """Limit a reading process to one core, so that the network can use the others."""
+    """Limit a reading process to one core, and let the training process decide when it ends.
+
+    Ctrl-C in a terminal, and the SIGTERM of a cluster, reach all processes of a training. The training still needs the
+    batches of its last step.
+    """
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def count_steps(config: RunConfig, source: Source) -> int:

@@ -40,7 +40,7 @@ class EarlierRun:
     @property
     def has_ended(self) -> bool:
         """Whether its last model is there."""
-        return self.folder.metrics.is_file() and self.folder.last_metrics()["step"] >= self.steps
+        return int(self.folder.last_metrics().get("step", 0)) >= self.steps
 
 
 def preset_before(settings: TrainConfig) -> str | None:

@@ -97,6 +97,8 @@ def recording(
         ModelError: where the checkpoint is missing or does not fit.
     """
     position = load_checkpoint(folder, network, optimizer) if resume else Position()
+    for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
+        part.unlink()
     replace_file(folder.config, config_to_yaml(config).encode())
     if resume:
         drop_later_lines(folder.metrics, position.step)

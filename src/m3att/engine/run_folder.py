@@ -100,8 +100,13 @@ class RunFolder:
         return [str(json.loads(line)["left_out"]) for line in lines]
 
     def last_metrics(self) -> dict[str, Any]:
-        """The newest line of the metrics."""
-        found: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
+        """The newest whole line of the metrics; empty where there is none.
+
+        A process that was killed may leave a part of a line at the end.
+        """
+        text = self.metrics.read_text(encoding="utf-8") if self.metrics.is_file() else ""
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        found: dict[str, Any] = json.loads(whole[-1]) if whole else {}
         return found
 
     @contextmanager

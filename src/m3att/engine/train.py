@@ -21,6 +21,7 @@ from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import flushed_denormals, require_finite, step_figures, train_step
+from m3att.engine.stopping import Stopping
 from m3att.errors import ConfigError
 from m3att.weights.start import require_weights
 
@@ -35,15 +36,18 @@ def train(
     resume: bool = False,
     report: Report | None = None,
     announce: Announce | None = None,
+    stop: Stopping | None = None,
 ) -> Path:
     """Train, validate and save; `RunFolder` lists the files.
 
     Args:
         config: the run.
         out: run folder.
-        resume: go on from the folder's checkpoint, with the very batch that would have come next.
+        resume: go on from the folder's checkpoint, with the very batch that would have come next. Where there is no
+            checkpoint yet, the run starts anew.
         report: called after each step.
         announce: called before the first step with the lines of `overview`.
+        stop: where it is asked to stop, the training saves a checkpoint at the end of the step and ends.
 
     Returns:
         The folder of the last model.
@@ -52,12 +56,16 @@ def train(
         ConfigError: where the folder holds a run, another process trains in it, or the settings do not fit each other.
         DataError: where the data are missing, or more than ``data.fault_limit`` of them cannot be read.
         DivergedError: where the loss stops being a number.
+        KeyboardInterrupt: where ``stop`` was asked by Ctrl-C.
         ModelError: where the checkpoint does not fit.
+        StoppedError: where ``stop`` was asked by SIGTERM.
     """
+    stop = stop or Stopping()
     folder, settings = RunFolder(out), config.train
     with folder.held():
         if not resume and folder.can_resume:
             raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
+        resume = folder.can_resume
         if not resume:
             require_weights(config.model, fresh_halves(settings))  # at once: data may take a while to open
         device = start_process(settings)
@@ -69,7 +77,7 @@ def train(
         steps = count_steps(config, source)
         forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
         recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume)
-        with recorded as (recorder, position):
+        with recorded as (recorder, position), stop.waiting():
             recorder.faults.note(source.faults)
             if announce is not None:
                 announce(overview(config, source, validation, start, steps, position))
@@ -90,7 +98,7 @@ def train(
                     position.step == steps or position.step % every == 0
                     for every in (settings.log_every, settings.validate_every, settings.save_every)
                 )
-                if logs or validates or saves:  # weights that are not finite are never saved
+                if logs or validates or saves:
                     require_finite(losses, norm, position.step)
                 figures = step_figures(losses, norm, rate, position) if logs else {}
                 if validates:
@@ -100,10 +108,14 @@ def train(
                     position = recorder.save_models(position, scores.agreement)
                 if figures:
                     recorder.log(position, figures)
-                if saves:
+                stops = stop.asked
+                if saves or stops:
+                    require_finite(losses, norm, position.step)
                     recorder.save_checkpoint(position)
                 if validates:
                     recorder.faults.note(scores.left_out)
                 if report is not None:
                     report(position.step, steps, figures)
+                if stops and position.step < steps:
+                    raise stop.error()
     return folder.last

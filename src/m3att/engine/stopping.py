@@ -1,0 +1,85 @@
+"""Ends a training between two steps when a signal asks for it, so that no step is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from m3att.errors import StoppedError
+
+
+class Stopping:
+    """A request to stop. While a training takes steps, the request waits until the end of the step.
+
+    Args:
+        say: gets one line when a request has to wait.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
+        self.say = say
+        self.signal: int | None = None
+        self.waits = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked to stop."""
+        return self.signal is not None
+
+    def error(self) -> BaseException:
+        """What the training ends with: KeyboardInterrupt after Ctrl-C, else StoppedError."""
+        return KeyboardInterrupt() if self.signal == signal.SIGINT else StoppedError("stopped by SIGTERM")
+
+    def receive(self, number: int, _: object = None) -> None:
+        """Handle a signal.
+
+        Args:
+            number: of the signal.
+
+        Raises:
+            KeyboardInterrupt: at the second Ctrl-C, or outside of steps, where there is nothing to save.
+            StoppedError: at SIGTERM outside of steps.
+        """
+        again = self.asked and number == signal.SIGINT  # a second SIGTERM does not ask for more than the first one
+        self.signal = number
+        if again or not self.waits:
+            raise self.error()
+        more = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        self.say(f"stopping at the end of this step, with a checkpoint{more}")
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let requests wait; whoever enters this looks at `asked` after each step."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+
+    def check(self) -> None:
+        """End the work if a request has waited until now.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C.
+            StoppedError: after SIGTERM.
+        """
+        if self.asked:
+            raise self.error()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Receive SIGTERM, and SIGINT unless this process ignores it. Does nothing outside of the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        before = {number: signal.getsignal(number) for number in numbers}
+        try:
+            for number, handler in before.items():
+                if handler is not signal.SIG_IGN:
+                    signal.signal(number, self.receive)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,63 @@
+"""Signals that stop a training: which wait for the end of a step, and which do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from m3att.engine.stopping import Stopping
+from m3att.errors import StoppedError
+
+ERRORS = {signal.SIGTERM: StoppedError, signal.SIGINT: KeyboardInterrupt}
+
+
+@pytest.mark.parametrize("number", ERRORS)
+def test_outside_of_steps_a_request_ends_the_work_at_once(number: signal.Signals) -> None:
+    stop = Stopping()
+    with stop.listening(), pytest.raises(ERRORS[number]):
+        os.kill(os.getpid(), number)
+    assert stop.asked  # a request that Python loses inside a finalizer still counts
+
+
+def test_between_steps_a_request_waits_but_a_second_ctrl_c_does_not() -> None:
+    said: list[str] = []
+    stop = Stopping(said.append)
+    with stop.listening(), stop.waiting():
+        stop.check()
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked and len(said) == 2
+        with pytest.raises(StoppedError, match="stopped by SIGTERM"):
+            stop.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_given_back_and_an_ignored_interrupt_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
+    try:
+        stop = Stopping()
+        with stop.listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.asked
+            assert signal.getsignal(signal.SIGTERM) == stop.receive
+        assert signal.getsignal(signal.SIGTERM) == before[1]
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+
+
+def test_another_thread_trains_without_signals() -> None:
+    found = []
+
+    def work() -> None:
+        with Stopping().listening():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
