@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +31,30 @@ class Server(NamedTuple):
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [int(number) for file in tasks for number in file.read_text().split()]
         return [number for number in children if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()]
+
+
+@contextmanager
+def serving(line: str, log: Path) -> Iterator[Server]:
+    """A service while a block runs.
+
+    Args:
+        line: what stands after `m3att serve`, without the port.
+        log: file for what it writes to its standard error.
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "M3ATT_TOKEN"}
+    command = [sys.executable, "-m", "m3att", "serve", *line.split(), "--port", "0"]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            assert said.startswith("http://127.0.0.1:"), log.read_text()
+            yield Server(said.split()[0].rstrip("/"), process)
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def picture_file(height: int = 40, width: int = 60, seed: int = 0, form: str = "PNG") -> bytes:

@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from .running import Server, picture_file
+from .running import Server, picture_file, serving
 
 playwright = pytest.importorskip("playwright.sync_api")
 SECONDS = 180
-SCENES = 3  # examples before the first drawn scene: the photos
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -30,6 +29,14 @@ def browser() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def photo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that has the model for photos alone. ONNX Runtime, because it starts faster."""
+    pytest.importorskip("onnxruntime")
+    with serving("--backend onnx --model photo", tmp_path_factory.mktemp("serve-photo") / "log") as running:
+        yield running
 
 
 @pytest.fixture
@@ -73,7 +80,7 @@ def drop(page: Any, content: bytes, name: str = "photo.png", kind: str = "image/
 
 
 def test_an_example_shows_masks_that_can_be_compared_and_saved(page: Any, tmp_path: Path) -> None:
-    page.locator("#examples button").nth(SCENES).click()
+    page.locator("#examples button").nth(0).click()
     rows = page.locator("#results li")
     rows.nth(2).wait_for()
     said = page.locator("#status").text_content()
@@ -110,8 +117,65 @@ def test_an_example_shows_masks_that_can_be_compared_and_saved(page: Any, tmp_pa
     assert ((cut[..., 3] == 255) == mask[top:bottom, left:right]).all()
 
 
+def titles(page: Any) -> list[str]:
+    """The titles of the examples that the page shows."""
+    page.locator("#examples img").last.wait_for()
+    return [
+        str(text).partition(":")[0]
+        for text in page.locator("#examples img").evaluate_all("all => all.map((one) => one.alt)")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("form", "width", "height"), [("desktop", 1200, 850), ("phone", 360, 740)])
+def test_photos_are_the_examples_of_the_model_for_photos(
+    browser: Any, photo_server: Server, form: str, width: int, height: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    page.goto(photo_server.address)
+    assert titles(page) == ["Astronaut", "Cup of coffee", "Cat"]  # and no drawn scene
+    assert page.locator("#examples-note").is_hidden()
+    picture(page, f"photo-examples-{form}-{scheme}")
+    page.locator("#examples button").nth(1).click()
+    rows = page.locator("#results li")
+    rows.nth(1).wait_for()
+    assert page.locator("#model").input_value() == "photo"
+    assert [text.split(". ")[1] for text in rows.locator("label").all_text_contents()] == ["the cup", "the spoon"]
+    assert page.locator("#picture .mask").count() >= 1 and page.locator("#world").is_hidden()
+    assert rows.first.get_by_text("Words", exact=True).count() == 0  # the ONNX form gives no attention
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    picture(page, f"photo-{form}-{scheme}")
+    context.close()
+
+
+def test_examples_are_those_of_the_models_that_are_served(page: Any) -> None:
+    """This service has `shaperef-tiny` and a model of the user's own. Neither is for the photos of the examples."""
+    assert titles(page) == [f"Drawn scene {number}" for number in (1, 2, 3, 4)]
+    assert page.locator("#examples-note").is_hidden()
+
+
+def test_a_service_without_the_models_of_the_examples_says_so(page: Any) -> None:
+    def without_bundled(route: Any) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["models"] = [model for model in told["models"] if model["name"] == "tiny"]
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/v1/service", without_bundled)
+    page.reload()
+    note = page.locator("#examples-note")
+    note.wait_for()
+    assert "(photo, shaperef-tiny)" in note.text_content() and len(titles(page)) == 7
+    page.locator("#examples button").nth(6).click()
+    page.locator("#results li").nth(2).wait_for()
+    assert page.locator("#model").input_value() == "tiny" and page.locator("#error").is_hidden()
+    picture(page, "examples-of-other-models")
+
+
 def test_where_the_words_look(page: Any) -> None:
-    page.locator("#examples button").nth(SCENES + 1).click()
+    page.locator("#examples button").nth(1).click()
     row = page.locator("#results li").nth(0)
     row.get_by_text("Words", exact=True).click()
     page.locator("#words button").nth(2).wait_for()
@@ -196,7 +260,7 @@ def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
     page = context.new_page()
     page.set_default_timeout(1000 * SECONDS)
     page.goto(server.address)
-    page.locator("#examples button").nth(SCENES + 2).tap()
+    page.locator("#examples button").nth(2).tap()
     page.locator("#results li").nth(2).wait_for()
     picture(page, "phone")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
@@ -211,7 +275,7 @@ def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
 
 def test_names_and_roles_for_a_screen_reader(page: Any) -> None:
     """Every control has a name, and what is found is announced."""
-    page.locator("#examples button").nth(SCENES).click()
+    page.locator("#examples button").nth(0).click()
     page.locator("#results li").nth(2).wait_for()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a")].filter((one) => !one.closest("[hidden]")

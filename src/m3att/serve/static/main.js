@@ -218,13 +218,21 @@ async function start() {
   byId("model").replaceChildren(...told.models.map((one) => element("option", { value: one.name, textContent: one.name })));
   show(byId("error"), false);
   show(byId("token-form"), false);
+  await listExamples();
 }
 
+// Examples whose model this service has. A service that has the model of none shows them all: its own models answer them.
 async function listExamples() {
-  const listed = await (await fetch("static/examples/index.json")).json();
+  const all = await (await fetch("static/examples/index.json")).json();
+  const served = all.filter((example) => page.models.some((one) => one.name === example.model));
+  const listed = served.length ? served : all;
+  byId("examples-note").textContent = served.length ? "" :
+    `These expressions were written for other models than this service has (${[...new Set(all.map((one) => one.model))].join(", ")}). Its own models may not find the objects.`;
+  show(byId("examples-note"), !served.length);
   byId("examples").replaceChildren(...listed.map((example) => {
     const address = `static/examples/${example.file}`;
-    const button = element("button", { type: "button" }, [element("img", { src: address, alt: `${example.title}: ${example.expressions.join(", ")}` })]);
+    const label = `${example.title}: ${example.expressions.join(", ")}`;
+    const button = element("button", { type: "button", title: label }, [element("img", { src: address, alt: label })]);
     button.addEventListener("click", async () => {
       const file = await (await fetch(address)).blob();
       await openPhoto(file, { expressions: example.expressions, modelName: example.model }).catch(fail);
@@ -293,4 +301,3 @@ document.addEventListener("keydown", (event) => {
 new ResizeObserver(placeHeat).observe(byId("canvas"));
 
 start().catch(fail);
-listExamples().catch(fail);
