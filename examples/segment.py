@@ -1,6 +1,6 @@
 """The Python API in one file, with types that a checker follows.
 
-python examples/segment.py examples/scene.jpg "the person in yellow" "the mushroom"
+python examples/segment.py examples/coffee.jpg "the cup" "the spoon"
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def largest(found: Sequence[Prediction]) -> Prediction:
 
 def as_transformers_do(image: str, text: str) -> Image.Image:
     """The mask of one text as a grey picture."""
-    find = pipeline("shaperef-tiny")
-    for entries in find([image, image], [text, "the ball"]):  # a list for each image
+    find = pipeline("photo")
+    for entries in find([image, image], [text, "the table"]):  # a list for each image
         print(", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in entries))
     mask: Image.Image = find(image, text)[0]["mask"]
     return mask
@@ -31,7 +31,7 @@ def as_transformers_do(image: str, text: str) -> Image.Image:
 
 def main(image: str, expressions: list[str]) -> Predictions:
     """Print what is found, and save a picture of the largest mask."""
-    segmenter: Segmenter = Segmenter.from_pretrained("shaperef-tiny", device="auto", dtype="float32")
+    segmenter: Segmenter = Segmenter.from_pretrained("photo", device="auto", dtype="float32")
     scene: Scene = segmenter.encode(image)  # once for all expressions
     found: Predictions = scene.segment(expressions)
     for prediction in found:

@@ -411,7 +411,7 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert main(["models"]) == 0
     _, other, photo = (line.split() for line in capsys.readouterr().out.splitlines())
     assert other == ["other", "2.5", "MB", "drawn", "scenes"]
-    assert photo == ["photo", "(bundled)", "2.5", "MB", "photos"]
+    assert photo == ["photo", "(default)", "2.5", "MB", "photos"]
 
 
 def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ def models(words: Sequence[str], prog: str) -> int:
     for name in bundled_models():
         size = sum(path.stat().st_size for path in (BUNDLED / name).iterdir())
         config = json.loads((BUNDLED / name / CONFIG).read_text(encoding="utf-8"))
-        default = " (bundled)" if name == DEFAULT_MODEL else ""
+        default = " (default)" if name == DEFAULT_MODEL else ""
         rows.append((name + default, f"{size / 1e6:.1f} MB", config.get("world") or "photos"))
     if not rows:
         print("no model comes with this installation; train one: m3att train --preset shaperef-tiny-hour --out RUN")
