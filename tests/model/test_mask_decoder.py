@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from m3att.model.grid import Grid
-from m3att.model.mask_decoder import MaskDecoder, MaskDecoderKind, UpsamplingStack
+from m3att.model.mask_decoder import MaskDecoder, MaskDecoderKind
 
 from .inputs import Inputs, make_inputs, settled
 from .literal import add, affine, dot, layer_norm, linear, multihead_attention
@@ -117,52 +116,6 @@ def test_what_stands_at_padding_changes_nothing(kind: MaskDecoderKind, training:
     module, inputs = make(kind).train(training), make_inputs(CHANNELS, GRID)
     wild_NLC = inputs.words_NLC.masked_fill(~inputs.word_mask_NL.unsqueeze(2), 1e3)
     torch.testing.assert_close(module(wild_NLC, *inputs.arguments[1:]), module(*inputs.arguments))
-
-
-def test_the_papers_stack_is_four_1x1_convolutions_512_wide_with_2x_upsampling_between() -> None:
-    stack = UpsamplingStack(15, 512, 3, kernel=1)
-    assert [type(part) for part in stack] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Upsample] * 3 + [nn.Conv2d]
-    convolutions = [part for part in stack if isinstance(part, nn.Conv2d)]
-    assert [(part.in_channels, part.out_channels) for part in convolutions] == [(15, 512), *[(512, 512)] * 2, (512, 1)]
-    assert {part.kernel_size for part in convolutions} == {(1, 1)}
-    assert {part.scale_factor for part in stack if isinstance(part, nn.Upsample)} == {2.0}
-    assert stack(torch.randn(1, 15, 2, 3)).shape == (1, 1, 16, 24)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (8, 8)])
-@pytest.mark.parametrize("narrowing", [1, 2])
-def test_convolving_before_enlarging_changes_nothing(training: bool, grid: tuple[int, int], narrowing: int) -> None:
-    stack = UpsamplingStack(5, 8, upsamplings=3, kernel=1, narrowing=narrowing).double()
-    settled(stack).train(training)
-    plain = copy.deepcopy(stack)
-    maps_NFHW = torch.randn(3, 5, *grid, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    ours, given = maps_NFHW.clone().requires_grad_(), maps_NFHW.clone().requires_grad_()
-    made, expected = stack(ours), nn.Sequential.forward(plain, given)
-    assert made.shape == (3, 1, 8 * grid[0], 8 * grid[1])
-    torch.testing.assert_close(made, expected)
-    weights = torch.randn(made.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    (made * weights).sum().backward()
-    (expected * weights).sum().backward()
-    torch.testing.assert_close(ours.grad, given.grad)
-    for (name, one), other in zip(stack.named_parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad, msg=name)
-    for (name, one), other in zip(stack.named_buffers(), plain.buffers(), strict=True):
-        torch.testing.assert_close(one, other, msg=name)
-
-
-def test_a_kernel_that_sees_neighbours_runs_after_enlarging() -> None:
-    stack = settled(UpsamplingStack(5, 8, upsamplings=2, kernel=3)).eval()
-    maps_NFHW = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(stack(maps_NFHW), nn.Sequential.forward(stack, maps_NFHW))
-
-
-def test_a_stack_may_narrow_and_see_neighbours() -> None:
-    stack = UpsamplingStack(6, 8, 2, kernel=3, narrowing=4)
-    convolutions = [part for part in stack if isinstance(part, nn.Conv2d)]
-    assert [(part.in_channels, part.out_channels) for part in convolutions] == [(6, 8), (8, 2), (2, 1)]
-    assert {part.kernel_size for part in convolutions} == {(3, 3)}
-    assert stack(torch.randn(1, 6, 2, 3)).shape == (1, 1, 8, 12)
 
 
 def test_f_enc_is_projected_once_an_image() -> None:

@@ -12,73 +12,9 @@ from torch.nn import functional
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.norm import Projection
+from m3att.model.upsampling import UpsamplingStack
 
 MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
-
-
-class UpsamplingStack(nn.Sequential):
-    """Convolutions with BN, ReLU and 2x upsampling, and a last convolution that gives the logits (Fig. 6).
-
-    A 1x1 convolution and the upsampling before it may change places: one mixes channels, the other neighbouring cells,
-    and the weights of a bilinear sum add up to 1, so that a bias stays what it is. The convolution then runs on a
-    quarter of the cells. BN's statistics stay those of the enlarged map.
-
-    Args:
-        channels_in: number of input maps.
-        channels: width of the first convolution.
-        upsamplings: number of 2x upsamplings; there is one convolution more.
-        kernel: kernel size: 1 as in Fig. 6, or 3.
-        narrowing: factor by which the width falls after each upsampling; in the paper it stays the same (1).
-    """
-
-    def __init__(self, channels_in: int, channels: int, upsamplings: int, kernel: int, narrowing: int = 1) -> None:
-        parts: list[nn.Module] = []
-        for _ in range(upsamplings):
-            parts += [
-                nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-            ]
-            channels_in, channels = channels, max(channels // narrowing, 1)
-        parts.append(nn.Conv2d(channels_in, 1, kernel, padding=kernel // 2))
-        super().__init__(*parts)
-        self.commutes = kernel == 1
-
-    def forward(self, maps_NFHW: Tensor) -> Tensor:
-        """Logits (N, 1, H * 2^upsamplings, W * 2^upsamplings) of maps (N, channels_in, H, W)."""
-        if not self.commutes:
-            for part in self:
-                maps_NFHW = part(maps_NFHW)
-            return maps_NFHW
-        norms = [part for part in self if isinstance(part, nn.BatchNorm2d)]
-        enlargements = [part for part in self if isinstance(part, nn.Upsample)]
-        for number, convolution in enumerate(part for part in self if isinstance(part, nn.Conv2d)):
-            norm = norms[number] if number < len(norms) else None
-            if norm is None or norm.training:
-                maps_NFHW = convolution(maps_NFHW)
-            else:
-                maps_NFHW = functional.conv2d(maps_NFHW, *folded(convolution, norm))
-            if number > 0:
-                maps_NFHW = enlargements[number - 1](maps_NFHW)
-            if norm is not None:
-                maps_NFHW = functional.relu(norm(maps_NFHW) if norm.training else maps_NFHW, inplace=True)
-        return maps_NFHW
-
-
-def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """A convolution and the BatchNorm after it as one.
-
-    Args:
-        convolution: without bias.
-        norm: with its running statistics.
-
-    Returns:
-        Weight (C_out, C_in, 1, 1) and bias (C_out,).
-    """
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return convolution.weight * scale_C.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale_C
 
 
 class MaskDecoder(nn.Module):
