@@ -65,6 +65,8 @@ COMMANDS: dict[str, Command] = {
     "train": Command(later("train", "train"), "train a network, or continue a run"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),
     "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a data set"),
+    "report": Command(later("report.command", "report"), "write a page about runs: curves, figures, failures"),
+    "report figure": Command(later("report.figure", "figure"), "draw Figure 7, 8, 9 or 10 of the paper of a model"),
     "ablate": Command(
         later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
     ),
@@ -144,7 +146,7 @@ def dispatch(words: Sequence[str]) -> int:
     if words[0] == "--version":
         print(f"m3att {__version__}")
         return OK
-    for length in (1, 2):
+    for length in (2, 1):  # `report figure` before `report`
         name = " ".join(words[:length])
         if name in COMMANDS:
             return COMMANDS[name].run(words[length:], f"m3att {name}")

@@ -104,13 +104,18 @@ def figures_of(result: Mapping[str, Any]) -> dict[str, float]:
 
 def to_markdown(summary: Mapping[str, Any], table: Table) -> str:
     """The table with what was scored, at which budget, and what failed."""
-    heads, lines = _heads(table), list(_lines(summary, table))
+    heads, lines = table_cells(summary, table)
     text = [f"### {summary['title']}", ""]
     if not summary["whole"]:
         text += [f"**Partial: {_progress(summary)}.**", ""]
     text += ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     text += ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([*text, "", *notes(summary, table)]) + "\n"
+
+
+def table_cells(summary: Mapping[str, Any], table: Table) -> tuple[list[str], list[list[str]]]:
+    """The heads of the columns, and the cells of each line."""
+    return _heads(table), list(_lines(summary, table))
 
 
 def to_latex(summary: Mapping[str, Any], table: Table) -> str:

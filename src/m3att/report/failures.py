@@ -32,7 +32,7 @@ KINDS = {
     "other of the kind": "another object of the same kind",
     "other kind": "an object of another kind",
     "other object": "another object; the data do not say of which kind",
-    "nothing": "no object, or an empty mask",
+    "nothing": "no object in particular, or an empty mask",
     "names nothing": "a mask, although the expression names nothing in the image",
 }
 """Every kind of answer with its meaning, in the order of reports."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -192,15 +192,41 @@ def write_tables(
     """
     from m3att.files import replace_file
 
-    by_row: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for run, result in results:
-        by_row.setdefault(run.row.name, {})[run.seed] = result
-    summary = summarise(table, by_row, seeds)
+    summary = summary_of(table, results, seeds)
     markdown = to_markdown(summary, table)
     write_json(out / f"table-{table.name}.json", summary)
     replace_file(out / f"table-{table.name}.md", markdown.encode())
     replace_file(out / f"table-{table.name}.tex", to_latex(summary, table).encode())
     return markdown
+
+
+def summary_of(table: Table, results: Iterable[tuple[Run, Mapping[str, Any]]], seeds: Sequence[int]) -> dict[str, Any]:
+    """A table as plain values; see `summarise`.
+
+    Args:
+        table: of the paper.
+        results: each run with its figures.
+        seeds: of each row.
+    """
+    by_row: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for run, result in results:
+        by_row.setdefault(run.row.name, {})[run.seed] = result
+    return summarise(table, by_row, seeds)
+
+
+def summaries(out: Path) -> Iterator[tuple[Table, dict[str, Any], list[Run]]]:
+    """Each table that a folder has runs of, with its summary and its runs, finished or not.
+
+    Args:
+        out: folder of the runs.
+    """
+    base = RunFolder(out).read_config()
+    for table in TABLES.values():
+        if any((out / f"table-{table.name}").glob("*/seed-*")):
+            seeds = seeds_found(table, out)
+            runs = [run for run in plan(base, table, fitting_rows(base, table), seeds, out) if run.folder.is_dir()]
+            results = [(run, result) for run in runs if (result := read_result(run.folder)) is not None]
+            yield table, summary_of(table, results, seeds), runs
 
 
 def _names(rows: Iterable[Row]) -> str:
