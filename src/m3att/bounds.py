@@ -47,7 +47,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         (
             "model.language.word_minimum", "data.per_image", "train.steps", "train.log_every", "train.validate_every",
-            "train.save_every",
+            "train.save_every", "train.keep_last",
         ),
         Range(1, ANY),
     ),
@@ -74,7 +74,7 @@ RANGES: dict[str, Range] = {
             "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight", "train.box_weight",
-            "train.pretrained_rate", "train.seed",
+            "train.pretrained_rate", "train.seed", "train.keep_every",
         ),
         Range(0, ANY),
     ),

@@ -304,6 +304,10 @@ class TrainConfig:
     """Images of the validation split that each validation during training reads."""
     save_every: int = 500
     """Steps between two checkpoints."""
+    keep_last: int = 2
+    """How many of the newest checkpoints are kept. If the newest is damaged, `--resume` uses the one before it."""
+    keep_every: int = 0
+    """Checkpoints whose step is a multiple of this are kept too. 0: none."""
 
 
 @dataclass(frozen=True)

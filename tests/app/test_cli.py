@@ -345,7 +345,8 @@ def test_resume_starts_a_run_that_was_killed_before_its_first_checkpoint(
         assert main(line) == 0
         assert "note: " + f"{out} has no checkpoint yet: the run starts anew" in capsys.readouterr().err
         assert RunFolder(out).last_metrics()["step"] == 4
-        RunFolder(out).checkpoint.unlink()
+        for path in RunFolder(out).checkpoints:
+            path.unlink()
     assert main(["train", "--out", str(out), "--resume"]) == 0
     assert main(line) == 0
     assert "anew" not in capsys.readouterr().err.splitlines()[-1]

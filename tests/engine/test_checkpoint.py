@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from m3att.config import RunConfig
-from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
+from m3att.engine.checkpoint import Position, load_checkpoint, read_header, save_checkpoint
 from m3att.engine.optim import build_optimizer
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ModelError
@@ -154,16 +156,117 @@ def test_a_missing_checkpoint_is_named(trained: Trained, tmp_path: Path) -> None
     refused(tmp_path, trained, "no checkpoint to resume from; start without --resume")
 
 
-@pytest.mark.parametrize("content", [b"", b"not it", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
-def test_a_foreign_file_is_named(trained: Trained, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "damaged"),
+        (b"not it", "damaged"),
+        (b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", "not a checkpoint of this run"),
+    ],
+)
+def test_a_foreign_file_is_named(trained: Trained, tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(content)
-    refused(tmp_path, trained, "not a checkpoint of this run")
+    refused(tmp_path, trained, words)
 
 
 def test_a_checkpoint_that_is_cut_short_is_named(trained: Trained, tmp_path: Path) -> None:
     save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
     os.truncate(tmp_path / "checkpoint.safetensors", 5000)
-    refused(tmp_path, trained, "not a checkpoint of this run")
+    refused(tmp_path, trained, "damaged .*no earlier checkpoint is whole: start the run anew")
+
+
+def flip_a_bit(path: Path, at: int) -> None:
+    """Damage a file as a failing disk does."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.7, 1.0])
+def test_a_checkpoint_with_a_flipped_bit_is_named(trained: Trained, tmp_path: Path, share: float) -> None:
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
+    path = tmp_path / "checkpoint.safetensors"
+    flip_a_bit(path, int(share * (path.stat().st_size - 1)))
+    refused(tmp_path, trained, r"damaged \(its content does not fit its checksum\)")
+
+
+def test_the_checkpoint_before_a_damaged_one_is_used(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
+    folder, states, notes = RunFolder(tmp_path), {}, []
+    for number in (10, 20, 30):
+        step(*trained)
+        states[number] = {name: value.clone() for name, value in tensors_of(trained).items()}
+        save_checkpoint(folder, *trained, replace(POSITION, step=number), keep_last=3)
+    flip_a_bit(folder.checkpoint, -9)
+    os.truncate(folder.kept_checkpoint(20), 9)
+    again = fresh(tiny_run, 2)
+    assert load_checkpoint(folder, *again, notes.append).step == 10
+    assert_equal(tensors_of(again), states[10])
+    assert [note.partition(": damaged")[0] for note in notes] == [
+        f"note: {folder.checkpoint}",
+        f"note: {folder.kept_checkpoint(20)}",
+    ]
+    assert all(note.endswith("the run goes on from the checkpoint of step 10") for note in notes)
+    # The next checkpoint takes the place of the damaged one, and the one that was whole stays beside it.
+    save_checkpoint(folder, *again, replace(POSITION, step=20), keep_last=2)
+    assert load_checkpoint(folder, *fresh(tiny_run, 2)).step == 20
+    assert list(folder.kept_checkpoints) == [10]
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize(
+    ("last", "every", "kept"), [(1, 0, []), (2, 0, [5]), (4, 0, [5, 4, 3]), (1, 2, [4, 2]), (3, 3, [5, 4, 3])]
+)
+def test_checkpoints_are_kept_as_asked(
+    trained: Trained, tiny_run: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    links: bool, last: int, every: int, kept: list[int],
+) -> None:  # fmt: skip
+    folder = RunFolder(tmp_path)
+    if not links:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "no links on this file system")
+
+        monkeypatch.setattr("m3att.engine.checkpoint.os.link", refuse)
+    for number in range(1, 7):
+        save_checkpoint(folder, *trained, replace(POSITION, step=number), last, every)
+    assert list(folder.kept_checkpoints) == kept
+    for number in kept:
+        assert read_header(folder.kept_checkpoint(number))[0].step == number
+    assert load_checkpoint(folder, *fresh(tiny_run, 2)).step == 6
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def with_metadata(path: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    """Write a safetensors file again with another header."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({name: value.clone() for name, value in load_file(path).items()}, path, change(metadata))
+
+
+def test_a_checkpoint_of_the_first_format_is_read(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
+    with_metadata(RunFolder(tmp_path).checkpoint, lambda metadata: {"position": metadata["position"]})
+    again = fresh(tiny_run, 2)
+    assert load_checkpoint(RunFolder(tmp_path), *again) == POSITION
+    assert_equal(tensors_of(again), tensors_of(trained))
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_though_an_earlier_one_is_kept(
+    trained: Trained, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        save_checkpoint(RunFolder(tmp_path), *trained, replace(POSITION, step=number), keep_last=2)
+    with_metadata(RunFolder(tmp_path).checkpoint, lambda metadata: {**metadata, "format": "3"})
+    refused(tmp_path, trained, r"a newer m3att wrote it \(format '3'; this one reads up to 2\): update m3att")
+
+
+def test_a_changed_position_does_not_fit_the_checksum(trained: Trained, tmp_path: Path) -> None:
+    save_checkpoint(RunFolder(tmp_path), *trained, POSITION)
+    with_metadata(
+        RunFolder(tmp_path).checkpoint,
+        lambda metadata: {**metadata, "position": metadata["position"].replace('"step": 7', '"step": 8')},
+    )
+    refused(tmp_path, trained, "does not fit its checksum")
 
 
 def test_a_checkpoint_of_another_network_is_named(trained: Trained, tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ CALLERS = {
 }
 # Functions of the engine that write files: the recorder, what it is made of, and the lock of the folder.
 WRITERS = {
+    "engine/checkpoint.py: duplicate",
     "engine/checkpoint.py: save_checkpoint",
     "engine/faults.py: RunFaults.note",
     "engine/recorder.py: Recorder.log",
@@ -114,7 +115,7 @@ def test_no_import_hides_these_functions_behind_another_name(sources: dict[str, 
         ("engine/train.py", "build_network(config.model, 64, 9)"),
         ("engine/dry_run.py", "optim.build_optimizer(network, config.train, ())"),
         ("app/train.py", "start_run(config, source)"),
-        ("engine/dry_run.py", "recording(folder, config, tokenizer, network, optimizer, '', False)"),
+        ("engine/dry_run.py", "recording(folder, config, tokenizer, network, optimizer, '', False, print)"),
         ("app/train.py", "SummaryWriter('runs')"),
         ("engine/train.py", "folder.metrics.open('a')"),
         ("engine/overview.py", "open('note.txt', mode='w')"),

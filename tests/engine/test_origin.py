@@ -50,7 +50,8 @@ def test_runs_before_are_trained_in_order_and_once(
     assert one.read_config().train.threads == two.read_config().train.threads == 1
     # The same command after a kill between two runs: what has ended is not trained again.
     kept = one.checkpoint.stat().st_mtime_ns, two.checkpoint.stat().st_mtime_ns
-    RunFolder(out).checkpoint.unlink()
+    for path in RunFolder(out).checkpoints:
+        path.unlink()
     assert main(line) == 0
     assert f"two: has ended: {two.last}" in capsys.readouterr().out
     assert kept == (one.checkpoint.stat().st_mtime_ns, two.checkpoint.stat().st_mtime_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from m3att.config import DataConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
 from m3att.engine.batches import batches, count_steps
-from m3att.engine.checkpoint import Position
+from m3att.engine.checkpoint import Position, read_whole
 from m3att.engine.faults import RunFaults
 from m3att.engine.recorder import drop_later_lines
 from m3att.engine.run_folder import RunFolder
@@ -260,6 +261,47 @@ def test_a_run_that_is_asked_to_stop_ends_the_step_saves_it_and_goes_on_bit_for_
     assert [line["step"] for line in lines(broken)] == [1, 2, 3, 4, 5]  # a step of no other checkpoint
     train(tiny_run, broken, resume=True)
     assert [line["step"] for line in lines(broken)] == list(range(1, 9))
+    assert_same_run(whole, broken)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_bit_for_bit(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(tiny_run, whole)
+    room = RunFolder(whole).checkpoint.stat().st_size * 3 // 4  # a model fits, a checkpoint does not
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def report(step: int, steps: int, figures: dict[str, float]) -> None:
+        if step == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+
+    try:
+        with pytest.raises(ModelError, match=r"checkpoint.safetensors: cannot be written .*; make room, and go on"):
+            train(tiny_run, broken, report=report)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(broken.rglob("*.part"))
+    position, _ = read_whole(RunFolder(broken).checkpoint)
+    assert position.step == 3
+    train(tiny_run, broken, resume=True)
+    assert_same_run(whole, broken)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_run_goes_on_from_the_one_before(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(tiny_run, whole)
+    with pytest.raises(StoppedError):
+        train(tiny_run, broken, report=stop_at(7))
+    content = bytearray((broken / "checkpoint.safetensors").read_bytes())
+    content[-1] ^= 64
+    (broken / "checkpoint.safetensors").write_bytes(content)
+    said: list[str] = []
+    train(tiny_run, broken, resume=True, announce=said.extend)
+    assert said[0].startswith(f"note: {broken}/checkpoint.safetensors: damaged (its content does not fit")
+    assert said[0].endswith("goes on from the checkpoint of step 3")
     assert_same_run(whole, broken)
 
 

@@ -29,7 +29,8 @@ from m3att.pretrained import load_model
 def with_elder_names(path: Path) -> None:
     """Rename the merge's weights in a safetensors file as they were called once."""
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
+        # Checkpoints had no format number and no checksum then.
+        metadata = {key: value for key, value in (file.metadata() or {}).items() if key not in ("format", "sha256")}
     weights = {name: value.clone() for name, value in load_file(path).items()}
     assert any("vision.merge." in name for name in weights)
     renamed = {name.replace("vision.merge.", "vision.backbone.merge."): value for name, value in weights.items()}

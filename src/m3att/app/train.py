@@ -48,6 +48,8 @@ FREE_ON_RESUME = {
     "data.image_root",
     "data.root",
     "train.device",
+    "train.keep_every",
+    "train.keep_last",
     "train.log_every",
     "train.save_every",
     "train.threads",

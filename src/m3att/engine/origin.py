@@ -14,7 +14,8 @@ from m3att.presets import find_preset
 
 MARK = "preset:"  # what `train.init` begins with where it names a run that comes before
 EARLIER = "earlier"  # folder of these runs in the folder of the run
-SHARED = ("device", "threads", "workers", "log_every", "save_every")  # where and how a computer trains, not what
+# Where and how a computer trains, not what.
+SHARED = ("device", "threads", "workers", "log_every", "save_every", "keep_last")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
+from m3att.errors import ModelError
 from m3att.files import replace_file
 from m3att.model.network import M3AttNet
 from m3att.pretrained import save_model, write_architectures
@@ -65,8 +66,17 @@ class Recorder:
         return position
 
     def save_checkpoint(self, position: Position) -> None:
-        """Write the checkpoint from which the run can be resumed."""
-        save_checkpoint(self.folder, self.network, self.optimizer, position)
+        """Write the checkpoint from which the run can be resumed.
+
+        Raises:
+            ModelError: where it cannot be written, as on a disk that is full; the checkpoint before it stays.
+        """
+        keep = self.config.train
+        try:
+            save_checkpoint(self.folder, self.network, self.optimizer, position, keep.keep_last, keep.keep_every)
+        except (ModelError, OSError) as error:
+            more = "go on with --resume from the checkpoint before it" if self.folder.can_resume else "start again"
+            raise ModelError(f"{error}; make room, and {more}") from error
 
 
 @contextmanager
@@ -78,6 +88,7 @@ def recording(
     optimizer: torch.optim.Optimizer,
     world: str,
     resume: bool,
+    announce: Callable[[list[str]], None],
 ) -> Iterator[tuple[Recorder, Position]]:
     """Begin to write a run's folder, or go on with it.
 
@@ -90,13 +101,17 @@ def recording(
         world: see `Source.world`.
         resume: go on from the checkpoint; else figures of an earlier run that saved none are dropped.
 
+        announce: called with a line about each checkpoint that is damaged.
+
     Yields:
         The recorder, and where the run stands.
 
     Raises:
         ModelError: where the checkpoint is missing or does not fit.
     """
-    position = load_checkpoint(folder, network, optimizer) if resume else Position()
+    position = Position()
+    if resume:
+        position = load_checkpoint(folder, network, optimizer, lambda line: announce([line]))
     for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
         part.unlink()
     replace_file(folder.config, config_to_yaml(config).encode())

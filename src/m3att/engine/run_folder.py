@@ -58,8 +58,24 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Weights, optimiser and position in the data, for resuming."""
+        """The newest weights, optimiser state and position in the data, for resuming."""
         return self.path / "checkpoint.safetensors"
+
+    def kept_checkpoint(self, step: int) -> Path:
+        """An earlier checkpoint."""
+        return self.path / "checkpoints" / f"step-{step:08}.safetensors"
+
+    @property
+    def kept_checkpoints(self) -> dict[int, Path]:
+        """The earlier checkpoints by their steps, newest first."""
+        found = {path.stem.removeprefix("step-"): path for path in self.path.glob("checkpoints/step-*.safetensors")}
+        steps = {int(step): path for step, path in found.items() if step.isdecimal()}
+        return dict(sorted(steps.items(), reverse=True))
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """All checkpoints, newest first."""
+        return [path for path in (self.checkpoint, *self.kept_checkpoints.values()) if path.is_file()]
 
     @property
     def best(self) -> Path:
@@ -84,7 +100,7 @@ class RunFolder:
     @property
     def can_resume(self) -> bool:
         """Whether there is a checkpoint to go on from."""
-        return self.checkpoint.is_file()
+        return bool(self.checkpoints)
 
     def read_config(self) -> RunConfig:
         """The settings of the run.

@@ -60,7 +60,7 @@ def train(
         ModelError: where the checkpoint does not fit.
         StoppedError: where ``stop`` was asked by SIGTERM.
     """
-    stop = stop or Stopping()
+    stop, announce = stop or Stopping(), announce or (lambda lines: None)
     folder, settings = RunFolder(out), config.train
     with folder.held():
         if not resume and folder.can_resume:
@@ -76,11 +76,10 @@ def train(
         optimizer = start_optimizer(network, config, device)
         steps = count_steps(config, source)
         forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
-        recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume)
+        recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume, announce)
         with recorded as (recorder, position), stop.waiting():
             recorder.faults.note(source.faults)
-            if announce is not None:
-                announce(overview(config, source, validation, start, steps, position))
+            announce(overview(config, source, validation, start, steps, position))
             begun = time.monotonic() - position.seconds
             network.train()
             for batch, following in batches(config, source, tokenizer, position, steps, recorder.faults):
