@@ -275,6 +275,10 @@ class TrainConfig:
     """How binary cross-entropy is reduced over the pixels of a mask: their mean, or their sum as in VLT."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` uses autocast; weights and sums stay float32."""
+    recompute: bool = False
+    """Compute the layers of transformers again in the backward pass instead of keeping what they computed (gradient
+    checkpointing): those of Swin, BERT and other encoders of the library transformers, and those of F_enc. The
+    gradients stay the same. A step needs much less memory and takes longer."""
     compile: bool = False
     """Compile the network with torch.compile."""
     device: str = "auto"

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from m3att.config import RunConfig
 from m3att.engine.optim import build_optimizer, numbers_kept
 from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet
+from m3att.model.recompute import recomputed_layers
 from m3att.weights.start import pretrained_parts
 
 # Part -> its modules. A module inside another one belongs to the first part that names it.
@@ -200,7 +201,8 @@ def recurrent_operations(inputs: Sequence[int], first: Sequence[int], second: Se
 def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
     """Memory of a training step, computed from what one image with two and with four expressions keeps.
 
-    It does not include the batch itself and what single operations need while they run.
+    It does not include the batch itself and what single operations need while they run. Of a layer that is computed
+    again in the backward pass, it includes the input.
 
     Args:
         network: in training mode, on the CPU; running statistics of its norms are changed.
@@ -209,14 +211,15 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
     trained = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
     optimizer = build_optimizer(network, config.train, pretrained_parts(network, config.model))
     own = [*network.parameters(), *network.buffers()]
+    layers = recomputed_layers(network)
 
     low = config.train.precision == "bfloat16"
-    with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own) as image:
+    with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own, layers) as image:
         encoded = network.encode(example_image(config.input.size))
     kept: list[int] = []
     for expressions in (2, 4):
         loose, words = loosened(encoded), example_expressions(config.model.word_limit, expressions)
-        with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own) as sizes:
+        with torch.autocast("cpu", torch.bfloat16, enabled=low), saved_bytes(own, layers) as sizes:
             output = network.segment(loose, *words, reconstruct=True)
         kept.append(sum(sizes.values()))
         del output  # kept until here; otherwise its memory would be used twice and counted once
@@ -238,8 +241,14 @@ def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneM
 
 
 @contextmanager
-def saved_bytes(own: Sequence[Tensor]) -> Iterator[dict[int, int]]:
-    """Adds up the sizes of all storages that are kept for the backward pass, each once; weights are not counted."""
+def saved_bytes(own: Sequence[Tensor], layers: Sequence[nn.Module] = ()) -> Iterator[dict[int, int]]:
+    """Adds up the sizes of all storages that are kept for the backward pass, each once; weights are not counted.
+
+    Args:
+        own: weights and buffers of the network.
+        layers: those that are computed again in the backward pass. PyTorch keeps their inputs in a closure, of
+            which the hooks for saved tensors hear nothing.
+    """
     weights = {tensor.untyped_storage().data_ptr() for tensor in own}
     sizes: dict[int, int] = {}
 
@@ -249,5 +258,13 @@ def saved_bytes(own: Sequence[Tensor]) -> Iterator[dict[int, int]]:
             sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    def keep_input(_: nn.Module, given: tuple[Any, ...]) -> None:
+        for tensor in given:
+            if isinstance(tensor, Tensor):
+                pack(tensor)
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(layer.register_forward_pre_hook(keep_input).remove)
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor))
         yield sizes

@@ -22,6 +22,7 @@ from m3att.errors import ConfigError, ModelError
 from m3att.model.architectures import Architectures
 from m3att.model.build import build_network
 from m3att.model.network import M3AttNet
+from m3att.model.recompute import recompute_layers
 from m3att.model_folder import TOKENIZER, find_model
 from m3att.pretrained import TRAINING_PARTS, load_model, read_architectures
 from m3att.weights.start import fill_pretrained, pretrained_parts, start_tokenizer
@@ -137,7 +138,10 @@ def build(config: RunConfig, source: Source, tokenizer: Tokenizer, architectures
         architectures: of encoders that come from transformers.
     """
     categories = count_categories(config, source)
-    return build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
+    network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
+    if config.train.recompute:
+        recompute_layers(network)
+    return network
 
 
 def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:

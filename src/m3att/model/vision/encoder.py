@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from m3att.model.grid import Grid
 from m3att.model.norm import Projection
@@ -41,6 +42,7 @@ class VisionEncoder(nn.Module):
 
     Attributes:
         stride: pixels of the input between two cells of F_enc's grid.
+        recompute: compute the layers again in the backward pass; see `recompute_layers`.
     """
 
     pixel_mean: Tensor
@@ -60,6 +62,7 @@ class VisionEncoder(nn.Module):
         stride: int | None = None,
     ) -> None:
         super().__init__()
+        self.recompute = False
         self.backbone, self.channels, self.grid, self.freeze = backbone, channels, grid, freeze
         # Constants of the backbone, so that a state dict need not hold them.
         self.register_buffer("pixel_mean", torch.tensor(backbone.pixel_mean).view(3, 1, 1), persistent=False)
@@ -123,7 +126,10 @@ class VisionEncoder(nn.Module):
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
         vis_BPC = vis_BPC + encode_grid(grid, self.channels, self.grid, vis_BPC.device)
         for layer in self.layers:
-            vis_BPC = layer(vis_BPC)
+            if self.recompute and self.training:
+                vis_BPC = checkpoint(layer, vis_BPC, use_reentrant=False)
+            else:
+                vis_BPC = layer(vis_BPC)
         return vis_BPC
 
     def fuse(self, maps: Sequence[Tensor], grid: Grid, sentence_NC: Tensor, image_index_N: Tensor) -> Tensor:
