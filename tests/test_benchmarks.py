@@ -206,3 +206,34 @@ def test_hard_expressions_are_scored_beside_every_annotated_box(repository: Path
     assert kinds.keys() == {"verb", "attr"} and kinds["verb"]["pointing_accuracy"] == 1
     low, high = module.intervals([centre, largest._replace(image=1)])["pointing_accuracy"]
     assert (low, high) == (0, 1)
+
+
+def test_exported_graphs_are_scored_as_the_network_is(
+    repository: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    """The program that measures the loss in 8 bits gives `evaluate` the graphs in the place of the network."""
+    pytest.importorskip("onnx")
+    from m3att.export.folder import export_model
+
+    module = script(repository, "int8_loss")
+    export_model(tiny_model_folder, tmp_path / "exported")
+    model = load_model(tiny_model_folder)
+    data = DataConfig(dataset="shaperef", images=3)
+    scored = [
+        evaluate(network, model.tokenizer, open_source(data, "val"), model.config.input, EvaluateConfig(), data)
+        for network in (model.network, module.Graphs(tmp_path / "exported", model.network.mask_stride))
+    ]
+    ours, theirs = (scores.iou_N(scores.headline) for scores in scored)
+    assert len(ours) > 10 and ours.max() > 0
+    np.testing.assert_allclose(theirs, ours, atol=0.01)
+
+
+def test_photos_for_the_ranges_are_spread_and_numbered(repository: Path) -> None:
+    module = script(repository, "int8_loss")
+    paths = [Path(f"{number}.jpg") for number in range(9)]
+    assert module.spread(paths, 3) == [paths[0], paths[4], paths[8]]
+    assert module.spread(paths, 20) == paths
+    assert module.number_of(Path("COCO_train2014_000000000110.jpg")) == module.number_of(Path("110.jpg")) == 110
+    assert module.number_of(Path("park.jpg")) is None
+    low, high = module.interval(np.array([0.1, 0.1, 0.1]), np.array([4, 4, 9]))
+    assert low == pytest.approx(0.1) and high == pytest.approx(0.1)

@@ -123,6 +123,9 @@ def test_the_overview() -> None:
         "13 real photos that the model photo never saw: mean IoU ([more](photos.md#how-good-it-is))": mean_iou(
             "photo-refcoco-photos"
         ),
+        "the same 13 photos with the image encoder of photo in 8 bits: loss of mean IoU ([more](onnx.md#in-8-bits))": (
+            percent(raw("int8")["scores"]["refcoco"]["loss"]["mean_iou"])
+        ),
         "13 real photos, memorised: mean IoU": mean_iou("photos"),
         "first opening of 100,000 lines of JSON Lines: share of the CPU time at 05a67a7": f"{lines['share']:.3f}",
         f"the same, CPU seconds ({lines['before']:.2f} at 05a67a7)": f"{lines['first']:.2f}",
@@ -272,6 +275,26 @@ def test_other_pictures_of_the_photo_model() -> None:
         found = raw(name)
         assert found["weights_sha256"] == digest
         assert row[2:] == [percent(found["mean_iou"]), percent(found["precision"]["0.5"])]
+
+
+def test_eight_bits() -> None:
+    """The 8-bit form of the bundled model for photos beside the one in float32, and what it loses."""
+    found = raw("int8")
+    assert found["weights_sha256"] == hashlib.sha256((BUNDLED / "photo/model.safetensors").read_bytes()).hexdigest()
+    rows = table("docs/onnx.md", "In 8 bits", "expressions", "form")
+    for name, dataset in (("RefCOCO", "refcoco"), ("RefCOCO+", "refcoco+")):
+        scores = found["scores"][dataset]
+        lost, (low, high) = scores["loss"]["mean_iou"], scores["loss"]["interval"]
+        assert lost == pytest.approx(scores["float32"]["mean_iou"] - scores["int8"]["mean_iou"])
+        losses = {"float32": "", "int8": f"{percent(lost)} ({percent(low)} to {percent(high)})"}
+        for form, loss in losses.items():
+            told = [percent(scores[form]["mean_iou"]), percent(scores[form]["precision"]["0.5"]), loss]
+            assert row_of(rows, name, form)[2:] == told
+    sizes = table("docs/onnx.md", "In 8 bits", "form", "image encoder in MB")
+    for form, told in found["encoder"].items():
+        assert row_of(sizes, form)[1:] == [f"{told['megabytes']:.1f}", f"{1000 * told['seconds']:.0f}"]
+    text = (REPOSITORY / "docs/onnx.md").read_text("utf-8")
+    assert f"The features differ much more: by {100 * found['feature_difference']:.0f} % of their size." in text
 
 
 def test_hard_expressions() -> None:
