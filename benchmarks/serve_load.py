@@ -79,8 +79,13 @@ def load(address: str, number: int, clients: int, seconds: float) -> dict:
     times: list[float] = []
     answers: Counter[str] = Counter()
     lock = threading.Lock()
-    ready = threading.Barrier(clients + 1)  # time runs when all clients are there
     end = 0.0
+
+    def begin() -> None:
+        nonlocal end
+        end = time.monotonic() + seconds
+
+    ready = threading.Barrier(clients + 1, action=begin)  # time runs when all clients are there
 
     def ask(client: int) -> None:
         random = np.random.default_rng(client)
@@ -112,7 +117,6 @@ def load(address: str, number: int, clients: int, seconds: float) -> dict:
     threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
     for thread in threads:
         thread.start()
-    end = time.monotonic() + seconds
     ready.wait()
     memory = [resident(number)]
     while time.monotonic() < end:
