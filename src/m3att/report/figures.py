@@ -21,7 +21,7 @@ from m3att.report.answers import Answer
 from m3att.report.examples import Place, predict_places
 from m3att.report.failures import HALF, KINDS, RIGHT
 from m3att.report.gallery import contact_sheet, stack_sheets
-from m3att.report.look import lav_picture, val_picture
+from m3att.report.look import colour_of, lav_picture, val_picture
 from m3att.report.pictures import Painter, failures_by_kind, spread_out
 from m3att.segmenter import Segmenter
 
@@ -206,11 +206,30 @@ def look_row(model: Model, answer: Answer, image_HWC: NDArray[np.uint8]) -> Imag
         raise ConfigError(f"--attention: {error}") from error
     # The words whose LAV is least even over the positions: those that look somewhere.
     sharp = np.argsort([-float(map_HW.max()) for map_HW in attention.lav], kind="stable")[:WORDS]
-    panels: list[Panel] = [(val_picture(image_HWC, attention, PANEL), "VAL: the word that leads at each position")]
+    leading = stack_sheets([val_picture(image_HWC, attention, PANEL), word_colours(attention.words)])
+    panels: list[Panel] = [(leading, "VAL: the word that leads at each position")]
     panels += [
         (lav_picture(image_HWC, attention, word, PANEL), f"LAV: {attention.words[word]}") for word in sorted(sharp)
     ]
     return sheet(panels, [answer.expression] + [""] * (len(panels) - 1))
+
+
+def word_colours(words: Sequence[str]) -> Image.Image:
+    """A strip as wide as a panel with each word in its colour of `val_picture`."""
+    font, gap = ImageFont.load_default(PANEL // 20), PANEL // 45
+    step = line_height(font)
+    corners, x, y = [], gap, gap
+    for word in words:
+        width = round(font.getlength(word))
+        if x + width > PANEL - gap and x > gap:
+            x, y = gap, y + step
+        corners.append((x, y))
+        x += width + 2 * gap
+    strip = Image.new("RGB", (PANEL, y + step + gap), BACKGROUND)
+    pen = ImageDraw.Draw(strip)
+    for number, (word, corner) in enumerate(zip(words, corners, strict=True)):
+        pen.text(corner, word, fill=colour_of(number), font=font)
+    return strip
 
 
 def masks_of(model: Model, chosen: Sequence[Answer]) -> list[tuple[Sample, NDArray[np.bool_]]]:
