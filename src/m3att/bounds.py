@@ -74,7 +74,7 @@ RANGES: dict[str, Range] = {
             "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight", "train.box_weight",
-            "train.pretrained_rate", "train.seed", "train.keep_every",
+            "train.pretrained_rate", "train.seed", "train.keep_every", "train.bad_steps",
         ),
         Range(0, ANY),
     ),

@@ -254,6 +254,8 @@ class TrainConfig:
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
     """Largest norm of the gradient; a larger gradient is scaled down. 0: no limit."""
+    bad_steps: int = 0
+    """Steps that may be skipped because their loss or gradient is infinite or no number. 0: the first ends the run."""
     mask_weight: float = 1.0
     """w_mask of Eq. 5, the weight of the mask loss."""
     reconstruction_weight: float = 0.1

@@ -30,6 +30,7 @@ WRITERS = {
     "engine/faults.py: RunFaults.note",
     "engine/recorder.py: Recorder.log",
     "engine/recorder.py: Recorder.save_models",
+    "engine/recorder.py: Recorder.skipped",
     "engine/recorder.py: drop_later_lines",
     "engine/recorder.py: recording",
     "engine/run_folder.py: RunFolder._locked",

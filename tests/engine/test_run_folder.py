@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +46,8 @@ def test_a_folder_is_held_by_one_process_and_free_once_that_is_done(tmp_path: Pa
     with holder(folder.path) as process:
         (folder.path / "file").touch()
         before = sorted(folder.path.iterdir())
-        with pytest.raises(ConfigError, match=r"run: another process trains this run: wait for it to end"):  # noqa: SIM117
+        who = rf"\(process {process.pid} on {re.escape(socket.gethostname())}\)"
+        with pytest.raises(ConfigError, match=rf"run: another process trains this run {who}: wait for"):  # noqa: SIM117
             with folder.held():
                 pytest.fail("it was let in")
         assert sorted(folder.path.iterdir()) == before
@@ -70,6 +77,56 @@ def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
             pass
     with RunFolder(tmp_path / "run").held():
         pass
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("m3att.engine.run_lock.fcntl.lockf", refuse)
+
+
+@pytest.mark.usefixtures("no_locks")
+@pytest.mark.parametrize(
+    ("host", "pid", "age", "alive"),
+    [
+        ("elsewhere", 1, 60, True),
+        ("elsewhere", 1, 400, False),  # it has given no sign of life
+        (socket.gethostname(), os.getppid(), 60, True),
+        (socket.gethostname(), 2**22 + 1, 1, False),  # there is no such process
+        (socket.gethostname(), os.getpid(), 1, False),  # an earlier process had our number
+        (None, None, 1, False),
+    ],
+)
+def test_without_locks_a_holder_counts_while_it_shows_signs_of_life(
+    tmp_path: Path, host: str | None, pid: int | None, age: float, alive: bool
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.lock.write_text("" if host is None else json.dumps({"host": host, "pid": pid}))
+    os.utime(folder.lock, (time.time() - age, time.time() - age))
+    if alive:
+        with pytest.raises(ConfigError, match=rf"\(process {pid} on {re.escape(str(host))}\)"), folder.held():
+            pytest.fail("it was let in")
+        assert json.loads(folder.lock.read_text()) == {"host": host, "pid": pid}
+    else:
+        with folder.held():
+            assert json.loads(folder.lock.read_text()) == {"host": socket.gethostname(), "pid": os.getpid()}
+        assert not folder.lock.exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_the_holder_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m3att.engine.run_lock.BEAT", 0.01)
+    folder = RunFolder(tmp_path)
+    with folder.held():
+        os.utime(folder.lock, (1, 1))
+        until = time.monotonic() + 20
+        while folder.lock.stat().st_mtime < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert time.time() - folder.lock.stat().st_mtime < 60
 
 
 def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:

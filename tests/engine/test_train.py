@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,9 +31,10 @@ from m3att.engine.checkpoint import Position, read_whole
 from m3att.engine.faults import RunFaults
 from m3att.engine.recorder import drop_later_lines
 from m3att.engine.run_folder import RunFolder
+from m3att.engine.step import train_step
 from m3att.engine.stopping import Stopping
 from m3att.engine.train import train
-from m3att.errors import ConfigError, DataError, ModelError
+from m3att.errors import ConfigError, DataError, DivergedError, ModelError
 from m3att.model.build import build_network
 from m3att.pretrained import load_model
 from m3att.settings import config_from_file, config_to_yaml
@@ -327,10 +330,81 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_not_saved(
 ) -> None:
     never = {"log_every": 100, "save_every": 100, "validate_every": 100}
     settings = replace(tiny_run.train, learning_rate=1e30, warmup=0, **{**never, **every})
-    with pytest.raises(ModelError, match=r"^the (loss|gradient) is (nan|inf) at step 2: lower --train.learning_rate$"):
+    with pytest.raises(DivergedError, match=r"^the (loss|gradient) is (nan|inf) at step 2: lower --train.learning"):
         train(replace(tiny_run, train=settings), tmp_path)
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert not (tmp_path / "last").exists()
+
+
+def test_weights_that_are_infinite_are_not_saved_though_the_loss_is_a_number(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    settings = replace(tiny_run.train, learning_rate=1e39, optimizer="adam", warmup=0, save_every=1)
+    with pytest.raises(DivergedError, match=r"^the weight [\w.]+ is no finite number after step 1: lower --train"):
+        train(replace(tiny_run, train=settings), tmp_path)
+    assert not RunFolder(tmp_path).can_resume
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Steps of a learning rate in which the masks are no numbers, as they are when a number overflows on the way.
+
+    The steps are known by their warm-up rates, so that a resumed run meets the same.
+    """
+    met: set[int] = set()
+    real = train_step
+
+    def step(forward: Any, network: Any, optimizer: Any, batch: Any, config: RunConfig, rate: float) -> Any:
+        def overflowing(*words: Any, **options: Any) -> Any:
+            output = forward(*words, **options)
+            return replace(output, mask_logits_NHW=output.mask_logits_NHW * math.nan)
+
+        bad = round(rate / config.train.learning_rate * (config.train.warmup + 1)) in met
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        found = real(overflowing if bad else forward, network, optimizer, batch, config, rate)
+        same = all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+        assert same == bad  # the statistics of BatchNorm too
+        return found
+
+    monkeypatch.setattr("m3att.engine.train.train_step", step)
+    return met
+
+
+def rising(run: RunConfig, **changes: Any) -> RunConfig:
+    """A run whose every step has a learning rate of its own."""
+    return replace(run, train=replace(run.train, warmup=8, schedule="constant", **changes))
+
+
+def test_bad_steps_are_named_and_skipped_and_the_run_goes_on_bit_for_bit(
+    tiny_run: RunConfig, tmp_path: Path, poisoned: set[int]
+) -> None:
+    poisoned |= {4, 5}
+    run = rising(tiny_run, bad_steps=2)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(run, whole)
+    named = [json.loads(line) for line in (whole / "bad_steps.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["fault"]) for line in named] == [(4, "the loss is nan"), (5, "the loss is nan")]
+    for line in named:
+        assert sum(len(image["expression_ids"]) for image in line["images"]) == 8
+        assert all(isinstance(image["image_id"], int) for image in line["images"])
+    assert [line["step"] for line in lines(whole) if "loss/total" in line] == [1, 2, 3, 6, 7, 8]
+    with pytest.raises(StoppedError):
+        train(run, broken, report=stop_at(5))  # the checkpoint is of step 3: both are met again
+    train(run, broken, resume=True)
+    assert (broken / "bad_steps.jsonl").read_text() == (whole / "bad_steps.jsonl").read_text()
+    assert_same_run(whole, broken)
+
+
+def test_more_bad_steps_than_are_allowed_end_the_run(tiny_run: RunConfig, tmp_path: Path, poisoned: set[int]) -> None:
+    poisoned |= {2, 4, 5}
+    message = r"^the loss is nan at step 4: train.bad_steps allows 1, and this is number 2; lower .*jsonl names"
+    with pytest.raises(DivergedError, match=message):
+        train(rising(tiny_run, bad_steps=1), tmp_path)
+    assert RunFolder(tmp_path).can_resume
+    with pytest.raises(DivergedError, match="at step 5"):  # more may be skipped, and the first one still counts
+        train(rising(tiny_run, bad_steps=2), tmp_path, resume=True)
+    train(rising(tiny_run, bad_steps=3), tmp_path, resume=True)
+    assert lines(tmp_path)[-1]["step"] == 8
 
 
 def test_data_without_end_need_a_number_of_steps(tiny_run: RunConfig, tmp_path: Path) -> None:
@@ -553,5 +627,6 @@ for resume in (False, True):
             assert files() == before
 
     train(run, out, report=report)
-    assert said == [f"{out}: another process trains this run: wait for it to end, or name another --out"] * 2
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert said == [f"{out}: another process trains this run ({who}): wait for it to end, or name another --out"] * 2
     assert before and RunFolder(out).can_resume

@@ -47,6 +47,7 @@ FREE_ON_RESUME = {
     "data.fault_limit",
     "data.image_root",
     "data.root",
+    "train.bad_steps",
     "train.device",
     "train.keep_every",
     "train.keep_last",

@@ -47,6 +47,7 @@ class Batch:
         partly_unknown: expressions that hold unknown words beside others.
         unknown: expressions that hold no known word.
         has_boxes: whether any of `boxed_M` is True, known without asking the device.
+        ids: of each image its id, and the ids of its expressions; see Sample.
     """
 
     pixels_BCHW: Tensor
@@ -65,6 +66,7 @@ class Batch:
     partly_unknown: int = 0
     unknown: int = 0
     has_boxes: bool = False
+    ids: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""
@@ -130,6 +132,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         partly_unknown=words.partly_unknown,
         unknown=words.unknown,
         has_boxes=any(any(sample.boxed) for sample in samples),
+        ids=tuple((sample.image_id, sample.expression_ids) for sample in samples),
     )
 
 

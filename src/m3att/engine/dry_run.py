@@ -28,8 +28,8 @@ from m3att.engine.optim import learning_rate_at
 from m3att.engine.origin import named_start, preset_before
 from m3att.engine.overview import idle_phases
 from m3att.engine.start import start_optimizer, start_process, start_run
-from m3att.engine.step import require_finite, train_step
-from m3att.errors import ConfigError, counted
+from m3att.engine.step import fault_of, train_step
+from m3att.errors import ConfigError, DivergedError, counted
 from m3att.model.network import M3AttNet
 from m3att.settings import config_to_dict
 
@@ -256,7 +256,9 @@ def take_step(
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.perf_counter()
     losses, norm = train_step(forward, network, optimizer, batch, config, rate)
-    require_finite(losses, norm, 1)  # waits for a GPU too
+    fault = fault_of(losses, norm)  # waits for a GPU too
+    if fault is not None:
+        raise DivergedError(f"{fault} at step 1: lower --train.learning_rate")
     seconds = time.perf_counter() - begun
     return Step(
         images=len(batch.pixels_BCHW),

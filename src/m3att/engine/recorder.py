@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
@@ -16,8 +17,10 @@ from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ModelError
+from m3att.engine.step import fault_of, require_finite
+from m3att.errors import DivergedError, ModelError
 from m3att.files import replace_file
+from m3att.losses import Losses
 from m3att.model.network import M3AttNet
 from m3att.pretrained import save_model, write_architectures
 from m3att.settings import config_to_yaml
@@ -55,8 +58,41 @@ class Recorder:
         for name, value in figures.items():
             self.board.add_scalar(name, value, position.step)
 
+    def skipped(self, step: int, ids: tuple[tuple[int, tuple[int, ...]], ...], losses: Losses, norm: Tensor) -> bool:
+        """Whether a step changed no weight, as its loss or gradient is no finite number; its batch is then named.
+
+        Args:
+            step: its number.
+            ids: of its batch; see Batch.
+            losses: of the step.
+            norm: of its gradient, a scalar.
+
+        Raises:
+            DivergedError: where there are more such steps than the run allows.
+        """
+        fault = fault_of(losses, norm)
+        if fault is None:
+            return False
+        images = [{"image_id": image, "expression_ids": list(expressions)} for image, expressions in ids]
+        path, limit = self.folder.bad_steps, self.config.train.bad_steps
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "fault": fault, "images": images}) + "\n")
+        count = len(path.read_text(encoding="utf-8").splitlines())
+        if count > limit:
+            allowed = f"train.bad_steps allows {limit}, and this is number {count}; " if limit else ""
+            raise DivergedError(
+                f"{fault} at step {step}: {allowed}lower --train.learning_rate, or skip such steps with "
+                f"--train.bad_steps; {path} names the batch"
+            )
+        return True
+
     def save_models(self, position: Position, agreement: float) -> Position:
-        """Write the last model, and the best where none was better; returns the position, which knows the best."""
+        """Write the last model, and the best where none was better; returns the position, which knows the best.
+
+        Raises:
+            DivergedError: where a weight is no finite number.
+        """
+        require_finite(self.network, position.step)
         folders = [self.folder.last]
         if agreement > position.best_mean_iou:
             position = replace(position, best_mean_iou=agreement)
@@ -69,8 +105,10 @@ class Recorder:
         """Write the checkpoint from which the run can be resumed.
 
         Raises:
+            DivergedError: where a weight is no finite number.
             ModelError: where it cannot be written, as on a disk that is full; the checkpoint before it stays.
         """
+        require_finite(self.network, position.step)
         keep = self.config.train
         try:
             save_checkpoint(self.folder, self.network, self.optimizer, position, keep.keep_last, keep.keep_every)
@@ -117,11 +155,14 @@ def recording(
     replace_file(folder.config, config_to_yaml(config).encode())
     if resume:
         drop_later_lines(folder.metrics, position.step)
+        if folder.bad_steps.is_file():
+            drop_later_lines(folder.bad_steps, position.step)
     else:
         replace_file(folder.tokenizer, tokenizer.tokenizer.to_str(pretty=True).encode())
         write_architectures(folder.path, network)
         folder.metrics.unlink(missing_ok=True)
         folder.faults.unlink(missing_ok=True)
+        folder.bad_steps.unlink(missing_ok=True)
     faults = RunFaults(folder, config.data.fault_limit)
     with SummaryWriter(str(folder.board), purge_step=position.step + 1) as board:
         yield Recorder(folder, config, tokenizer, network, optimizer, world, faults, board), position

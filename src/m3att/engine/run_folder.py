@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from m3att.config import RunConfig
+from m3att.engine.run_lock import beating, holder_of, is_alive, sign, take_lock
 from m3att.errors import ConfigError
 from m3att.settings import config_from_file
 
-# Errors of file systems without locks. A run there is trusted to be alone.
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _held: set[Path] = set()  # by this process, which its own locks do not keep out
 
 
@@ -50,6 +48,11 @@ class RunFolder:
     def faults(self) -> Path:
         """One JSON line for each image or expression that was left out; absent where there is none."""
         return self.path / "faults.jsonl"
+
+    @property
+    def bad_steps(self) -> Path:
+        """One JSON line for each step that was skipped, as its loss or gradient was no number; absent if none was."""
+        return self.path / "bad_steps.jsonl"
 
     @property
     def board(self) -> Path:
@@ -152,26 +155,33 @@ class RunFolder:
         if folder in _held:
             raise self._busy()
         while True:
-            with (folder / self.lock.name).open("a+b") as file:
-                if not take_lock(file):
-                    raise self._busy()
+            lock = folder / self.lock.name
+            with lock.open("a+b") as file:
+                taken = take_lock(file)
+                if taken is False or (taken is None and is_alive(lock)):
+                    raise self._busy(holder_of(lock))
                 try:
-                    same = os.path.samestat(os.fstat(file.fileno()), (folder / self.lock.name).stat())
+                    same = os.path.samestat(os.fstat(file.fileno()), lock.stat())
                 except FileNotFoundError:
                     same = False
                 if not same:  # the process that held it removed the file after this one opened it
                     continue
+                sign(file)
                 _held.add(folder)
                 try:
-                    yield
+                    with beating(lock) if taken is None else nullcontext():
+                        yield
                 finally:
                     _held.remove(folder)
                     if sys.platform != "win32":  # where an open file cannot be removed
-                        (folder / self.lock.name).unlink(missing_ok=True)
+                        lock.unlink(missing_ok=True)
                 return
 
-    def _busy(self) -> ConfigError:
-        return ConfigError(f"{self.path}: another process trains this run: wait for it to end, or name another --out")
+    def _busy(self, holder: tuple[str, int] | None = None) -> ConfigError:
+        who = "" if holder is None else f" (process {holder[1]} on {holder[0]})"
+        return ConfigError(
+            f"{self.path}: another process trains this run{who}: wait for it to end, or name another --out"
+        )
 
 
 def require_one_process() -> None:
@@ -185,33 +195,3 @@ def require_one_process() -> None:
         raise ConfigError(
             f"one process trains one run, and the launcher started {count} (WORLD_SIZE): start m3att without torchrun"
         )
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def take_lock(file: IO[bytes]) -> bool:
-        """Lock a file for this process; returns whether no other process has it."""
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def take_lock(file: IO[bytes]) -> bool:
-        """Lock a file for this process; returns whether no other process has it.
-
-        Only this process has the lock. Reading processes do not inherit it, so one that lives a moment longer than a
-        killed training does not keep the run from being resumed.
-        """
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            if error.errno not in _NO_LOCKS:
-                raise
-        return True

@@ -43,6 +43,9 @@ def train_step(
 ) -> tuple[Losses, Tensor]:
     """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping (a scalar).
 
+    Where one of them is infinite or not a number, the weights and the optimiser stay as they were. So do the statistics
+    of BatchNorm if the run may skip such a step.
+
     Args:
         forward: the network, or its compiled form.
         network: holds the weights.
@@ -52,6 +55,7 @@ def train_step(
         rate: learning rate of the step.
     """
     settings = config.train
+    before = [value.clone() for value in network.buffers()] if settings.bad_steps else []
     with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         output = forward(
             batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, reconstruct=True
@@ -89,24 +93,40 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
-    optimizer.step()
+    if fault_of(losses, norm) is None:
+        optimizer.step()
+    else:
+        for value, kept in zip(network.buffers(), before, strict=False):
+            value.copy_(kept)
     return losses, norm
 
 
-def require_finite(losses: Losses, norm: Tensor, step: int) -> None:
-    """Stop a training that diverges.
+def fault_of(losses: Losses, norm: Tensor) -> str | None:
+    """What is infinite or not a number in a step, in a few words; None where nothing is.
 
     Args:
-        losses: of a step.
+        losses: of the step.
         norm: of its gradient, a scalar.
-        step: its number.
-
-    Raises:
-        DivergedError: where the loss or the gradient is infinite or no number.
     """
     for name, value in (("loss", float(losses.total.detach())), ("gradient", float(norm))):
         if not math.isfinite(value):
-            raise DivergedError(f"the {name} is {value} at step {step}: lower --train.learning_rate")
+            return f"the {name} is {value}"
+    return None
+
+
+def require_finite(network: M3AttNet, step: int) -> None:
+    """Check weights before they are saved.
+
+    Args:
+        network: holds them.
+        step: the last that changed them.
+
+    Raises:
+        DivergedError: where one of them is infinite or not a number.
+    """
+    for name, value in network.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            raise DivergedError(f"the weight {name} is no finite number after step {step}: lower --train.learning_rate")
 
 
 def step_figures(losses: Losses, norm: Tensor, rate: float, position: Position) -> dict[str, float]:

@@ -20,7 +20,7 @@ from m3att.engine.overview import overview
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.start import start_optimizer, start_process, start_run
-from m3att.engine.step import flushed_denormals, require_finite, step_figures, train_step
+from m3att.engine.step import flushed_denormals, step_figures, train_step
 from m3att.engine.stopping import Stopping
 from m3att.errors import ConfigError
 from m3att.weights.start import require_weights
@@ -55,7 +55,7 @@ def train(
     Raises:
         ConfigError: where the folder holds a run, another process trains in it, or the settings do not fit each other.
         DataError: where the data are missing, or more than ``data.fault_limit`` of them cannot be read.
-        DivergedError: where the loss stops being a number.
+        DivergedError: where more losses or gradients than ``train.bad_steps`` are no finite numbers.
         KeyboardInterrupt: where ``stop`` was asked by Ctrl-C.
         ModelError: where the checkpoint does not fit.
         StoppedError: where ``stop`` was asked by SIGTERM.
@@ -97,9 +97,8 @@ def train(
                     position.step == steps or position.step % every == 0
                     for every in (settings.log_every, settings.validate_every, settings.save_every)
                 )
-                if logs or validates or saves:
-                    require_finite(losses, norm, position.step)
-                figures = step_figures(losses, norm, rate, position) if logs else {}
+                skipped = recorder.skipped(position.step, batch.ids, losses, norm)
+                figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
                 if validates:
                     data = replace(config.data, images=settings.validate_images)
                     scores = evaluate(network, tokenizer, validation, config.input, config.evaluate, data, 0, device)
@@ -109,7 +108,6 @@ def train(
                     recorder.log(position, figures)
                 stops = stop.asked
                 if saves or stops:
-                    require_finite(losses, norm, position.step)
                     recorder.save_checkpoint(position)
                 if validates:
                     recorder.faults.note(scores.left_out)

@@ -1,0 +1,113 @@
+"""Keeps a run folder for one process: a lock of the system, and the name of the process that holds it.
+
+Some network drives have no locks. There the holder shows every few seconds that it is alive: it sets the time of the
+lock file. The clocks of the machines must agree to about a minute.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # errors of file systems without locks
+BEAT = 20.0  # seconds between two signs of life
+ALIVE = 180.0  # seconds after the last one
+
+
+def sign(file: IO[bytes]) -> None:
+    """Write this process's host and number into a lock file that it holds."""
+    file.truncate(0)
+    file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
+    file.flush()
+
+
+def holder_of(path: Path) -> tuple[str, int] | None:
+    """Host and number of the process that signed a lock file; None where nobody did, or it cannot be read.
+
+    A process that holds the file must not ask: to close it a second time would give up the lock.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        return str(found["host"]), int(found["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_alive(path: Path) -> bool:
+    """Whether the process that signed a lock file still works, as far as one can tell without locks."""
+    holder = holder_of(path)
+    if holder is None or (holder[0] == socket.gethostname() and not process_exists(holder[1])):
+        return False
+    return time.time() - path.stat().st_mtime < ALIVE
+
+
+def process_exists(number: int) -> bool:
+    """Whether another process of this machine has a number."""
+    if number == os.getpid():
+        return False
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it belongs to somebody else
+    return True
+
+
+@contextmanager
+def beating(path: Path) -> Iterator[None]:
+    """Show every few seconds that this process is alive."""
+    ended = Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT):
+            os.utime(path)
+
+    thread = Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def take_lock(file: IO[bytes]) -> bool | None:
+        """Lock a file for this process; returns whether no other process has it."""
+        file.seek(0)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def take_lock(file: IO[bytes]) -> bool | None:
+        """Lock a file for this process; returns whether no other process has it, and None where there are no locks.
+
+        Only this process has the lock. Reading processes do not inherit it, so one that lives a moment longer than a
+        killed training does not keep the run from being resumed.
+        """
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            if error.errno not in _NO_LOCKS:
+                raise
+            return None
+        return True
