@@ -277,6 +277,16 @@ def test_other_pictures_of_the_photo_model() -> None:
         assert row[2:] == [percent(found["mean_iou"]), percent(found["precision"]["0.5"])]
 
 
+def test_cold_start() -> None:
+    """The overview repeats what the page of ONNX says of a whole command."""
+    _, _, multiple, memory = row_of(table("docs/onnx.md", "In Python", "process"), "m3att predict, ONNX Runtime")
+    overview = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    start = next(number for number, row in enumerate(overview) if row[0].startswith("a cold m3att predict"))
+    assert [row[2] for row in overview[start : start + 2]] == [multiple, memory]
+    for row in overview[start : start + 2]:
+        assert float(row[2]) <= float(row[1]), row[0]
+
+
 def test_eight_bits() -> None:
     """The 8-bit form of the bundled model for photos beside the one in float32, and what it loses."""
     found = raw("int8")
