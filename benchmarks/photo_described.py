@@ -5,13 +5,16 @@
 PHOTOS is that of `photo_data.py`, and DATA is its OUT. DATA receives `whole/voc.json` (VOC's photos, where kinds that
 cannot be told apart are crowd regions), `whole/mosaics.json` (photos of one person side by side, so that "the woman in
 red" has others beside it) and `whole/boxes.json` (photos whose objects have boxes alone, without those of
-`human-boxes.jsonl`, which models are judged by).
+`human-boxes.jsonl`, which models are judged by). DATA also receives `absent.jsonl`: for each photo of
+`cutouts/coco.json` and of `whole/boxes.json`, expressions of RefCOCO's training split about categories that the photo
+does not show.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from pycocotools import mask as coco_mask
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.own.coco import ABOUT
+from m3att.data.refer.pickles import load_plain
 from photo_data import HELD_OUT, LEAST_AREA, UPRIGHT, VOC, large_parts, sides
 
 MOSAICS = 1500
@@ -43,7 +47,13 @@ def main() -> None:
     }
     write(whole / "voc.json", voc_photos((arguments.maps or arguments.photos) / "voc", cutouts["voc"]))
     write(whole / "mosaics.json", mosaics(whole / "mosaics", [cutouts["ccp"], cutouts["people"]]))
-    write(whole / "boxes.json", boxed_photos(arguments.photos))
+    boxes = boxed_photos(arguments.photos)
+    write(whole / "boxes.json", boxes)
+    polygons = json.loads((arguments.data / "cutouts/coco.json").read_bytes())
+    rows = [*absent(polygons, arguments.data / "refer/refcoco", 3), *absent(boxes, arguments.data / "refer/refcoco", 1)]
+    path = arguments.data / "absent.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    print(f"{path}: {len(rows)} expressions that name nothing")
 
 
 def voc_photos(folder: Path, known: dict[str, Any]) -> dict[str, Any]:
@@ -172,6 +182,33 @@ def boxed_photos(photos: Path) -> dict[str, Any]:
                 }
             )
     return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def absent(content: dict[str, Any], refer: Path, count: int) -> Iterator[dict[str, Any]]:
+    """For each photo of a COCO file, expressions of RefCOCO's training split about categories that it does not show.
+
+    Args:
+        content: of the file. It has every object of COCO's categories.
+        refer: the folder of RefCOCO.
+        count: expressions of a photo.
+    """
+    sayings: dict[int, list[str]] = {}
+    for ref in load_plain(refer / "refs(unc).p"):
+        if ref["split"] == "train":
+            sayings.setdefault(ref["category_id"], []).extend(sentence["sent"] for sentence in ref["sentences"])
+    shown: dict[int, set[int]] = {}
+    for entry in content["annotations"]:
+        shown.setdefault(entry["image_id"], set()).add(entry["category_id"])
+    for image in content["images"]:
+        chance = np.random.default_rng([SEED, image["id"]])
+        others = sorted(sayings.keys() - shown.get(image["id"], set()))
+        frequency = np.array([len(sayings[category]) for category in others], dtype=np.float64)
+        for category in chance.choice(others, size=count, p=frequency / frequency.sum()):
+            yield {
+                "image": image["file_name"],
+                "expressions": [str(chance.choice(sayings[int(category)]))],
+                "no_target": True,
+            }
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
