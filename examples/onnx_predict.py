@@ -57,11 +57,27 @@ def words_of(
     return ids, np.arange(ids.shape[1]) < np.array([[len(row)] for row in rows])
 
 
+def around_peak(mask: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The connected region of a mask that holds its most probable cell."""
+    found: NDArray[np.bool_] = mask & (logits == logits.max())
+    while True:
+        wide = np.pad(found, 1)
+        rows, columns = found.shape
+        near = [wide[down : down + rows, right : right + columns] for down in range(3) for right in range(3)]
+        grown = np.logical_or.reduce(near) & mask
+        if (grown == found).all():
+            return found
+        found = grown
+
+
 def mask_of(
     logits: NDArray[np.float32], where: Place, size: tuple[int, int], about: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
     """The mask at the image's own size, from the logits over the square input."""
     top, left, height, width = where
+    if about["region"] == "peak":
+        over = logits > np.log(about["threshold"] / (1 - about["threshold"]))
+        logits = np.where(over & ~around_peak(over, logits), logits.min(), logits)
     rows, columns = (round(cells * about["mask_stride"]) for cells in logits.shape)
     square = Image.fromarray(logits).resize((columns, rows), Image.Resampling.BILINEAR)
     inner = square.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BILINEAR)

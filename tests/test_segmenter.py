@@ -16,6 +16,7 @@ import m3att.segmenter
 from m3att import Prediction, Segmenter
 from m3att.config import EvaluateConfig
 from m3att.data.annotation import decode_segmentation
+from m3att.data.masks import peak_region
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
 from m3att.pretrained import load_model
@@ -138,6 +139,17 @@ def test_threshold_is_the_models_own_unless_given(segmenter: Segmenter, image: N
     for wrong in (-0.1, 1.0, float("nan")):
         with pytest.raises(ConfigError, match="threshold"):
             scene.segment(MAN, threshold=wrong)
+
+
+def test_the_region_is_the_models_own_unless_given(segmenter: Segmenter, image: NDArray[np.uint8]) -> None:
+    scene = segmenter.encode(image)
+    (every,) = scene.segment(MAN, threshold=0.5)
+    (peak,) = scene.segment(MAN, threshold=0.5, region="peak")
+    assert segmenter.region == "all"
+    assert (every.mask == (every.probability > 0.5)).all()
+    assert (peak.mask == peak_region(every.mask, every.probability)).all()
+    with pytest.raises(ConfigError, match="region 'middle': give all or peak"):
+        scene.segment(MAN, region="middle")
 
 
 def test_file_picture_and_array_are_the_same_scene(

@@ -32,6 +32,7 @@ class Exported:
         name: the name under which it was loaded.
         folder: folder of its files.
         calibration: of its scores; None where nobody fitted one.
+        region: what of the pixels over the threshold is the mask; see `EvaluateConfig.region`.
     """
 
     tokenizer: Tokenizer
@@ -42,6 +43,7 @@ class Exported:
     name: str
     folder: Path
     calibration: Calibration | None = None
+    region: str = "all"
 
     def weights_sha256(self) -> str:
         """SHA-256 of both graphs in hexadecimal digits, with which a report identifies the model."""
@@ -96,6 +98,7 @@ def said_now(folder: Path) -> dict[str, Any]:
     values = json.loads(path.read_text(encoding="utf-8"))
     return {
         "threshold": values["evaluate"]["threshold"],
+        "region": values["evaluate"].get("region", "all"),
         "world": values.get("world", ""),
         "calibration": values.get("calibration"),
     }
@@ -118,8 +121,11 @@ def described(values: Mapping[str, Any], name: str | Path, folder: Path) -> Expo
     size, threshold, stride = int(values["input_size"]), float(values["threshold"]), float(values["mask_stride"])
     if size < 1 or stride <= 0 or not 0.0 <= threshold < 1.0:
         raise ValueError(f"input_size {size}, mask_stride {stride} or threshold {threshold}")
+    region = values.get("region", "all")  # earlier exports do not say
+    if region not in ("all", "peak"):
+        raise ValueError(f"region is {region!r}")
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, int(values["word_limit"]))
     inputs = InputConfig(size=size, resize=resize)
     fitted = values.get("calibration")
     calibration = None if fitted is None else Calibration.from_dict(fitted)
-    return Exported(tokenizer, inputs, threshold, str(values["world"]), stride, str(name), folder, calibration)
+    return Exported(tokenizer, inputs, threshold, str(values["world"]), stride, str(name), folder, calibration, region)

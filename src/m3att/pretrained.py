@@ -64,6 +64,11 @@ class Pretrained:
         """Probability over which a pixel belongs to a mask; it was scored with it."""
         return self.config.evaluate.threshold
 
+    @property
+    def region(self) -> str:
+        """What of the pixels over the threshold is the mask; see `EvaluateConfig.region`."""
+        return self.config.evaluate.region
+
     def weights_sha256(self) -> str:
         """SHA-256 of the file of weights in hexadecimal digits, with which a report identifies the weights."""
         digest = hashlib.sha256()

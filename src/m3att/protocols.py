@@ -28,6 +28,7 @@ class Protocol:
             decided at the input size and then cover every pixel that they touch.
         kernel: kernel of the interpolation: ``antialiased`` bilinear, plain ``bilinear``, or ``cubic``.
         threshold: probability over which a pixel belongs to the mask.
+        region: what of the pixels over the threshold is the mask; see `EvaluateConfig.region`.
         arg_max: the mask is the more likely of two classes. This is exact at 0.5, while a probability is rounded.
         truth: how the true mask is brought to the input frame: by the ``nearest`` pixel, or by ``coverage`` of at least
             half a pixel.
@@ -46,6 +47,7 @@ class Protocol:
     maps: Literal["logits", "probabilities", "masks"] = "logits"
     kernel: Literal["antialiased", "bilinear", "cubic"] = "bilinear"
     threshold: float = 0.5
+    region: Literal["all", "peak"] = "all"
     arg_max: bool = False
     truth: Literal["nearest", "coverage"] = "nearest"
     least_pixels: int = 1
@@ -60,7 +62,8 @@ class Protocol:
     @property
     def counting(self) -> tuple[object, ...]:
         """The rules that decide the pixel counts. Protocols with equal rules share the counts."""
-        return self.frame, self.maps, self.kernel, self.threshold, self.arg_max, self.truth, self.least_pixels
+        asked = self.threshold, self.region, self.arg_max
+        return self.frame, self.maps, self.kernel, *asked, self.truth, self.least_pixels
 
 
 # Ours: the masks of `Segmenter`, on the image's own pixels. An empty mask is right if there is no target.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.backends import Backend
 from m3att.calibration import gather, score_of
+from m3att.data.masks import mask_over
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
 BACKENDS = ("auto", "onnx", "pytorch")
 EXPRESSIONS_AT_ONCE = 64
 """Most expressions that the network reads at once."""
+REGIONS = ("all", "peak")
+"""What of the pixels over the threshold may be the mask; see `EvaluateConfig.region`."""
 PIXELS_AT_ONCE = 2**25
 """Most mask pixels at the image's own size that are held as floats at once (134 MB), unless one mask has more."""
 
@@ -50,23 +53,29 @@ class Scene:
     resize: Resize
     features: Any = field(repr=False)
 
-    def segment(self, expressions: str | Sequence[str], threshold: float | None = None) -> Predictions:
+    def segment(
+        self, expressions: str | Sequence[str], threshold: float | None = None, region: str | None = None
+    ) -> Predictions:
         """Find the referent of each expression. The expressions do not influence each other.
 
         Args:
             expressions: a list of expressions, or a single one.
             threshold: probability over which a pixel belongs to the mask. None: the model's own threshold.
+            region: `all` pixels over the threshold, or only the connected region around the `peak`, the most probable
+                pixel. None: the model's own choice.
 
         Returns:
             One prediction for each expression, in the same order; a list that COCO, pandas and supervision can have.
 
         Raises:
             ExpressionError: if an expression holds no word, or none that the model knows.
-            ConfigError: if the threshold is not in [0, 1).
+            ConfigError: if the threshold is not in [0, 1), or there is no such region.
         """
-        return Predictions(self.stream(expressions, threshold))
+        return Predictions(self.stream(expressions, threshold, region))
 
-    def stream(self, expressions: str | Sequence[str], threshold: float | None = None) -> Iterator[Prediction]:
+    def stream(
+        self, expressions: str | Sequence[str], threshold: float | None = None, region: str | None = None
+    ) -> Iterator[Prediction]:
         """Like `segment`, but one by one. Use it if the masks of many expressions would fill the memory.
 
         All expressions are checked before the first prediction.
@@ -78,10 +87,15 @@ class Scene:
         limit = self.segmenter.threshold if threshold is None else threshold
         if not 0.0 <= limit < 1.0:
             raise ConfigError(f"threshold {limit}: give a probability from 0 up to, but not including, 1")
+        region = region or self.segmenter.region
+        if region not in REGIONS:
+            raise ConfigError(f"region {region!r}: give {' or '.join(REGIONS)}")
         checks = [self.segmenter.check(text) for text in texts]
-        return self._predict(texts, checks, limit)
+        return self._predict(texts, checks, limit, region)
 
-    def _predict(self, texts: list[str], checks: list[ExpressionCheck], threshold: float) -> Iterator[Prediction]:
+    def _predict(
+        self, texts: list[str], checks: list[ExpressionCheck], threshold: float, region: str
+    ) -> Iterator[Prediction]:
         """Predictions, in turns that limit both the batch of the network and the pixels held as floats."""
         stride = self.segmenter.backend.mask_stride
         rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
@@ -92,7 +106,7 @@ class Scene:
                 # engine.evaluate does the same, so the masks that are scored are the masks that users get.
                 probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride)
                 for number, probability_HW in enumerate(probability_NHW, start=first):
-                    mask_HW: NDArray[np.bool_] = probability_HW > threshold
+                    mask_HW = mask_over(probability_HW, threshold, region)
                     evidence = gather(probability_HW, mask_HW, threshold)
                     yield Prediction(
                         turn[number],
@@ -208,6 +222,11 @@ class Segmenter:
     def threshold(self) -> float:
         """Probability over which a pixel belongs to a mask if a call gives none; the model was scored with it."""
         return self.model.threshold
+
+    @property
+    def region(self) -> str:
+        """What of the pixels over the threshold is the mask if a call does not say; see `EvaluateConfig.region`."""
+        return self.model.region
 
     @property
     def world(self) -> str:

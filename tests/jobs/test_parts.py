@@ -13,7 +13,8 @@ from m3att.errors import ConfigError, DataError
 from m3att.jobs.parts import SAME, Parts
 
 JOB: dict[str, Any] = {
-    "manifest_sha256": "a", "model_sha256": "b", "threshold": 0.35, "dtype": "float32", "lines_a_part": 2, "lines": 5,
+    "manifest_sha256": "a", "model_sha256": "b", "threshold": 0.35, "region": "all", "dtype": "float32",
+    "lines_a_part": 2, "lines": 5,
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def parts(tmp_path: Path) -> Parts:
         {"line": 2, "error": "not JSON"},
         {"line": 3, "image": "d.jpg", "height": 30, "width": 400, "predictions": [predicted("scraps", SCRAPS)]},
     ]  # fmt: skip
-    job = dict.fromkeys(("manifest_sha256", "model_sha256", "threshold", "dtype", "model"), "x")
+    job = dict.fromkeys(("manifest_sha256", "model_sha256", "threshold", "region", "dtype", "model"), "x")
     parts = Parts(tmp_path, job | {"lines": 3, "lines_a_part": 3})
     with parts.claim(0) as file:
         assert file is not None

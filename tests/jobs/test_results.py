@@ -46,7 +46,7 @@ RECORDS = [
 
 
 def parts_of(folder: Path, records: list[dict[str, Any]], size: int = 3) -> Parts:
-    job = dict.fromkeys(("manifest_sha256", "model_sha256", "threshold", "dtype"), "x")
+    job = dict.fromkeys(("manifest_sha256", "model_sha256", "threshold", "region", "dtype"), "x")
     parts = Parts(folder, job | {"lines": len(records), "lines_a_part": size})
     for chunk in range(parts.count):
         with parts.claim(chunk) as file:

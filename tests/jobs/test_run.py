@@ -47,7 +47,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def parts_in(folder: Path, manifest: Manifest, size: int = 3) -> Parts:
-    job = {"manifest_sha256": manifest.sha256, "model_sha256": "", "threshold": 0.35, "dtype": "float32"}
+    job = {"manifest_sha256": manifest.sha256, "model_sha256": "", "threshold": 0.35, "region": "all", "dtype": "float32"}
     return Parts(folder, job | {"lines": manifest.lines, "lines_a_part": size})
 
 

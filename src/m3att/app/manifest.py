@@ -39,6 +39,7 @@ class Options:
         format: of the results, a key of `m3att.jobs.results.WRITERS`.
         image_url: for Label Studio, what stands before each image's path.
         threshold: None for the model's own.
+        region: None for the model's own.
         device: see `Segmenter.from_pretrained`.
         dtype: see `Segmenter.from_pretrained`.
         backend: see `Segmenter.from_pretrained`.
@@ -54,6 +55,7 @@ class Options:
     format: str = "jsonl"
     image_url: str = ""
     threshold: float | None = None
+    region: str | None = None
     device: str = "auto"
     dtype: str = "float32"
     backend: str = "auto"
@@ -92,10 +94,11 @@ def run_manifest(options: Options) -> int:
         "model": options.model,
         "model_sha256": model_sha256(segmenter.model),
         "threshold": segmenter.threshold if options.threshold is None else options.threshold,
+        "region": options.region or segmenter.region,
         "dtype": options.dtype,
     }
     parts = Parts(options.out, job)
-    work = Work(shard, shards, options.batch_size, options.threshold, options.retry)
+    work = Work(shard, shards, options.batch_size, options.threshold, options.region, options.retry)
     try:
         with progress_lines(f"shard {shard}/{shards}") as progress:
             tally = run_shard(segmenter, manifest, parts, work, progress)

@@ -41,6 +41,12 @@ def predict(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"
     )
+    parser.add_argument(
+        "--region",
+        choices=("all", "peak"),
+        help="what of the pixels over the threshold is the mask: all of them, or only the connected region around the "
+        "most probable pixel (default: the model's)",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     parser.add_argument(
         "--backend",
@@ -98,6 +104,7 @@ def predict(words: Sequence[str], prog: str) -> int:
         threshold=given.threshold,
         device=given.device,
         backend=given.backend or "auto",
+        region=given.region,
     )
 
 
@@ -119,7 +126,7 @@ def predict_manifest(parser: CommandParser, given: Namespace) -> int:
 
     from m3att.app.manifest import Options, run_manifest
 
-    names = ("model", "threshold", "device", "backend", *JOB_OPTIONS)
+    names = ("model", "threshold", "region", "device", "backend", *JOB_OPTIONS)
     chosen = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     return run_manifest(Options(given.manifest, given.out, **chosen))
 

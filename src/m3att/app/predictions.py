@@ -42,6 +42,7 @@ def run_predict(
     threshold: float | None = None,
     device: str = "auto",
     backend: str = "auto",
+    region: str | None = None,
 ) -> int:
     """Segment each expression in each image and write what was found.
 
@@ -58,6 +59,7 @@ def run_predict(
         device: see `Segmenter.from_pretrained`.
         backend: `onnx`, `pytorch`, or `auto`: `onnx` where the model has an ONNX form and the device may be the CPU. It
             starts in a fraction of the time, because it loads no PyTorch.
+        region: see `Scene.segment`; None: the model's own.
 
     Returns:
         0; or 1 where some images or expressions were bad; or 2 where no expression is left.
@@ -86,7 +88,7 @@ def run_predict(
                 scene = segmenter.encode(path)
                 # Added to the report before its masks are written, so that the report names what was written.
                 entries.append({"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []})
-                predict_image(entries[-1], scene, good, files, threshold, report_path.parent, rows)
+                predict_image(entries[-1], scene, good, files, (threshold, region), report_path.parent, rows)
             except (ImageError, WriteError) as error:
                 if len(paths) == 1 and not rows:
                     complain(faults, 2)
@@ -100,6 +102,7 @@ def run_predict(
     report = {
         "model": DEFAULT_MODEL if model == "bundled" else model,
         "threshold": segmenter.threshold if threshold is None else threshold,
+        "region": region or segmenter.region,
         "images": entries,
         "errors": faults,
     }
@@ -133,7 +136,7 @@ def predict_image(
     scene: Scene,
     expressions: Sequence[Expression],
     files: Sequence[Files],
-    threshold: float | None,
+    decision: tuple[float | None, str | None],
     base: Path,
     rows: list[tuple[str, ...]],
 ) -> None:
@@ -144,7 +147,7 @@ def predict_image(
         scene: the image, encoded.
         expressions: what to find.
         files: where to write, one pair an expression.
-        threshold: None for the model's own.
+        decision: threshold and region of the masks, each None for the model's own.
         base: folder that the JSON's file names are relative to.
         rows: gets a row of the printed table for each expression.
 
@@ -153,7 +156,7 @@ def predict_image(
     """
     make_folder(files[0][0].parent)
     # Streamed: the masks of many expressions on a large image would not fit into memory together.
-    stream = scene.stream([text for _, text in expressions], threshold)
+    stream = scene.stream([text for _, text in expressions], *decision)
     for prediction, (mask_path, overlay_path) in zip(stream, files, strict=True):
         write_picture(mask_path, prediction.mask_picture())
         write_picture(

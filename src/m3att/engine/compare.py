@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from m3att.data.masks import mask_box
+from m3att.data.masks import mask_box, mask_over
 from m3att.data.transforms import Resize
 from m3att.metrics import MaskCounts, count_masks
 from m3att.protocols import ORIGINAL, Protocol
@@ -47,7 +47,7 @@ def compare(
             mapping = mapping_of(protocol)
             if mapping not in scores:
                 scores[mapping] = mask_scores(mask_logits_NHW, stride, resize, protocol)
-            predicted_NHW = decide(scores[mapping], protocol).numpy()
+            predicted_NHW = decide(scores[mapping].numpy(), protocol)
             truth_MHW = true_masks(masks_MHW, resize.size, protocol)
             counted[protocol.counting] = count_masks(predicted_NHW, truth_MHW[mask_index_N], protocol.least_pixels)
         total.extend(counted[protocol.counting])
@@ -61,7 +61,12 @@ def mapping_of(protocol: Protocol) -> tuple[object, ...]:
 
 
 def compare_boxes(
-    mask_logits_NHW: Tensor, stride: float, boxes_N4: Sequence[Corners], resize: Resize, threshold: float
+    mask_logits_NHW: Tensor,
+    stride: float,
+    boxes_N4: Sequence[Corners],
+    resize: Resize,
+    threshold: float,
+    region: str = "all",
 ) -> list[tuple[int, int, bool]]:
     """Compare the masks of one image with true boxes, at the image's own size and as protocol `original` makes masks.
 
@@ -71,6 +76,7 @@ def compare_boxes(
         boxes_N4: the true box of each expression, XYXY pixels, the lower right corner exclusive.
         resize: from the image to the network's input.
         threshold: of the masks.
+        region: see `EvaluateConfig.region`.
 
     Returns:
         For each expression the pixels that the box around its mask shares with the true box, those that either has,
@@ -81,7 +87,7 @@ def compare_boxes(
     found: list[tuple[int, int, bool]] = []
     for logits_HW, box in zip(logits_NHW, boxes_N4, strict=True):
         row, column = divmod(int(logits_HW.argmax()), logits_HW.shape[1])
-        predicted = mask_box((logits_HW.sigmoid() > threshold).numpy())
+        predicted = mask_box(mask_over(logits_HW.sigmoid().numpy(), threshold, region))
         found.append((*shared_pixels(predicted, box), contains(box, column, row)))
     return found
 
@@ -191,12 +197,16 @@ def warp(maps_NHW: Tensor, resize: Resize) -> Tensor:
     return torch.from_numpy(np.stack(found))
 
 
-def decide(scores_NHW: Tensor, protocol: Protocol) -> Tensor:
+def decide(scores_NHW: NDArray[np.float32], protocol: Protocol) -> NDArray[np.bool_]:
     """Masks, (N, H, W) bool, of what `mask_scores` gives.
 
     A score that equals the threshold is background in every evaluator.
     """
-    return scores_NHW > (0.0 if protocol.arg_max else protocol.threshold)
+    threshold = 0.0 if protocol.arg_max else protocol.threshold
+    if protocol.region == "all":
+        return scores_NHW > threshold
+    masks = [mask_over(score_HW, threshold, protocol.region) for score_HW in scores_NHW]
+    return np.stack(masks) if masks else np.zeros(scores_NHW.shape, dtype=np.bool_)
 
 
 def true_masks(masks_MHW: NDArray[np.bool_], size: int, protocol: Protocol) -> NDArray[np.bool_]:

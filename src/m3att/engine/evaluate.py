@@ -16,7 +16,7 @@ from m3att.calibration import Calibration, gather, score_of
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.faults import FaultLog
-from m3att.data.masks import draw, mask_box
+from m3att.data.masks import draw, mask_box, mask_over
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
@@ -115,10 +115,13 @@ def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Score
         data: what it was opened by.
         config: threshold and protocol.
     """
-    original = replace(ORIGINAL, threshold=config.threshold)
-    asked = tuple(original if protocol == ORIGINAL else protocol for protocol in chosen_protocols(config.protocol))
+    original = replace(ORIGINAL, threshold=config.threshold, region=config.region)
+    asked = tuple(
+        original if protocol == ORIGINAL else replace(protocol, region=config.region)
+        for protocol in chosen_protocols(config.protocol)
+    )
     beside = tuple(dict.fromkeys((original, *asked)))
-    thresholds = (replace(ORIGINAL, threshold=threshold) for threshold in REPORTED_THRESHOLDS)
+    thresholds = (replace(original, threshold=threshold) for threshold in REPORTED_THRESHOLDS)
     counts = {protocol: MaskCounts() for protocol in (*beside, *thresholds)}
     return Scores(counts, asked[0], beside, [], about(source, data))
 
@@ -143,28 +146,29 @@ def score_batch(
         calibration: of the model's scores.
         watch: see `evaluate`.
     """
-    limit = scores.shown.threshold
+    limit, region = scores.shown.threshold, scores.shown.region
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
         logits_nHW = mask_logits_NHW[batch.image_index_N == number]
         boxed_n = np.array([sample.boxed_M[row] for row in sample.mask_index_N], dtype=bool)
         index_n = np.array(sample.mask_index_N)
         if boxed_n.any():
             boxes = [mask_box(draw(sample.masks[row])) for row in index_n[boxed_n]]
-            answers = compare_boxes(logits_nHW[torch.from_numpy(boxed_n)], stride, boxes, resize, limit)
+            answers = compare_boxes(logits_nHW[torch.from_numpy(boxed_n)], stride, boxes, resize, limit, region)
             scores.boxes.extend(box_scores(sample, group, answers))
             logits_nHW, index_n = logits_nHW[torch.from_numpy(~boxed_n)], index_n[~boxed_n]
         if not len(index_n):
             continue
         probability_nHW = compare(logits_nHW, stride, sample.masks_MHW, index_n, resize, scores.counts).numpy()
         found = expressions_of(sample, group, source, scores.beside)
-        for expression, probability_HW in zip(found, probability_nHW, strict=True):
-            evidence = gather(probability_HW, probability_HW > limit, limit)
+        masks = [mask_over(probability_HW, limit, region) for probability_HW in probability_nHW]
+        for expression, probability_HW, mask_HW in zip(found, probability_nHW, masks, strict=True):
+            evidence = gather(probability_HW, mask_HW, limit)
             score = score_of(evidence, calibration)
             scores.expressions.append(expression._replace(score=score, evidence=evidence))
         if watch is not None:
             outlined = np.flatnonzero(~boxed_n).tolist()
             positions = [(group.positions or ())[at] for at in outlined]
-            watch(group.image, sample.only(outlined), positions, probability_nHW > limit)
+            watch(group.image, sample.only(outlined), positions, np.stack(masks))
 
 
 def box_scores(sample: Sample, group: Group, found: Sequence[tuple[int, int, bool]]) -> Iterator[BoxScore]:

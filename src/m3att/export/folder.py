@@ -103,6 +103,7 @@ def describe(pretrained: Pretrained) -> dict[str, Any]:
         "pixel_std": [float(value) for value in vision.pixel_std.flatten()],
         "mask_stride": pretrained.network.mask_stride,
         "threshold": pretrained.threshold,
+        "region": pretrained.region,
         "word_limit": tokenizer.word_limit,
         "padding_id": tokenizer.padding_id,
         "unknown_id": tokenizer.unknown_id,

@@ -29,6 +29,7 @@ SAME = {
     "manifest_sha256": "the manifest",
     "model_sha256": "the model",
     "threshold": "--threshold",
+    "region": "--region",
     "dtype": "--dtype",
     "lines_a_part": "--lines-a-part",
 }
@@ -150,8 +151,9 @@ def check_job(path: Path, job: dict[str, Any]) -> None:
     """
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
+        begun.setdefault("region", "all")  # a job of a version that had no regions
         changed = [name for key, name in SAME.items() if begun[key] != job[key]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path}: is not that of a job; give another --out") from None
     if changed:
         raise ConfigError(

@@ -23,6 +23,7 @@ READERS = 2
 """Threads that read images while the network runs."""
 
 Record = dict[str, Any]
+Decision = tuple[float | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Work:
         shards: how many there are.
         batch_size: images that go through the network at once.
         threshold: probability over which a pixel belongs to a mask. None: the model's own.
+        region: see `Scene.segment`. None: the model's own.
         retry: do chunks again that hold an error.
     """
 
@@ -41,6 +43,7 @@ class Work:
     shards: int = 1
     batch_size: int = 1
     threshold: float | None = None
+    region: str | None = None
     retry: bool = False
 
 
@@ -135,7 +138,7 @@ def answer(
     for following in [*batches[1:], None]:
         entries = [future.result() for future in ahead]
         ahead = [] if following is None else read(following)
-        yield from answer_batch(segmenter, entries, work.threshold)
+        yield from answer_batch(segmenter, entries, (work.threshold, work.region))
 
 
 @dataclass
@@ -200,13 +203,13 @@ def check_expressions(segmenter: Segmenter, task: Task, entry: Entry) -> None:
         entry.record["errors"] = errors
 
 
-def answer_batch(segmenter: Segmenter, entries: Sequence[Entry], threshold: float | None) -> Iterator[Record]:
+def answer_batch(segmenter: Segmenter, entries: Sequence[Entry], decision: Decision) -> Iterator[Record]:
     """The records of a batch, in order.
 
     Args:
         segmenter: that finds the masks.
         entries: lines with their images, which are given up as soon as they are answered.
-        threshold: None for the model's own.
+        decision: threshold and region of the masks, each None for the model's own.
     """
     images = [entry.image for entry in entries if entry.image is not None]
     try:
@@ -216,7 +219,7 @@ def answer_batch(segmenter: Segmenter, entries: Sequence[Entry], threshold: floa
             raise
         if len(images) > 1:  # one by one they may fit
             for entry in entries:
-                yield from answer_batch(segmenter, [entry], threshold)
+                yield from answer_batch(segmenter, [entry], decision)
             return
         scenes = iter(())
         for entry in entries:
@@ -226,23 +229,23 @@ def answer_batch(segmenter: Segmenter, entries: Sequence[Entry], threshold: floa
     for entry in entries:
         if entry.image is not None:
             entry.image = None
-            answer_scene(next(scenes), entry, threshold)
+            answer_scene(next(scenes), entry, decision)
         yield entry.record
 
 
 TOO_LARGE = "the image is too large for the memory that is left; shrink it first"
 
 
-def answer_scene(scene: Scene, entry: Entry, threshold: float | None) -> None:
+def answer_scene(scene: Scene, entry: Entry, decision: Decision) -> None:
     """Add what was found in an image to its record.
 
     Args:
         scene: the image, encoded.
         entry: its line.
-        threshold: None for the model's own.
+        decision: threshold and region of the masks, each None for the model's own.
     """
     try:
-        entry.record["predictions"] = [found.to_dict() for found in scene.stream(entry.expressions, threshold)]
+        entry.record["predictions"] = [found.to_dict() for found in scene.stream(entry.expressions, *decision)]
     except (MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from m3att.config import RunConfig
 from m3att.data.batch import BatchReader
+from m3att.data.masks import mask_over
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source
@@ -180,7 +181,7 @@ def predict_places(
             output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
             logits_NHW = output.mask_logits_NHW.float().cpu()
             probability_NHW = batch.resizes[0].probability(logits_NHW, output.mask_stride)
-        yield place, batch.samples[0], probability_NHW[0] > config.evaluate.threshold
+        yield place, batch.samples[0], mask_over(probability_NHW[0], config.evaluate.threshold, config.evaluate.region)
 
 
 def draw_example(sample: Sample, mask_HW: NDArray[np.bool_]) -> Image.Image:
