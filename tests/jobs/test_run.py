@@ -47,8 +47,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def parts_in(folder: Path, manifest: Manifest, size: int = 3) -> Parts:
-    job = {"manifest_sha256": manifest.sha256, "model_sha256": "", "threshold": 0.35, "region": "all", "dtype": "float32"}
-    return Parts(folder, job | {"lines": manifest.lines, "lines_a_part": size})
+    job = {"manifest_sha256": manifest.sha256, "model_sha256": "", "threshold": 0.35, "region": "all"}
+    return Parts(folder, job | {"dtype": "float32", "lines": manifest.lines, "lines_a_part": size})
 
 
 @pytest.fixture(scope="module")
