@@ -16,10 +16,10 @@ import m3att.segmenter
 from m3att import Prediction, Segmenter
 from m3att.config import EvaluateConfig
 from m3att.data.annotation import decode_segmentation
-from m3att.data.masks import peak_region
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
 from m3att.pretrained import load_model
+from m3att.regions import peak_region
 from m3att.segmenter import Picture
 
 MAN, DOG, CAT = "the man in red", "the dog that is not black", "a cat"

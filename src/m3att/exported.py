@@ -17,6 +17,7 @@ from m3att.config import InputConfig
 from m3att.data.text import Tokenizer
 from m3att.errors import ModelError
 from m3att.model_folder import CONFIG, ENCODER_GRAPH, GRAPHS, HEAD_GRAPH, TOKENIZER, find_model
+from m3att.regions import REGIONS
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def described(values: Mapping[str, Any], name: str | Path, folder: Path) -> Expo
     if size < 1 or stride <= 0 or not 0.0 <= threshold < 1.0:
         raise ValueError(f"input_size {size}, mask_stride {stride} or threshold {threshold}")
     region = values.get("region", "all")  # earlier exports do not say
-    if region not in ("all", "peak"):
+    if region not in REGIONS:
         raise ValueError(f"region is {region!r}")
     tokenizer = Tokenizer.from_file(folder / TOKENIZER, int(values["word_limit"]))
     inputs = InputConfig(size=size, resize=resize)

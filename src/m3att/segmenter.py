@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from m3att.backends import Backend
 from m3att.calibration import gather, score_of
-from m3att.data.masks import mask_over
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
@@ -21,6 +20,7 @@ from m3att.exported import Exported, load_exported
 from m3att.inputs import Picture, is_text, load_pixels, shorten
 from m3att.model_folder import BUNDLED, DEFAULT_MODEL, GRAPHS, WEIGHTS, find_model
 from m3att.prediction import Prediction, Predictions
+from m3att.regions import REGIONS, mask_over
 
 if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
     import torch
@@ -29,12 +29,8 @@ if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
     from m3att.pretrained import Pretrained
 
 BACKENDS = ("auto", "onnx", "pytorch")
-EXPRESSIONS_AT_ONCE = 64
-"""Most expressions that the network reads at once."""
-REGIONS = ("all", "peak")
-"""What of the pixels over the threshold may be the mask; see `EvaluateConfig.region`."""
-PIXELS_AT_ONCE = 2**25
-"""Most mask pixels at the image's own size that are held as floats at once (134 MB), unless one mask has more."""
+EXPRESSIONS_AT_ONCE = 64  # most that the network reads at once
+PIXELS_AT_ONCE = 2**25  # most of masks at the image's own size, as floats (134 MB), unless one mask has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +57,14 @@ class Scene:
         Args:
             expressions: a list of expressions, or a single one.
             threshold: probability over which a pixel belongs to the mask. None: the model's own threshold.
-            region: `all` pixels over the threshold, or only the connected region around the `peak`, the most probable
-                pixel. None: the model's own choice.
+            region: see `EvaluateConfig.region`. None: the model's own.
 
         Returns:
             One prediction for each expression, in the same order; a list that COCO, pandas and supervision can have.
 
         Raises:
             ExpressionError: if an expression holds no word, or none that the model knows.
-            ConfigError: if the threshold is not in [0, 1), or there is no such region.
+            ConfigError: if the threshold is not in [0, 1), or the region is none.
         """
         return Predictions(self.stream(expressions, threshold, region))
 
@@ -103,7 +98,7 @@ class Scene:
             turn = texts[start : start + EXPRESSIONS_AT_ONCE]
             logits_NHW = self.segmenter.mask_logits(self.features, turn)
             for first in range(0, len(turn), rows):
-                # engine.evaluate does the same, so the masks that are scored are the masks that users get.
+                # As in engine.evaluate: the masks that are scored are the masks that users get.
                 probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride)
                 for number, probability_HW in enumerate(probability_NHW, start=first):
                     mask_HW = mask_over(probability_HW, threshold, region)

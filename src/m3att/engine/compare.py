@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from m3att.data.masks import mask_box, mask_over
+from m3att.data.masks import mask_box
 from m3att.data.transforms import Resize
 from m3att.metrics import MaskCounts, count_masks
 from m3att.protocols import ORIGINAL, Protocol
+from m3att.regions import mask_over
 
 Corners = tuple[int, int, int, int]
 

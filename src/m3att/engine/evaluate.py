@@ -16,7 +16,7 @@ from m3att.calibration import Calibration, gather, score_of
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.faults import FaultLog
-from m3att.data.masks import draw, mask_box, mask_over
+from m3att.data.masks import draw, mask_box
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source, find_readable
@@ -28,6 +28,7 @@ from m3att.errors import ConfigError, DataError, ImageError
 from m3att.metrics import BoxScore, Expression, MaskCounts
 from m3att.model.network import M3AttNet
 from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
+from m3att.regions import mask_over
 
 REPORTED_THRESHOLDS = (0.35, 0.5)
 Progress = Callable[[int, int], None]  # expressions or images done, of how many batches

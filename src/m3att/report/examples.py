@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from m3att.config import RunConfig
 from m3att.data.batch import BatchReader
-from m3att.data.masks import mask_over
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
 from m3att.data.source import Source
@@ -33,6 +32,7 @@ from m3att.overlay import (
     write_lines,
 )
 from m3att.pretrained import Pretrained
+from m3att.regions import mask_over
 from m3att.report.gallery import contact_sheet, stack_sheets
 from m3att.report.tables import scores_heading
 
