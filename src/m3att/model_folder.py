@@ -29,6 +29,16 @@ def bundled_models() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in BUNDLED.glob("*") if (folder / CONFIG).is_file()))
 
 
+def has_graphs(model: str | Path) -> bool:
+    """Whether a model has an ONNX form; False too for one that has to be found on the Hub first.
+
+    Args:
+        model: as `Segmenter.from_pretrained` takes it.
+    """
+    name = DEFAULT_MODEL if str(model) == BUNDLED_WORD else str(model)
+    return any((folder / GRAPHS).is_file() for folder in (BUNDLED / name, Path(name)))
+
+
 def find_model(name: str) -> Path:
     """The folder of a model by its name; it is downloaded from the Hub if it is neither bundled nor on this machine.
 

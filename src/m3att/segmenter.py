@@ -18,7 +18,7 @@ from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
 from m3att.exported import Exported, load_exported
 from m3att.inputs import Picture, is_text, load_pixels, shorten
-from m3att.model_folder import BUNDLED, DEFAULT_MODEL, GRAPHS, WEIGHTS, find_model
+from m3att.model_folder import WEIGHTS, find_model, has_graphs
 from m3att.prediction import Prediction, Predictions
 from m3att.regions import REGIONS, mask_over
 
@@ -74,6 +74,11 @@ class Scene:
         """Like `segment`, but one by one. Use it if the masks of many expressions would fill the memory.
 
         All expressions are checked before the first prediction.
+
+        Args:
+            expressions: see `segment`.
+            threshold: see `segment`.
+            region: see `segment`.
 
         Raises:
             ExpressionError, ConfigError: as `segment`.
@@ -338,13 +343,3 @@ class Segmenter:
         """
         words = self.tokenizer.arrays(expressions)
         return self.backend.segment(features, words.word_ids_NL, words.word_mask_NL)
-
-
-def has_graphs(model: str | Path) -> bool:
-    """Whether a model has an ONNX form; False too for one that has to be found on the Hub first.
-
-    Args:
-        model: as `Segmenter.from_pretrained` takes it.
-    """
-    name = DEFAULT_MODEL if str(model) == "bundled" else str(model)
-    return any((folder / GRAPHS).is_file() for folder in (BUNDLED / name, Path(name)))

@@ -21,10 +21,10 @@ from m3att.device import is_lack_of_memory
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError, counted
 from m3att.files import replace_file, replacing
 from m3att.inputs import shorten
-from m3att.model_folder import DEFAULT_MODEL
+from m3att.model_folder import DEFAULT_MODEL, has_graphs
 from m3att.prediction import Prediction
 from m3att.report.tables import plain_table
-from m3att.segmenter import Scene, Segmenter, has_graphs
+from m3att.segmenter import Scene, Segmenter
 
 ROWS_SHOWN = 40  # of the table; the JSON has all
 LABEL_BYTES, SLUG_LENGTH = 120, 40  # together well below the 255 bytes of a file name
