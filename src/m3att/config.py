@@ -247,9 +247,8 @@ class TrainConfig:
     fall: float = 0.3
     """Share of the steps over which a trapezoid falls. With `restarts` it is the share of each leg."""
     restarts: tuple[int, ...] = ()
-    """Steps at which the schedule begins again, warm-up included. A run that has ended can be continued with `--resume
-    --train.steps N --train.restarts [M]`, where M is its length so far; the result is the same as if it had been
-    planned so. A restart after the last step has no effect."""
+    """Steps at which the schedule begins again, warm-up included. `--resume --train.steps N --train.restarts [M]` goes
+    on with a run that ended after M steps, as if it had been planned so. A restart after the last step has no effect."""
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
@@ -271,16 +270,14 @@ class TrainConfig:
     learned from."""
     attention_weight: float = 0.0
     """Weight of an additional loss: in every layer the attention of the decoder over positions should rest on the
-    referent. It helps in short trainings, in which M3Att may otherwise not learn to use the image (docs/lab-notes.md).
-    The paper has none."""
+    referent. It helps in short trainings (docs/lab-notes.md). The paper has none."""
     mask_reduction: Literal["mean", "sum"] = "mean"
     """How binary cross-entropy is reduced over the pixels of a mask: their mean, or their sum as in VLT."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` uses autocast; weights and sums stay float32."""
     recompute: bool = False
-    """Compute the layers of transformers again in the backward pass instead of keeping what they computed (gradient
-    checkpointing): those of Swin, BERT and other encoders of the library transformers, and those of F_enc. The
-    gradients stay the same. A step needs much less memory and takes longer."""
+    """Gradient checkpointing: compute the layers of F_enc and of the encoders of the library transformers again in the
+    backward pass, instead of keeping what they computed. A step needs much less memory and takes longer."""
     compile: bool = False
     """Compile the network with torch.compile."""
     device: str = "auto"
