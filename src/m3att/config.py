@@ -248,7 +248,7 @@ class TrainConfig:
     """Share of the steps over which a trapezoid falls. With `restarts` it is the share of each leg."""
     restarts: tuple[int, ...] = ()
     """Steps at which the schedule begins again, warm-up included. `--resume --train.steps N --train.restarts [M]` goes
-    on with a run that ended after M steps, as if it had been planned so. A restart after the last step has no effect."""
+    on with a run that ended after M steps, as if it had been planned so. A restart after the last step does nothing."""
     warmup: int = 200
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
