@@ -19,12 +19,13 @@ DEMO_PHOTO_EXPRESSIONS := "the cup" "the spoon"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench-check clean
 
 help:
 	@echo "make demo   segment $(DEMO_PHOTO) and $(DEMO_SCENE) with the bundled weights"
 	@echo "make test   lint, check types, run the tests"
 	@echo "make lint   lint and check types only"
+	@echo "make bench-check  compare the speed of models, beside CLIPSeg, with the committed ratios"
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
@@ -38,6 +39,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src examples
+
+# Takes a few minutes on an idle machine. It is not one of the tests, because times depend on the machine.
+bench-check: $(INSTALLED)
+	@mkdir -p out
+	$(BIN)/m3att bench speed --preset refcoco-darknet53 refcoco-swin-b --peer clipseg --expressions 1 10 \
+		--threads 2 --rounds 3 --json out/speed.json
+	$(BIN)/python benchmarks/speed_check.py out/speed.json
 
 # Installs again only when what is to be installed has changed; __init__.py holds the version. A system whose venv
 # module comes without pip (Debian without python3-venv) lends its own pip to the new environment.

@@ -132,6 +132,11 @@ def test_the_overview() -> None:
         "the same, from the cache, CPU seconds": f"{lines['again']:.2f}",
         "photos read in a second, with all their masks": f"{raw('bench-data-coco-photos')['reading']['whole']:.0f}",
     }
+    step = raw("training-memory-darknet53")
+    for name, row in (("estimate", "batch"), ("peak of forward and backward pass", "peak")):
+        expected[f"memory of training refcoco-darknet53, share of that of the layers as drawn: {name}"] = (
+            f"{step['now'][row] / step['as drawn'][row]:.2f}"
+        )
     rows = table(RESULTS, "Overview", "task", "target", "figure", "command")
     assert row_of(rows, "the same, if the answer is always the largest object")[2] == mean_iou("photo-refcoco-largest")
     assert {task: row_of(rows, task)[2] for task in expected} == expected
@@ -426,3 +431,24 @@ def test_speed_of_a_backbone() -> None:
         for row in raw("backbone-speed")["rows"]
     ]
     assert rows == expected
+
+
+def test_training_steps() -> None:
+    """docs/performance.md: the time and memory of a training step, and the speed, from the raw figures."""
+    head = ("refcoco-darknet53", "forward, CPU seconds", "with backward", "ratio", "peak", "estimate")
+    rows = table("docs/performance.md", "Measured training steps", *head)
+    for label, way in (("layers as drawn", "as drawn"), ("now", "now")):
+        found = raw("training-memory-darknet53")[way]
+        seconds = [f"{found[key]:.2f}" for key in ("forward", "step")]
+        ratio = f"{found['step'] / found['forward']:.2f}"
+        memory = [f"{found[key] / 2**30:.2f} GiB" for key in ("peak", "batch")]
+        assert row_of(rows, label) == [label, *seconds, ratio, *memory]
+
+
+def test_speed_beside_clipseg() -> None:
+    rows = table("docs/performance.md", "Measured speed", "network")
+    peer = row_of(rows, "CLIPSeg, an image an expression")
+    for preset in ("refcoco-darknet53", "refcoco-swin-b"):
+        own = row_of(rows, preset)
+        kept = raw("speed-ratios")["ratios"][f"preset {preset}"]
+        assert [float(own[n]) / float(peer[n]) for n in (1, 2)] == pytest.approx([kept["1"], kept["10"]], abs=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_pytorch_is_loaded(data: Path, line: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *line.split()], capture_output=True, text=True, cwd=data)
     assert done.stderr.splitlines()[-1] == "ended with 0, torch loaded: False", done.stderr
+
+
+def cpu_seconds(*arguments: str) -> float:
+    """CPU seconds of a Python process: the least of three, since the first may have to compile modules."""
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        seconds.append(after.children_user - before.children_user + after.children_system - before.children_system)
+    return min(seconds)
+
+
+def test_import_and_help_are_quick() -> None:
+    start = cpu_seconds("-c", "pass")
+    assert cpu_seconds("-c", "import m3att") - start < 0.1
+    assert cpu_seconds("-m", "m3att", "--help") - start < 0.25
