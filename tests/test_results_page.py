@@ -132,6 +132,9 @@ def test_the_overview() -> None:
         "the same, from the cache, CPU seconds": f"{lines['again']:.2f}",
         "photos read in a second, with all their masks": f"{raw('bench-data-coco-photos')['reading']['whole']:.0f}",
     }
+    expected["estimated memory of training refcoco-swin-b with train.recompute, GiB (30.05 before)"] = (
+        f"{raw('training-memory-swin-b-recompute')['batch'] / 2**30:.2f}"
+    )
     step = raw("training-memory-darknet53")
     for name, row in (("estimate", "batch"), ("peak of forward and backward pass", "peak")):
         expected[f"memory of training refcoco-darknet53, share of that of the layers as drawn: {name}"] = (
@@ -452,3 +455,8 @@ def test_speed_beside_clipseg() -> None:
         own = row_of(rows, preset)
         kept = raw("speed-ratios")["ratios"][f"preset {preset}"]
         assert [float(own[n]) / float(peer[n]) for n in (1, 2)] == pytest.approx([kept["1"], kept["10"]], abs=1e-3)
+
+
+def test_rates_of_the_machine() -> None:
+    found = [f"{value / 1e9:.1f} G a second" for value in raw("machine-rates").values()]
+    assert [row[1] for row in table("docs/performance.md", "Rates of the machine", "rate")] == found
