@@ -1,7 +1,7 @@
-"""Draws the picture at the top of the README: an example and what bundled weights find in it.
+"""Draws the picture at the top of the README: example photos and what the model for photos finds in them.
 
 python benchmarks/demo_picture.py [--out docs/images/demo.png]
-python benchmarks/demo_picture.py --image examples/coffee.jpg --model photo --expressions "the cup" "the spoon"
+python benchmarks/demo_picture.py --model shaperef-tiny --image examples/scene.jpg --expressions "the person in yellow"
 """
 
 from __future__ import annotations
@@ -9,27 +9,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
-
 from m3att import Segmenter
 from m3att.overlay import draw_overlay
 from m3att.report.gallery import contact_sheet
 
-EXPRESSIONS = ("the person in yellow", "the person that is not yellow", "the mushroom above the ball")
-IMAGE = Path(__file__).parents[1] / "examples" / "scene.jpg"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PHOTOS = {"astronaut.jpg": ["the woman"], "coffee.jpg": ["the cup", "the spoon"], "cat.jpg": ["the cat"]}
 
 
 def main() -> None:
     """Segment, put side by side, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images/demo.png"))
-    parser.add_argument("--image", type=Path, default=IMAGE)
-    parser.add_argument("--model", default="bundled")
-    parser.add_argument("--expressions", nargs="+", default=EXPRESSIONS)
+    parser.add_argument("--model", default="photo")
+    parser.add_argument("--image", type=Path, help="another picture than the example photos")
+    parser.add_argument("--expressions", nargs="+", default=[])
     given = parser.parse_args()
-    scene = Segmenter.from_pretrained(given.model).encode(given.image)
-    panels = [(Image.open(given.image), "the image")]
-    panels += [(draw_overlay(found.image, found.mask), found.expression) for found in scene.segment(given.expressions)]
+    if (given.image is None) != (not given.expressions):
+        parser.error("--image and --expressions go together")
+    segmenter = Segmenter.from_pretrained(given.model)
+    asked = {EXAMPLES / name: texts for name, texts in PHOTOS.items()}
+    if given.image is not None:
+        asked = {given.image: given.expressions}
+    panels = [
+        (draw_overlay(found.image, found.mask), found.expression)
+        for path, texts in asked.items()
+        for found in segmenter.encode(path).segment(texts)
+    ]
     given.out.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(panels, columns=min(4, len(panels)), width=300).save(given.out)
     print(given.out)

@@ -30,6 +30,7 @@ from m3att.config import DataConfig
 from m3att.data.masks import draw
 from m3att.data.open import open_source
 from m3att.data.sample import Sample
+from m3att.regions import mask_over
 from m3att.report.examples import draw_example
 from m3att.report.failures import ANY, CENTRAL, HALF, LARGEST, blind_answers, iou, kind_of
 from m3att.report.gallery import contact_sheet
@@ -114,7 +115,7 @@ def answers_of(segmenter: Segmenter, sample: Sample) -> list[tuple[NDArray[np.bo
     maps_NHW = scene.resize.probability(logits_NHW, segmenter.backend.mask_stride)
     found = []
     for map_HW in maps_NHW:
-        mask_HW = map_HW > segmenter.threshold
+        mask_HW = mask_over(map_HW, segmenter.threshold, segmenter.region)
         evidence = gather(map_HW, mask_HW, segmenter.threshold)
         found.append((mask_HW, score_of(evidence, segmenter.pretrained.calibration)))
     return found

@@ -39,12 +39,12 @@ def photo() -> RunConfig:
             fresh=("vision.backbone", "vision.merge", "vision.projection"),
             learning_rate=4e-4,
             warmup=60,
-            steps=5400,
+            steps=10700,
             early_sizes=(224,),
-            early_steps=(3950,),
+            early_steps=(8450,),
             fall=0.3,
         ),
-        evaluate=EvaluateConfig(threshold=0.35),
+        evaluate=EvaluateConfig(threshold=0.35, region="peak"),
     )
 
 
