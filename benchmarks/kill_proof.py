@@ -235,7 +235,7 @@ def main() -> int:
     """Run the proof; the exit code is 1 where anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=22, help="how many (%(default)s)")
-    parser.add_argument("--steps", type=int, default=160, help="of the training (%(default)s)")
+    parser.add_argument("--steps", type=int, default=500, help="of the training (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
     parser.add_argument("--json", type=Path, help="file for the findings")
     given = parser.parse_args()

@@ -130,6 +130,9 @@ def test_the_overview() -> None:
         "first opening of 100,000 lines of JSON Lines: share of the CPU time at 05a67a7": f"{lines['share']:.3f}",
         f"the same, CPU seconds ({lines['before']:.2f} at 05a67a7)": f"{lines['first']:.2f}",
         "the same, from the cache, CPU seconds": f"{lines['again']:.2f}",
+        "random SIGKILLs of one training that ends, to the last bit, as one left alone ([more](training.md))": (
+            str(raw("kill-proof")["kills"])
+        ),
         "photos read in a second, with all their masks": f"{raw('bench-data-coco-photos')['reading']['whole']:.0f}",
     }
     expected["estimated memory of training refcoco-swin-b with train.recompute, GiB (30.05 before)"] = (
@@ -140,6 +143,8 @@ def test_the_overview() -> None:
         expected[f"memory of training refcoco-darknet53, share of that of the layers as drawn: {name}"] = (
             f"{step['now'][row] / step['as drawn'][row]:.2f}"
         )
+    proof = raw("kill-proof")
+    assert proof["same_to_the_last_bit"] and all(proof["found"].values())
     rows = table(RESULTS, "Overview", "task", "target", "figure", "command")
     assert row_of(rows, "the same, if the answer is always the largest object")[2] == mean_iou("photo-refcoco-largest")
     assert {task: row_of(rows, task)[2] for task in expected} == expected

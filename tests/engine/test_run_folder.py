@@ -100,6 +100,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
         (socket.gethostname(), os.getpid(), 1, False),  # an earlier process had our number
         (None, None, 1, False),
     ],
+    ids=["elsewhere", "elsewhere, silent", "our parent", "ended", "our number", "nobody"],  # the same in all workers
 )
 def test_without_locks_a_holder_counts_while_it_shows_signs_of_life(
     tmp_path: Path, host: str | None, pid: int | None, age: float, alive: bool

@@ -39,9 +39,9 @@ def photo() -> RunConfig:
             fresh=("vision.backbone", "vision.merge", "vision.projection"),
             learning_rate=4e-4,
             warmup=60,
-            steps=10700,
+            steps=5400,
             early_sizes=(224,),
-            early_steps=(8450,),
+            early_steps=(3950,),
             fall=0.3,
         ),
         evaluate=EvaluateConfig(threshold=0.35, region="peak"),
@@ -53,7 +53,7 @@ PHOTO_PRESETS: dict[str, Preset] = {
         photo(),
         "m3att train --preset photo --data.root REFER --data.cutouts '[OBJECTS.json]' --data.beside '[DESCRIBED.json]' "
         "--out runs/photo; needs RefCOCO's and RefCOCO+'s annotations and photos with outlined objects "
-        "(docs/photos.md). About 65 minutes on one to two cores, to mean IoU 0.407 (RefCOCO) and 0.300 (RefCOCO+) on "
+        "(docs/photos.md). About 65 minutes on one to two cores, to mean IoU 0.404 (RefCOCO) and 0.298 (RefCOCO+) on "
         "13 photos.",
     ),
 }
