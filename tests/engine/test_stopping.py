@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from m3att.engine.stopping import Stopping
 from m3att.errors import StoppedError
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where a shell started the tests in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 ERRORS = {signal.SIGTERM: StoppedError, signal.SIGINT: KeyboardInterrupt}
 
