@@ -178,7 +178,7 @@ def check_encoders(model: ModelConfig) -> None:
         if missing:
             raise ConfigError(
                 f"model.{half.name}.encoder: the row {name} names the setting {missing[0]}, which "
-                f"{type(half.settings).__name__} in config.py does not have; add a field with a default there"
+                f"{type(half.settings).__name__} in src/m3att/config does not have; add a field with a default there"
             )
         for key in ("architecture", "map_strides"):  # empty by default
             value = getattr(half.settings, key, None)
