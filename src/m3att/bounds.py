@@ -84,6 +84,7 @@ RANGES: dict[str, Range] = {
     "data.collage_side": Range(16, 2048),
     "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1, so every mask would be empty
     "train.fall": Range(1e-6, 1),
+    "train.ema": Range(0, 1, below=True),  # at 1 the average would never move
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip
 MAP_STRIDES = (2, 4, 8, 16, 32)

@@ -256,8 +256,8 @@ def test_a_checkpoint_of_a_newer_version_is_refused_though_an_earlier_one_is_kep
 ) -> None:
     for number in (1, 2):
         save_checkpoint(RunFolder(tmp_path), *trained, replace(POSITION, step=number), keep_last=2)
-    with_metadata(RunFolder(tmp_path).checkpoint, lambda metadata: {**metadata, "format": "3"})
-    refused(tmp_path, trained, r"a newer m3att wrote it \(format '3'; this one reads up to 2\): update m3att")
+    with_metadata(RunFolder(tmp_path).checkpoint, lambda metadata: {**metadata, "format": "4"})
+    refused(tmp_path, trained, r"a newer m3att wrote it \(format '4'; this one reads up to 3\): update m3att")
 
 
 def test_a_changed_position_does_not_fit_the_checksum(trained: Trained, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ CALLERS = {
     "recording": {"engine/train.py: train"},
     "Recorder": {"engine/recorder.py: recording"},
     "RunFaults": {"engine/recorder.py: recording"},
+    "WeightAverage": {"engine/recorder.py: recording"},
     "SummaryWriter": {"engine/recorder.py: recording"},
     "save_model": {"engine/recorder.py: Recorder.save_models", "hub.py: save_pretrained"},
     "save_checkpoint": {"engine/recorder.py: Recorder.save_checkpoint", "engine/train.py: train"},

@@ -51,7 +51,9 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return before, [
         "multiply-adds: one pass forward, matrix products, convolutions and recurrent cells; an expression of "
         f"{model['word_limit']} words",
-        f"memory: weights {sizes['weights']}, gradients {sizes['gradients']}, optimiser {sizes['optimizer']}; for the "
+        f"memory: weights {sizes['weights']}, gradients {sizes['gradients']}, optimiser {sizes['optimizer']}"
+        + (f", moving average {sizes['average']}" if memory["average"] else "")
+        + "; for the "
         f"backward pass {sizes['per_image']} an image and {sizes['per_expression']} an expression",
         f"a batch of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
         f"as the first batch has, {single} if each had its own; single operations need more while they run",

@@ -43,6 +43,9 @@ class TrainConfig:
     """Steps over which the learning rate rises from zero."""
     clip: float = 1.0
     """Largest norm of the gradient; a larger gradient is scaled down. 0: no limit."""
+    ema: float = 0.0
+    """Validate and save an exponential moving average of the weights and of the statistics of BatchNorm. The setting is
+    the share of the average that a step keeps; the first steps keep less. 0: no average."""
     bad_steps: int = 0
     """Steps that may be skipped because their loss or gradient is infinite or no number. 0: the first ends the run."""
     mask_weight: float = 1.0

@@ -15,14 +15,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from m3att.engine.ema import WeightAverage
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ModelError, shown
 from m3att.files import replace_tensors, replacing
 from m3att.model.network import M3AttNet
 from m3att.model_folder import current_names
 
-FORMAT = 2
-"""Of the checkpoints that are written. Format 1, which had no number and no checksum, is read too."""
+FORMAT = 3
+"""Of new checkpoints. Older ones are read too: 1 has no number and no checksum, 2 no moving average."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def save_checkpoint(
     position: Position,
     keep_last: int = 1,
     keep_every: int = 0,
+    average: WeightAverage | None = None,
 ) -> None:
-    """Write weights, optimiser state and position as one safetensors file; an interruption leaves the old one.
+    """Write the state of a training as one safetensors file; an interruption leaves the old one.
 
     Args:
         folder: of the run.
@@ -67,6 +69,7 @@ def save_checkpoint(
         position: where the training stands.
         keep_last: how many of the newest checkpoints are kept, this one included.
         keep_every: a checkpoint whose step is a multiple of it is kept too. 0: none is.
+        average: moving average of the weights, where the run has one.
 
     Raises:
         ModelError: where it cannot be written.
@@ -74,6 +77,8 @@ def save_checkpoint(
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    if average is not None:
+        tensors |= {f"average.{name}": value for name, value in average.state().items()}
     tensors["random"] = torch.get_rng_state()
     device = next(network.parameters()).device
     if device.type == "cuda":  # dropout on a GPU uses the GPU's generator
@@ -197,14 +202,16 @@ def load_checkpoint(
     network: M3AttNet,
     optimizer: torch.optim.Optimizer,
     note: Callable[[str], None] = lambda line: None,
+    average: WeightAverage | None = None,
 ) -> Position:
-    """Fill network and optimiser from a run folder's newest checkpoint that is whole.
+    """Fill network, optimiser and moving average from a run folder's newest checkpoint that is whole.
 
     Args:
         folder: of the run.
         network: is filled in place.
         optimizer: of that network; is filled in place.
         note: gets a line about each newer checkpoint that is damaged.
+        average: is filled in place.
 
     Raises:
         ModelError: where there is none, all are damaged, or it is of another network or of a newer m3att.
@@ -224,6 +231,8 @@ def load_checkpoint(
         note(f"note: {line}; the run goes on from the checkpoint of step {position.step:,}")
     try:
         network.load_state_dict(current_names(take(tensors, "network.")))
+        if average is not None:
+            average.load(take(tensors, "average."))
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"{path}: not a checkpoint of this run ({str(error).splitlines()[0]})") from error
     state: dict[int, dict[str, Any]] = {}

@@ -67,6 +67,7 @@ class Memory:
         optimizer: what it keeps of each trained parameter; see numbers_kept.
         per_image: kept for the backward pass, an image.
         per_expression: kept for the backward pass, an expression of full length.
+        average: the moving average of the weights.
     """
 
     weights: int
@@ -74,10 +75,11 @@ class Memory:
     optimizer: int
     per_image: int
     per_expression: int
+    average: int = 0
 
     def batch(self, images: int, expressions: int) -> int:
         """All of it for a batch."""
-        fixed = self.weights + self.gradients + self.optimizer
+        fixed = self.weights + self.gradients + self.optimizer + self.average
         return fixed + images * self.per_image + expressions * self.per_expression
 
 
@@ -224,12 +226,14 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
         kept.append(sum(sizes.values()))
         del output  # kept until here; otherwise its memory would be used twice and counted once
     per_expression = (kept[1] - kept[0]) // 2
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in own)
     return Memory(
-        weights=sum(tensor.numel() * tensor.element_size() for tensor in own),
+        weights=weights,
         gradients=FLOAT_BYTES * trained,
         optimizer=FLOAT_BYTES * numbers_kept(optimizer),
         per_image=sum(image.values()) + kept[0] - 2 * per_expression,
         per_expression=per_expression,
+        average=weights if config.train.ema else 0,
     )
 
 

@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
+from m3att.engine.ema import WeightAverage
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import fault_of, require_finite
@@ -39,6 +40,7 @@ class Recorder:
         world: see `Source.world`.
         faults: what could not be read so far.
         board: TensorBoard's file.
+        average: its network is the one that is saved as a model.
     """
 
     folder: RunFolder
@@ -49,6 +51,7 @@ class Recorder:
     world: str
     faults: RunFaults
     board: SummaryWriter
+    average: WeightAverage
 
     def log(self, position: Position, figures: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, and the same on TensorBoard."""
@@ -92,13 +95,13 @@ class Recorder:
         Raises:
             DivergedError: where a weight is no finite number.
         """
-        require_finite(self.network, position.step)
+        require_finite(self.average.network, position.step)
         folders = [self.folder.last]
         if agreement > position.best_mean_iou:
             position = replace(position, best_mean_iou=agreement)
             folders.insert(0, self.folder.best)
         for folder in folders:
-            save_model(folder, self.network, self.tokenizer, self.config, self.world)
+            save_model(folder, self.average.network, self.tokenizer, self.config, self.world)
         return position
 
     def save_checkpoint(self, position: Position) -> None:
@@ -109,9 +112,9 @@ class Recorder:
             ModelError: where it cannot be written, as on a disk that is full; the checkpoint before it stays.
         """
         require_finite(self.network, position.step)
-        keep = self.config.train
+        last, every = self.config.train.keep_last, self.config.train.keep_every
         try:
-            save_checkpoint(self.folder, self.network, self.optimizer, position, keep.keep_last, keep.keep_every)
+            save_checkpoint(self.folder, self.network, self.optimizer, position, last, every, self.average)
         except (ModelError, OSError) as error:
             more = "go on with --resume from the checkpoint before it" if self.folder.can_resume else "start again"
             raise ModelError(f"{error}; make room, and {more}") from error
@@ -138,7 +141,6 @@ def recording(
         optimizer: gets the checkpoint's state likewise.
         world: see `Source.world`.
         resume: go on from the checkpoint; else figures of an earlier run that saved none are dropped.
-
         announce: called with a line about each checkpoint that is damaged.
 
     Yields:
@@ -147,9 +149,9 @@ def recording(
     Raises:
         ModelError: where the checkpoint is missing or does not fit.
     """
-    position = Position()
+    position, average = Position(), WeightAverage(network, config.train.ema)
     if resume:
-        position = load_checkpoint(folder, network, optimizer, lambda line: announce([line]))
+        position = load_checkpoint(folder, network, optimizer, lambda line: announce([line]), average)
     for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
         part.unlink()
     replace_file(folder.config, config_to_yaml(config).encode())
@@ -165,7 +167,7 @@ def recording(
         folder.bad_steps.unlink(missing_ok=True)
     faults = RunFaults(folder, config.data.fault_limit)
     with SummaryWriter(str(folder.board), purge_step=position.step + 1) as board:
-        yield Recorder(folder, config, tokenizer, network, optimizer, world, faults, board), position
+        yield Recorder(folder, config, tokenizer, network, optimizer, world, faults, board, average), position
 
 
 def drop_later_lines(path: Path, step: int) -> None:

@@ -98,10 +98,13 @@ def train(
                     for every in (settings.log_every, settings.validate_every, settings.save_every)
                 )
                 skipped = recorder.skipped(position.step, batch.ids, losses, norm)
+                if not skipped:
+                    recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
                 if validates:
                     data = replace(config.data, images=settings.validate_images)
-                    scores = evaluate(network, tokenizer, validation, config.input, config.evaluate, data, 0, device)
+                    shown = recorder.average.network
+                    scores = evaluate(shown, tokenizer, validation, config.input, config.evaluate, data, 0, device)
                     figures |= scores.validation()
                     position = recorder.save_models(position, scores.agreement)
                 if figures:
