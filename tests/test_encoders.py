@@ -64,5 +64,5 @@ def test_a_new_row_takes_part_in_every_check(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_row_with_a_setting_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VISION, "mine", Encoder("fresh", "mine:build", settings=("widths", "depth")))
-    with pytest.raises(ConfigError, match=r"mine names the setting depth, which VisionConfig in src/m3att/config does not"):
+    with pytest.raises(ConfigError, match=r"mine names the setting depth, which VisionConfig in src/m3att/config "):
         check_encoders(ModelConfig(vision=VisionConfig(encoder="mine")))
