@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m3att.calibration import Evidence
 from m3att.data.faults import Fault
 from m3att.engine.scores import Scores
 from m3att.metrics import Expression, MaskCounts, count_masks, figures, precision_at, share
@@ -29,12 +30,15 @@ def areas(draw: st.DrawFn) -> Areas:
     return draw(st.integers(0, min(predicted, truth))), predicted, truth
 
 
+SHARE = st.floats(0, 1)  # scores and evidence are probabilities and shares; without it, floats of any size are drawn
 EXPRESSION = st.builds(
     Expression,
     image=st.integers(0, 5),
     skills=st.lists(st.sampled_from(["kind", "colour", "place"]), unique=True).map(tuple),
     first=st.booleans(),
     has_target=st.booleans(),
+    score=st.none() | SHARE,
+    evidence=st.none() | st.builds(Evidence, *[SHARE] * len(Evidence._fields)),
 )
 COUNTED = st.lists(st.tuples(areas(), EXPRESSION), max_size=12)
 
