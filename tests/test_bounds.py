@@ -75,7 +75,15 @@ from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
         ),
         (
             {"train": {"attention_weight": 0.1}, "model": {"decoder": {"attention": "val"}}},
-            "train.attention_weight: model.decoder.attention val alone has no attention over positions",
+            "train.attention_weight: model.decoder.attention val does not attend to positions",
+        ),
+        (
+            {"train": {"attention_weight": 0.1}, "model": {"decoder": {"attention": "vision_query"}}},
+            "train.attention_weight: model.decoder.attention vision_query does not attend to positions",
+        ),
+        (
+            {"model": {"decoder": {"attention": "vision_query", "interaction": "constant"}}},
+            "model.decoder.interaction: constant adds the words to the rows of F_dec, but with",
         ),
         ({"model": {"grid_size": 4}}, "model.grid_size: 4 is out of range, give 8 to 4096"),
         (

@@ -41,6 +41,10 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
             "model.decoder.fusion_norm true has no effect: model.decoder.attention lav has no F_mul",
         ),
         (
+            {"model.decoder.mutual_heads": 2, "model.decoder.attention": "generic"},
+            "model.decoder.mutual_heads 2 has no effect: model.decoder.attention generic is multi-head attention of",
+        ),
+        (
             {"model.mask.maps_per_word": 4, "model.mask.kind": "concatenate"},
             "model.mask.maps_per_word 4 has no effect: model.mask.kind concatenate has no kernels of words",
         ),

@@ -19,6 +19,8 @@ from m3att.app.cli import COMMANDS as COMMAND_LINE
 from m3att.config import DecoderConfig, MaskDecoderConfig, ModelConfig, RunConfig, VisionConfig
 from m3att.data.refer.splits import require_legal
 from m3att.model.build import build_network
+from m3att.model.generic import GenericLayer
+from m3att.model.m3dec import M3DecLayer
 from m3att.model.network import M3AttNet
 from m3att.presets import MEASURE, PAPER_ROWS, PRESETS
 from m3att.settings import config_from_dict, config_to_dict, flatten, nest, settings_of
@@ -88,7 +90,7 @@ def names_of_tests(path: str) -> frozenset[str]:
 
 
 def test_all_code_on_the_page_is_of_a_kind_that_is_checked() -> None:
-    free = {">", ">=", "fuse", "-recommended", "darknet53.conv.74"}
+    free = {">", ">=", "fuse", "-recommended", "darknet53.conv.74", "lav", "val", "decoder_only", "concatenate"}
     checked = [*SYMBOLS, *TESTS, *FILES, *SETTINGS, *NAMES, *COMMANDS]
     assert {code for code in CODE if code not in checked} == free
     assert len(SYMBOLS) > 20 and len(TESTS) > 50 and len(SETTINGS) > 30
@@ -224,15 +226,28 @@ def test_a_table_row_builds_the_network_that_it_names(row: list[str]) -> None:
     decoder, kind = network.decoder, network.mask_decoder.kind
     layers = re.search(r"(\d) layer", name)
     assert len(decoder.layers) == (int(layers[1]) if layers else 3)
-    attention = {"independent": "independent", "generic": "lav", "VAL": "val"}
+    attention = {
+        "independent": "independent",
+        "generic": "generic",
+        "VAL alone": "vision_query",
+        "LAV in": "lav",
+        "VAL in": "val",
+    }
     expected = next((kind for word, kind in attention.items() if word in name), "shared")
-    assert {layer.mutual.attention for layer in decoder.layers} == {expected}
+    assert {attention_of(layer) for layer in decoder.layers} == {expected}
     assert kind == {"Table III, VLT": "decoder_only", "Table III, concatenate": "concatenate"}.get(name, "dynamic")
-    baseline = "baseline" in name
+    baseline = "baseline" in name or name == "Table II, LAV in M3Att's place"
     assert (network.lfr is None) == baseline
     assert bool(decoder.interactions) == ((not baseline or "IMI" in name) and len(decoder.layers) > 1)
     assert all(block.constant == ("IMI*" in name) for block in decoder.interactions)
     assert finite(network)
+
+
+def attention_of(layer: torch.nn.Module) -> str:
+    if isinstance(layer, GenericLayer):
+        return "generic" if layer.query == "words" else "vision_query"
+    assert isinstance(layer, M3DecLayer)
+    return layer.mutual.attention
 
 
 def finite(network: M3AttNet) -> bool:

@@ -62,7 +62,7 @@ def attend(scene: Scene, expression: str, layer: int = -1) -> WordAttention:
     ids_NL, mask_NL = np.asarray(words.word_ids_NL), np.asarray(words.word_mask_NL)
     maps, grid = segmenter.backend.attention(scene.features, ids_NL, mask_NL)
     if not maps:
-        raise ConfigError("this model has no attention over positions (model.decoder.attention is val)")
+        raise ConfigError("this model has no attention over positions (model.decoder.attention is val or vision_query)")
     if not -len(maps) <= layer < len(maps):
         raise ConfigError(f"layer {layer}: the model has {len(maps)} decoder layers, give 0 to {len(maps) - 1}")
     lav, val = (softmax(maps[layer][0], axis).mean(axis=0).reshape(-1, *grid.cells) for axis in (2, 1))

@@ -124,8 +124,14 @@ def check_fit(config: RunConfig) -> None:
         raise ConfigError(
             f"model.mask.channels: {mask.channels} cannot narrow {mask.upsamplings} times by {mask.narrowing}"
         )
-    if config.train.attention_weight and model.decoder.attention == "val":
-        raise ConfigError("train.attention_weight: model.decoder.attention val alone has no attention over positions")
+    attention = model.decoder.attention
+    if config.train.attention_weight and attention in ("val", "vision_query"):
+        raise ConfigError(f"train.attention_weight: model.decoder.attention {attention} does not attend to positions")
+    if attention == "vision_query" and model.decoder.interaction == "constant":
+        raise ConfigError(
+            "model.decoder.interaction: constant adds the words to the rows of F_dec, but with "
+            "model.decoder.attention vision_query these are positions"
+        )
     if {"widths", "blocks"} <= set(VISION[vision.encoder].settings):
         if not vision.widths or len(vision.widths) != len(vision.blocks):
             raise ConfigError(

@@ -68,8 +68,13 @@ RULES = (
     ),
     Rule(
         ("model.decoder.fusion_norm", "model.decoder.fusion_vision"),
-        lambda run: run.model.decoder.attention in ("lav", "val"),
+        lambda run: run.model.decoder.attention not in ("shared", "independent"),
         "model.decoder.attention {model.decoder.attention} has no F_mul",
+    ),
+    Rule(
+        ("model.decoder.mutual_heads", "model.decoder.projection_norm"),
+        lambda run: run.model.decoder.attention in ("generic", "vision_query"),
+        "model.decoder.attention {model.decoder.attention} is multi-head attention of model.decoder.heads",
     ),
     Rule(
         ("model.mask.maps_per_word",),

@@ -26,7 +26,7 @@ from m3att.report.failures import KINDS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ROWS = ("baseline-lav", "ours")
+ROWS = ("baseline-generic", "ours")
 SECONDS = 180
 
 

@@ -122,7 +122,7 @@ def test_latex() -> None:
 
 def test_a_table_with_groups_has_one_line_a_label() -> None:
     table = TABLES["1"]
-    results = {"3-shared": {0: finished(0.5)}, "3-generic": {0: finished(0.4)}, "3-val": {0: FAILED}}
+    results = {"3-shared": {0: finished(0.5)}, "3-generic": {0: finished(0.4)}, "3-vision-query": {0: FAILED}}
     summary = summarise(table, results, [0])
     lines = [line for line in to_markdown(summary, table).splitlines() if line.startswith("|")]
     assert lines[0].startswith("| Layers | Shared: IoU | Shared: Pr@0.5 | Shared: runs | Independent: IoU |")
@@ -131,12 +131,13 @@ def test_a_table_with_groups_has_one_line_a_label() -> None:
     assert cells == [
         "3", "50.0 (67.88)", "50.0 (79.01)", "1", "- (67.80)", "- (78.94)", "0", "40.0 (64.40)", "50.0 (75.81)", "1",
         "failed (fails to converge)", "failed", "0 + 1 failed",
+        *(["- (not in the paper)", "-", "0"] * 2),
     ]  # fmt: skip
-    assert {line.count("|") for line in lines} == {14}
+    assert {line.count("|") for line in lines} == {20}
     assert lines[2].endswith("|  |  |  |")  # VAL alone has one line only
     latex = to_latex(summary, table).splitlines()
     spans = next(line for line in latex if "multicolumn" in line)
-    assert spans.count("\\multicolumn{3}{c}") == 4
+    assert spans.count("\\multicolumn{3}{c}") == 6
     assert latex.count("\\hline") == 3
 
 

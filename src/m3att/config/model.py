@@ -71,9 +71,11 @@ class DecoderConfig:
 
     layers: int = 3
     """Number of M3Dec layers (Table I)."""
-    attention: Literal["shared", "independent", "lav", "val"] = "shared"
-    """`shared`: M3Att with one A_mut for both softmaxes. `independent`: M3Att with two. `lav` and `val`: generic
-    attention, with LAV or VAL only (Table I)."""
+    attention: Literal["shared", "independent", "generic", "vision_query", "lav", "val"] = "shared"
+    """`shared`: M3Att with one A_mut for both softmaxes. `independent`: M3Att with two. `generic`: the paper's generic
+    attention, a transformer decoder whose words ask the image (Fig. 3a, VLT). `vision_query`: the paper's VAL alone, a
+    transformer decoder whose positions ask the words. `lav` and `val`: an M3Dec layer in which LAV or VAL alone takes
+    the place of M3Att."""
     mutual_heads: int = 1
     """Heads of the mutual attention. Eq. 1 has one."""
     projection_norm: bool = True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from m3att.config import ModelConfig, VisionConfig
 from m3att.encoders import LANGUAGE, VISION, find_encoder, named
 from m3att.errors import ConfigError
 from m3att.model.architectures import Architecture, Architectures
+from m3att.model.generic import GenericLayer, VisionQueryDec
 from m3att.model.grid import Grid
 from m3att.model.imi import IMI
 from m3att.model.language.birnn import BiRNN
@@ -89,6 +92,45 @@ def build_text_transformer(config: ModelConfig, words: int, architecture: Archit
     return encoder
 
 
+def build_decoder(config: ModelConfig, grid: Grid) -> M3Dec | VisionQueryDec:
+    """The decoder layers with the IMI blocks between them.
+
+    Args:
+        config: of the network.
+        grid: of F_enc at the trained input size.
+    """
+    decoder, channels = config.decoder, config.channels
+    sizes: dict[str, Any] = {
+        "channels": channels, "heads": decoder.heads, "feedforward": decoder.feedforward, "dropout": decoder.dropout
+    }  # fmt: skip
+
+    def interactions() -> list[IMI]:
+        if decoder.interaction == "none":
+            return []
+        constant = decoder.interaction == "constant"
+        return [IMI(channels, constant, decoder.injection) for _ in range(decoder.layers - 1)]
+
+    if decoder.attention == "vision_query":
+        asking = [GenericLayer(grid=grid, query="vision", **sizes) for _ in range(decoder.layers)]
+        return VisionQueryDec(asking, interactions())
+    layers: list[M3DecLayer | GenericLayer] = []
+    for _ in range(decoder.layers):
+        if decoder.attention == "generic":
+            layers.append(GenericLayer(grid=grid, **sizes))
+            continue
+        mutual = M3Att(
+            channels=channels,
+            grid=grid,
+            attention=decoder.attention,
+            heads=decoder.mutual_heads,
+            projection_norm=decoder.projection_norm,
+            fusion_norm=decoder.fusion_norm,
+            fusion_vision=decoder.fusion_vision,
+        )
+        layers.append(M3DecLayer(mutual=mutual, **sizes))
+    return M3Dec(layers, interactions())
+
+
 def build_network(
     config: ModelConfig,
     input_size: int,
@@ -146,40 +188,16 @@ def build_network(
         maps_per_word=mask.maps_per_word,
         narrowing=mask.narrowing,
         heads=decoder.heads,
+        by_position=decoder.attention == "vision_query",
     )
-    layers = [
-        M3DecLayer(
-            mutual=M3Att(
-                channels=channels,
-                grid=grid,
-                attention=decoder.attention,
-                heads=decoder.mutual_heads,
-                projection_norm=decoder.projection_norm,
-                fusion_norm=decoder.fusion_norm,
-                fusion_vision=decoder.fusion_vision,
-            ),
-            channels=channels,
-            heads=decoder.heads,
-            feedforward=decoder.feedforward,
-            dropout=decoder.dropout,
-        )
-        for _ in range(decoder.layers)
-    ]
-    interactions = (
-        [
-            IMI(channels=channels, constant=decoder.interaction == "constant", injection=decoder.injection)
-            for _ in layers[1:]
-        ]
-        if decoder.interaction != "none"
-        else []
-    )
+    stack = build_decoder(config, grid)
     lfr = None
     if decoder.reconstruction:
         lfr = LFR(channels=channels, stop_gradient=decoder.reconstruction_stop_gradient)
     return M3AttNet(
         vision=vision,
         language=language,
-        decoder=M3Dec(layers=layers, interactions=interactions),
+        decoder=stack,
         mask_decoder=mask_decoder,
         lfr=lfr,
         category_head=category_head,

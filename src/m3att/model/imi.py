@@ -30,21 +30,29 @@ class IMI(nn.Module):
         self.injection = nn.Parameter(torch.tensor(injection))  # w_ci
         self.norm = MaskedBatchNorm(channels)
 
-    def forward(self, decoded_NLC: Tensor, language_NLC: Tensor, word_mask_NL: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        decoded_NLC: Tensor,
+        language_NLC: Tensor,
+        word_mask_NL: Tensor,
+        decoded_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """One interaction.
 
         Args:
             decoded_NLC: F_dec^n, the output of decoder layer n.
             language_NLC: F_l^(n-1), the language features of the block before; F_t for the first block.
             word_mask_NL: True = a real word.
+            decoded_mask: True = a row of F_dec^n that counts; None: its rows are the words.
 
         Returns:
             F'_dec^n (N, L, C), the input of the next layer, and F_l^n (N, L, C), which goes to the next block.
         """
+        decoded_mask = word_mask_NL if decoded_mask is None else decoded_mask
         if self.constant:
-            return self.norm(decoded_NLC + self.injection * language_NLC, word_mask_NL), language_NLC
+            return self.norm(decoded_NLC + self.injection * language_NLC, decoded_mask), language_NLC
         language_NLC = self.transform(language_NLC)
         score_NLL = torch.relu(self.query(decoded_NLC)) @ language_NLC.transpose(1, 2)
         weight_NLL = score_NLL.masked_fill(~word_mask_NL[:, None, :], float("-inf")).softmax(dim=2)
         answer_NLC = weight_NLL @ torch.relu(self.value(language_NLC))  # F_i
-        return self.norm(decoded_NLC + self.injection * answer_NLC, word_mask_NL), language_NLC
+        return self.norm(decoded_NLC + self.injection * answer_NLC, decoded_mask), language_NLC

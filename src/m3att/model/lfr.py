@@ -41,7 +41,12 @@ class LFR(nn.Module):
         return projected_NC.detach() if self.stop_gradient else projected_NC
 
     def forward(
-        self, words_NLC: Tensor, sentence_NC: Tensor, decoded_NLC: Tensor, word_mask_NL: Tensor
+        self,
+        words_NLC: Tensor,
+        sentence_NC: Tensor,
+        decoded_NLC: Tensor,
+        word_mask_NL: Tensor,
+        decoded_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Both sides of the reconstruction loss.
 
@@ -50,13 +55,15 @@ class LFR(nn.Module):
             sentence_NC: F'_t.
             decoded_NLC: F_dec, the output of the last M3Dec layer.
             word_mask_NL: True = a real word.
+            decoded_mask: True = a row of F_dec that counts; None: its rows are the words.
 
         Returns:
             F_rec (N, C) and F_proj (N, C).
         """
+        decoded_mask = word_mask_NL if decoded_mask is None else decoded_mask
         for layer in self.reconstruct:
-            decoded_NLC = layer(decoded_NLC, word_mask_NL)
-        return masked_mean(decoded_NLC, word_mask_NL), self.target(words_NLC, sentence_NC, word_mask_NL)
+            decoded_NLC = layer(decoded_NLC, decoded_mask)
+        return masked_mean(decoded_NLC, decoded_mask), self.target(words_NLC, sentence_NC, word_mask_NL)
 
 
 def masked_mean(sequence_NLC: Tensor, mask_NL: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from m3att.model.generic import GenericLayer
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.imi import IMI
@@ -68,11 +69,13 @@ class M3Dec(nn.Module):
     """The stack of M3Dec layers, with an IMI block between every two neighbouring layers (Fig. 2).
 
     Args:
-        layers: the M3Dec layers, first to last.
+        layers: the M3Dec layers, or layers of generic attention in their place, first to last.
         interactions: one IMI block fewer than layers, or none (Table II, baseline).
     """
 
-    def __init__(self, layers: Sequence[M3DecLayer], interactions: Sequence[IMI] = ()) -> None:
+    by_position = False
+
+    def __init__(self, layers: Sequence[M3DecLayer | GenericLayer], interactions: Sequence[IMI] = ()) -> None:
         super().__init__()
         if interactions and len(interactions) != len(layers) - 1:
             raise ValueError(f"{len(layers)} layers take {len(layers) - 1} IMI blocks or none, not {len(interactions)}")

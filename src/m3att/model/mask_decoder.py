@@ -35,6 +35,8 @@ class MaskDecoder(nn.Module):
         maps_per_word: maps that the vector of one word makes.
         narrowing: see UpsamplingStack.
         heads: heads of the self-attention over F_dec.
+        by_position: F_dec has a vector for each position of the grid, and none for words. They are the kernels, or
+            the maps of `decoder_only`, or what `concatenate` takes in place of the sum of the words.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class MaskDecoder(nn.Module):
         maps_per_word: int = 1,
         narrowing: int = 1,
         heads: int = 8,
+        by_position: bool = False,
     ) -> None:
         super().__init__()
+        self.by_position = by_position
         self.channels, self.word_limit, self.grid, self.kind = channels, word_limit, grid, kind
         self.maps_per_word, self.upsamplings = maps_per_word, upsamplings
         self.self_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
@@ -58,11 +62,15 @@ class MaskDecoder(nn.Module):
         if kind == "dynamic":
             self.kernels = nn.Linear(channels, maps_per_word * channels)
             self.vision = Projection(channels, channels)
-        elif kind == "decoder_only":
+        elif kind == "decoder_only" and not by_position:
             self.maps = nn.Linear(channels, grid.cells[0] * grid.cells[1])
-        maps = 2 * channels if kind == "concatenate" else word_limit * (maps_per_word if kind == "dynamic" else 1)
-        self.maps_in = maps
-        self.stack = UpsamplingStack(maps, width, upsamplings, kernel, narrowing)
+        positions = grid.cells[0] * grid.cells[1]
+        self.maps_in = {
+            "dynamic": (positions if by_position else word_limit) * maps_per_word,
+            "decoder_only": channels if by_position else word_limit,
+            "concatenate": 2 * channels,
+        }[kind]
+        self.stack = UpsamplingStack(self.maps_in, width, upsamplings, kernel, narrowing)
 
     def word_maps(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
@@ -70,8 +78,8 @@ class MaskDecoder(nn.Module):
         """The maps that the convolutions read.
 
         Args:
-            decoded_NLC: F_dec.
-            word_mask_NL: True = a real word.
+            decoded_NLC: F_dec after the self-attention.
+            word_mask_NL: True = a row of it that counts: a real word, or any position.
             vis_BPC: F_enc.
             grouping: which image each expression speaks of.
             grid: grid of ``vis_BPC``, with P cells.
@@ -81,10 +89,19 @@ class MaskDecoder(nn.Module):
             `decoder_only`: maps made from the words only. For `concatenate`: F_enc and the sum of the word vectors.
         """
         if self.kind == "concatenate":
-            summed_NC = (decoded_NLC * word_mask_NL.unsqueeze(2)).sum(dim=1)
             vis_NPC = vis_BPC.index_select(0, grouping.image_index_N)
-            both_NPC = torch.cat([vis_NPC + summed_NC.unsqueeze(1), summed_NC.unsqueeze(1).expand_as(vis_NPC)], dim=2)
+            summed_NPC = decoded_NLC
+            if not self.by_position:
+                summed_NPC = (decoded_NLC * word_mask_NL.unsqueeze(2)).sum(dim=1, keepdim=True).expand_as(vis_NPC)
+            both_NPC = torch.cat([vis_NPC + summed_NPC, summed_NPC], dim=2)
             return both_NPC.transpose(1, 2).unflatten(2, grid.cells)
+        if self.by_position:
+            maps_NCHW = decoded_NLC.transpose(1, 2).unflatten(2, grid.cells)
+            if self.kind == "decoder_only":
+                return maps_NCHW
+            # As many kernels as there are positions at the trained input size.
+            decoded_NLC = grid.resize(maps_NCHW, self.grid).flatten(2).transpose(1, 2)
+            word_mask_NL = torch.ones_like(decoded_NLC[:, :, 0], dtype=torch.bool)
         # Of the mask, because a trace for ONNX takes the lengths of computed maps for fixed.
         maps = word_mask_NL.shape[1] * (self.maps_per_word if self.kind == "dynamic" else 1)
         if self.kind == "dynamic":
@@ -105,7 +122,7 @@ class MaskDecoder(nn.Module):
 
         Args:
             decoded_NLC: F_dec.
-            word_mask_NL: True = a real word.
+            word_mask_NL: True = a row of F_dec that counts: a real word, or any position.
             vis_BPC: F_enc.
             grouping: the image of each expression.
             grid: grid of ``vis_BPC``, with P cells.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m3att.model.generic import VisionQueryDec
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.language.contract import LanguageEncoder
@@ -56,7 +57,8 @@ class ModelOutput:
         reconstructed_NC: F_rec of LFR, if `reconstruct` was set.
         projected_NC: F_proj of LFR, if `reconstruct` was set.
         category_logits_BPY: output of the category head, if `reconstruct` was set; class 0 is background.
-        attention_NKLP: A_mut of each decoder layer before any softmax, if `reconstruct` was set; empty for VAL.
+        attention_NKLP: A_mut of each decoder layer before any softmax, if `reconstruct` was set; empty where no
+            word attends to positions.
         attending_NL: which of its words count.
     """
 
@@ -78,7 +80,7 @@ class M3AttNet(nn.Module):
     Args:
         vision: computes F_enc from pixels.
         language: computes F_t and F'_t from word ids.
-        decoder: M3Dec with its IMI blocks.
+        decoder: M3Dec with its IMI blocks, or the stack whose positions ask the words.
         mask_decoder: computes mask logits from F_dec and F_enc.
         lfr: LFR, or None for a network without it. Inference does not need its weights.
         category_head: tells the category of each cell from F_enc, for the category loss. Inference does not need it.
@@ -90,7 +92,7 @@ class M3AttNet(nn.Module):
         self,
         vision: VisionEncoder,
         language: LanguageEncoder,
-        decoder: M3Dec,
+        decoder: M3Dec | VisionQueryDec,
         mask_decoder: MaskDecoder,
         lfr: LFR | None = None,
         category_head: nn.Linear | None = None,
@@ -160,7 +162,10 @@ class M3AttNet(nn.Module):
         decoded_NLC = self.decoder(
             words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps
         )
-        mask_logits_NHW = self.mask_decoder(decoded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid)
+        decoded_mask = word_mask_NL
+        if self.decoder.by_position:
+            decoded_mask = torch.ones_like(decoded_NLC[:, :, 0], dtype=torch.bool)
+        mask_logits_NHW = self.mask_decoder(decoded_NLC, decoded_mask, encoded.vis_BPC, grouping, encoded.grid)
         output = ModelOutput(mask_logits_NHW, self.mask_stride, encoded.grid)
         if attention_maps is None:
             return output
@@ -171,7 +176,7 @@ class M3AttNet(nn.Module):
                 vis_BPC = mean_of_each_image(vis_BPC, image_index_N, len(images.maps[0]))
             output = replace(output, category_logits_BPY=self.category_head(vis_BPC))
         if self.lfr is not None:
-            reconstructed_NC, projected_NC = self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL)
+            reconstructed_NC, projected_NC = self.lfr(words_NLC, sentence_NC, decoded_NLC, word_mask_NL, decoded_mask)
             output = replace(output, reconstructed_NC=reconstructed_NC, projected_NC=projected_NC)
         return output
 

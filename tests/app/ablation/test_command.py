@@ -25,7 +25,7 @@ from m3att.presets import PRESETS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
 
 STEPS = 12
-ROWS = ("baseline-lav", "ours")
+ROWS = ("baseline-generic", "ours")
 
 
 def words(config: Path, out: Path, *more: str) -> list[str]:
@@ -159,7 +159,7 @@ def test_other_settings_are_refused(
     (run, _) = plan(base, TABLES["2"], rows, [0], tmp_path)
     run.folder.mkdir(parents=True)
     (run.folder / "config.yaml").write_text(config_to_yaml(base), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"baseline-lav/seed-0: was made with model.decoder.layers 1, not 3"):
+    with pytest.raises(ConfigError, match=r"baseline-generic/seed-0: was made with model.decoder.layers 1, not 3"):
         check_folder(base, [run], tmp_path)
     assert runs_here == []
 
