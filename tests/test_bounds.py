@@ -183,6 +183,8 @@ NUMBERS_OF_A_STEP = [
         "train.box_weight",
         "train.category_weight",
         "train.pretrained_rate",
+        "train.layer_decay",
+        "train.focal_gamma",
     ),
     *("train.seed", "data.seed", "train.steps", "train.batch_size", "data.per_image", "train.threads"),
 ]
@@ -227,7 +229,7 @@ def test_masks_are_made_at_both_ends_of_the_threshold(tiny_model_folder: Path, v
 
 NUMBERS_OF_A_RUN = [
     *("train.log_every", "train.validate_every", "train.save_every", "train.validate_images", "train.workers"),
-    *("train.keep_last", "train.keep_every", "train.bad_steps", "train.ema"),
+    *("train.keep_last", "train.keep_every", "train.bad_steps", "train.ema", "train.patience"),
     *("data.images", "data.fault_limit", "evaluate.batch_size"),
 ]
 

@@ -21,6 +21,7 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
             {"model.vision.weights": "w", "train.init": "bundled"},
             "model.vision.weights w has no effect: train.init bundled fills the network",
         ),
+        ({"train.layer_decay": 0.7}, "train.layer_decay 0.7 has no effect: no encoder has weights of its own"),
         ({"data.per_image": 4, "data.grouped": False}, "data.per_image 4 has no effect: data.grouped is false"),
         ({"data.seed": 4, "data.root": "x"}, "data.seed 4 has no effect: the images of data.root are not drawn"),
         (
@@ -89,6 +90,7 @@ def test_a_given_setting_that_changes_nothing_is_named_and_only_where_it_was_giv
         {"data.per_image": 4},
         {"data.root": "x", "data.image_root": "y"},
         {"model.vision.weights": "w", "train.pretrained_rate": 0.1},
+        {"model.vision.weights": "w", "train.layer_decay": 0.7, "train.init": "bundled"},
         {"model.decoder.injection": 0.2, "model.decoder.fusion_vision": True, "model.mask.maps_per_word": 2},
     ],
     ids=str,

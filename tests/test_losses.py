@@ -307,3 +307,48 @@ def test_the_category_loss_is_weighed_into_the_total() -> None:
     with_category = total_loss(ZERO, None, None, ZERO, category=torch.tensor(3.0), category_weight=0.5)
     assert with_category.category.item() == 3
     assert with_category.total.item() == pytest.approx(total_loss(ZERO, None, None, ZERO).total.item() + 1.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-8, 8), st.sampled_from([0.0, 0.25, 0.7, 1.0])), min_size=4, max_size=4),
+    st.sampled_from([0.5, 1.0, 2.0, 5.0]),
+    st.booleans(),
+)
+def test_focal_loss_is_that_of_a_loop(pixels: list[tuple[float, float]], gamma: float, counted: bool) -> None:
+    logits_NHW = torch.tensor([logit for logit, _ in pixels]).view(2, 1, 2)
+    targets_NHW = torch.tensor([target for _, target in pixels]).view(2, 1, 2)
+    total, number = 0.0, 0
+    for at, (logit, target) in enumerate(pixels):
+        if counted and at >= 2:
+            continue  # the second expression does not count
+        p = 1 / (1 + math.exp(-logit))
+        if target in (0.0, 1.0):  # Lin et al., Eq. 4, without alpha
+            p_t = p if target == 1.0 else 1 - p
+            total += -((1 - p_t) ** gamma) * math.log(p_t)
+        else:  # Li et al., Eq. 5
+            total += -(abs(target - p) ** gamma) * ((1 - target) * math.log(1 - p) + target * math.log(p))
+        number += 1
+    counted_N = torch.tensor([True, False]) if counted else None
+    found = mask_loss(logits_NHW, targets_NHW, counted_N=counted_N, focal_gamma=gamma)
+    assert found.item() == pytest.approx(total / number, rel=1e-3, abs=1e-6)
+    summed = mask_loss(logits_NHW, targets_NHW, "sum", counted_N, gamma)
+    assert summed.item() == pytest.approx(2 * found.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 10.0])
+def test_focal_loss_has_a_gradient_where_a_pixel_is_right_or_wrong_beyond_doubt(gamma: float) -> None:
+    logits_NHW = torch.tensor([[[200.0, -200.0, 200.0, 0.0]]], requires_grad=True)
+    loss = mask_loss(logits_NHW, torch.tensor([[[1.0, 0.0, 0.0, 0.5]]]), focal_gamma=gamma)
+    loss.backward()
+    assert loss.isfinite() and logits_NHW.grad is not None and logits_NHW.grad.isfinite().all()
+    assert logits_NHW.grad[0, 0, 2] == pytest.approx(0.25)  # the wrong one pulls as in cross-entropy
+
+
+def test_a_focal_power_of_zero_is_cross_entropy_and_pixels_that_are_right_count_less() -> None:
+    logits_NHW, targets_NHW = torch.tensor([[[LN3, -LN3]]]), torch.tensor([[[1.0, 0.0]]])  # both errors are 1/4
+    plain = mask_loss(logits_NHW, targets_NHW)
+    assert torch.equal(mask_loss(logits_NHW, targets_NHW, focal_gamma=0.0), plain)
+    assert mask_loss(logits_NHW, targets_NHW, focal_gamma=2.0).item() == pytest.approx(plain.item() / 16, rel=1e-6)
+    parts = total_loss(logits_NHW, None, None, targets_NHW, mask_weight=3.0, focal_gamma=2.0)
+    assert parts.total.item() == pytest.approx(3 * plain.item() / 16, rel=1e-6)

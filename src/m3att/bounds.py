@@ -75,6 +75,7 @@ RANGES: dict[str, Range] = {
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight", "train.box_weight",
             "train.pretrained_rate", "train.seed", "train.keep_every", "train.bad_steps",
+            "train.patience",
         ),
         Range(0, ANY),
     ),
@@ -84,6 +85,8 @@ RANGES: dict[str, Range] = {
     "data.collage_side": Range(16, 2048),
     "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1, so every mask would be empty
     "train.fall": Range(1e-6, 1),
+    "train.focal_gamma": Range(0, 10),
+    "train.layer_decay": Range(0, 1, above=True),
     "train.ema": Range(0, 1, below=True),  # at 1 the average would never move
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip

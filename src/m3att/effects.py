@@ -29,22 +29,28 @@ class Rule(NamedTuple):
 EXPORTS = {"coco", "cvat", "datumaro", "label_studio", "labelme"}
 """The data sets that are files of annotation tools; `data.own.tools` opens them."""
 
+
+def alike(run: RunConfig) -> bool:
+    """Whether encoders that pretrained weights filled learn like everything else."""
+    return run.train.pretrained_rate == run.train.layer_decay == 1
+
+
 RULES = (
     Rule(("train.epochs",), lambda run: run.train.steps is not None, "train.steps {train.steps} decides the length"),
     Rule(("train.fall",), lambda run: run.train.schedule != "trapezoid", "train.schedule is {train.schedule}"),
     Rule(
-        ("train.pretrained_rate",),
+        ("train.pretrained_rate", "train.layer_decay"),
         lambda run: run.model.vision.weights is None and run.model.language.weights is None,
         "no encoder has weights of its own",
     ),
     Rule(
         ("model.vision.weights",),
-        lambda run: run.train.pretrained_rate == 1 and "vision" not in fresh_halves(run.train),
+        lambda run: alike(run) and "vision" not in fresh_halves(run.train),
         "train.init {train.init} fills the network",
     ),
     Rule(
         ("model.language.weights",),
-        lambda run: run.train.pretrained_rate == 1 and "language" not in fresh_halves(run.train),
+        lambda run: alike(run) and "language" not in fresh_halves(run.train),
         "train.init {train.init} fills the network",
     ),
     Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),

@@ -107,24 +107,36 @@ def mask_loss(
     targets_NHW: Tensor,
     reduction: Literal["mean", "sum"] = "mean",
     counted_N: Tensor | None = None,
+    focal_gamma: float = 0.0,
 ) -> Tensor:
-    """Binary cross-entropy, averaged over expressions.
+    """Binary cross-entropy or the focal loss, averaged over expressions.
 
-    Paper: L_mask of Eq. 5. Departs: the paper does not say whether the pixels of a mask are summed or averaged.
+    The focal loss (Lin et al., ICCV 2017) multiplies the cross-entropy of a pixel by (1 - p_t) to the power gamma. p_t
+    is the probability of the pixel's class, so 1 - p_t is the error. Targets between 0 and 1 have the absolute error in
+    its place, as in the quality focal loss (Li et al., NeurIPS 2020): it is the same at 0 and 1, and smallest where the
+    probability is the target. The balance alpha of Lin et al. is left out: the Dice loss weighs small objects.
+
+    Paper: L_mask of Eq. 5. Departs: the paper does not say whether the pixels of a mask are summed or averaged, and has
+    no focal loss.
 
     Args:
         mask_logits_NHW: the network's masks.
         targets_NHW: in [0, 1], as `mask_targets` gives them.
         reduction: over the pixels of a mask: their mean, or their sum as in VLT.
         counted_N: see `mean_over`.
+        focal_gamma: the power of the focal loss. 0: binary cross-entropy.
 
     Returns:
         A scalar.
     """
-    if counted_N is None:
+    if counted_N is None and focal_gamma == 0:
         loss = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW)
     else:
         loss_NHW = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW, reduction="none")
+        if focal_gamma:
+            error_NHW = (mask_logits_NHW.sigmoid() - targets_NHW).abs()
+            # A power below 1 has an infinite slope at 0, where a probability may come to lie in float32.
+            loss_NHW = loss_NHW * error_NHW.clamp(min=1e-6) ** focal_gamma
         loss = mean_over(loss_NHW.mean(dim=(1, 2)), counted_N)
     return loss * targets_NHW[0].numel() if reduction == "sum" else loss
 
@@ -255,6 +267,7 @@ def total_loss(
     attention_weight: float = 0.0,
     boxed_N: Tensor | None = None,
     box_weight: float = 1.0,
+    focal_gamma: float = 0.0,
 ) -> Losses:
     """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the given losses of ours.
 
@@ -274,13 +287,14 @@ def total_loss(
         boxed_N: True = the target is a filled box and no outline. Such an expression has the box loss in the place of
             the mask and Dice losses. None: all are outlines.
         box_weight: weight of the box loss.
+        focal_gamma: of `mask_loss`.
 
     Returns:
         All parts, unweighted, and the weighted total.
     """
     logits_NHW = mask_logits_NHW.float()
     outlined_N = None if boxed_N is None else ~boxed_N
-    mask = mask_loss(logits_NHW, targets_NHW, reduction, outlined_N)
+    mask = mask_loss(logits_NHW, targets_NHW, reduction, outlined_N, focal_gamma)
     zero = torch.zeros((), device=mask.device)
     dice = dice_loss(logits_NHW, targets_NHW, outlined_N) if dice_weight else zero
     box = zero if boxed_N is None else box_loss(logits_NHW, targets_NHW, boxed_N)

@@ -18,6 +18,7 @@ from m3att.engine.optim import build_optimizer, learning_rate_at, numbers_kept
 from m3att.model.build import build_network
 from m3att.model.norm import MaskedBatchNorm
 
+Schedule = Literal["step", "cosine", "polynomial", "trapezoid", "constant"]
 CONFIG = TrainConfig(learning_rate=0.005, warmup=0)
 
 
@@ -53,8 +54,17 @@ def test_cosine_falls_from_the_rate_to_zero() -> None:
     assert found == sorted(found, reverse=True) and found[-1] > 0
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
-def test_a_restart_begins_the_schedule_anew(schedule: Literal["step", "cosine", "trapezoid", "constant"]) -> None:
+def test_polynomial_is_lavt_s_rule() -> None:
+    found = rates(50, replace(CONFIG, schedule="polynomial"))
+    assert found == pytest.approx([0.005 * (1 - step / 50) ** 0.9 for step in range(50)])
+    warmed = rates(60, replace(CONFIG, schedule="polynomial", warmup=10))
+    assert warmed[10:] == pytest.approx(found)  # the rest of the run has the whole fall
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "polynomial", "trapezoid", "constant"])
+def test_a_restart_begins_the_schedule_anew(
+    schedule: Schedule,
+) -> None:
     config = replace(CONFIG, schedule=schedule, warmup=10)
     found = rates(180, replace(config, restarts=(100, 150)))
     assert found == [*rates(100, config), *rates(50, config), *rates(30, config)]
@@ -86,7 +96,7 @@ def test_constant_stays() -> None:
     assert set(rates(40, replace(CONFIG, schedule="constant"))) == {0.005}
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "polynomial", "trapezoid", "constant"])
 def test_warm_up_is_a_line_from_near_zero(schedule: str) -> None:
     config = replace(CONFIG, schedule=schedule, warmup=4)  # type: ignore[arg-type]
     found = rates(100, config)
@@ -94,7 +104,7 @@ def test_warm_up_is_a_line_from_near_zero(schedule: str) -> None:
     assert max(found) == 0.005
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "trapezoid", "constant"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "polynomial", "trapezoid", "constant"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 10])
 def test_a_run_shorter_than_its_warm_up_has_positive_rates(schedule: str, steps: int) -> None:
     for warmup in (0, 1, 3, 200):
@@ -139,6 +149,39 @@ def test_pretrained_parts_learn_at_their_share_of_the_rate() -> None:
     found = [(group["share"], group["weight_decay"], [tuple(w.shape) for w in group["params"]]) for group in groups]
     assert found == [(1, 0.2, [(1, 3)]), (1, 0, [(1,)]), (0.1, 0.2, [(3, 2)]), (0.1, 0, [(3,)])]
     assert [group["lr"] for group in groups] == pytest.approx([0.005, 0.005, 0.0005, 0.0005])
+
+
+class Trunk(nn.Module):
+    """A first part, three layers in a list of lists, and a norm behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(1, 2)
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(nn.Sequential(nn.Linear(2, 2)) for _ in range(3))})
+        self.norm = nn.LayerNorm(2)
+
+
+def test_the_rate_falls_from_layer_to_layer_of_pretrained_parts() -> None:
+    network = nn.ModuleDict({"trunk": Trunk(), "head": nn.Linear(2, 1)})
+    config = replace(CONFIG, pretrained_rate=0.5, layer_decay=0.1, weight_decay=0.2)
+    names = {id(weight): name.removeprefix("trunk.") for name, weight in network.named_parameters()}
+    groups = build_optimizer(network, config, [network["trunk"]]).param_groups
+    found = [
+        (round(group["share"], 9), group["weight_decay"], [names[id(w)] for w in group["params"]]) for group in groups
+    ]
+    assert found == [
+        (1, 0.2, ["head.weight"]),
+        (1, 0, ["head.bias"]),
+        (0.5, 0.2, ["encoder.layer.2.0.weight"]),
+        (0.5, 0, ["encoder.layer.2.0.bias", "norm.weight", "norm.bias"]),
+        (0.05, 0.2, ["encoder.layer.1.0.weight"]),
+        (0.05, 0, ["encoder.layer.1.0.bias"]),
+        (0.005, 0.2, ["encoder.layer.0.0.weight"]),
+        (0.005, 0, ["encoder.layer.0.0.bias"]),
+        (0.0005, 0.2, ["embedding.weight"]),
+        (0.0005, 0, ["embedding.bias"]),
+    ]
+    assert [group["lr"] for group in groups] == pytest.approx([0.005 * share for share, _, _ in found])
 
 
 def test_a_frozen_pretrained_part_makes_no_group() -> None:

@@ -52,6 +52,7 @@ FREE_ON_RESUME = {
     "train.keep_every",
     "train.keep_last",
     "train.log_every",
+    "train.patience",
     "train.save_every",
     "train.threads",
     "train.validate_every",

@@ -28,12 +28,17 @@ class TrainConfig:
     """Highest learning rate. With `muon` it is that of AdamW, and the learning rate of Muon is 1.6 times as high."""
     pretrained_rate: float = 1.0
     """Learning rate of encoders that `weights` filled, as a share of `learning_rate`. Word vectors are not affected."""
+    layer_decay: float = 1.0
+    """Layer-wise decay of the learning rate of encoders that `weights` filled. The last layer learns at
+    `pretrained_rate`, and each layer before it at this share of the rate of the next. Layers are those of BERT and of a
+    ViT, and the stages of Swin, Darknet-53, EfficientNet and other backbones. 1: all learn alike."""
     weight_decay: float = 0.0
     """Weight decay. It is never applied to norms, biases, positions and word vectors."""
-    schedule: Literal["step", "cosine", "trapezoid", "constant"] = "step"
+    schedule: Literal["step", "cosine", "polynomial", "trapezoid", "constant"] = "step"
     """How the learning rate falls. `step`: divided by 10 at 80 and 90 per cent of the run (epochs 40 and 45 of 50).
-    `cosine`: along a cosine to zero. `trapezoid`: constant, then in a line to zero (`fall`); a run can be made longer
-    while the rate is constant. `constant`: it does not fall."""
+    `cosine`: along a cosine to zero. `polynomial`: as the share of the steps that is left, to the power 0.9 (LAVT).
+    `trapezoid`: constant, then in a line to zero (`fall`); a run can be made longer while the rate is constant.
+    `constant`: it does not fall."""
     fall: float = 0.3
     """Share of the steps over which a trapezoid falls. With `restarts` it is the share of each leg."""
     restarts: tuple[int, ...] = ()
@@ -64,6 +69,9 @@ class TrainConfig:
     attention_weight: float = 0.0
     """Weight of an additional loss: in every layer the attention of the decoder over positions should rest on the
     referent. It helps in short trainings (docs/lab-notes.md). The paper has none."""
+    focal_gamma: float = 0.0
+    """Focal loss (Lin et al.) in place of binary cross-entropy: the loss of a pixel is multiplied by its error, as a
+    probability, to this power. So pixels that are nearly right count less. Usual: 2. 0: binary cross-entropy."""
     mask_reduction: Literal["mean", "sum"] = "mean"
     """How binary cross-entropy is reduced over the pixels of a mask: their mean, or their sum as in VLT."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -98,6 +106,8 @@ class TrainConfig:
     """Steps between two validations. The last step always validates."""
     validate_images: int = 300
     """Images of the validation split that each validation during training reads."""
+    patience: int = 0
+    """Early stopping: the run ends after this many validations in a row without a better mean IoU. 0: it does not."""
     save_every: int = 500
     """Steps between two checkpoints."""
     keep_last: int = 2

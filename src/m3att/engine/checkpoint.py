@@ -23,7 +23,7 @@ from m3att.model.network import M3AttNet
 from m3att.model_folder import current_names
 
 FORMAT = 3
-"""Of new checkpoints. Older ones are read too: 1 has no number and no checksum, 2 no moving average."""
+"""Of new checkpoints. Older ones are read too: 1 has no number and no checksum, 2 no average."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Position:
         seconds: training time so far.
         expressions: expressions trained on so far.
         best_mean_iou: best validation so far; see `Scores.agreement`.
+        stale: validations since the best one.
     """
 
     step: int = 0
@@ -45,6 +46,16 @@ class Position:
     seconds: float = 0.0
     expressions: int = 0
     best_mean_iou: float = -1.0
+    stale: int = 0
+
+    def has_ended(self, steps: int, patience: int) -> bool:
+        """Whether a training is over.
+
+        Args:
+            steps: of the whole run.
+            patience: validations in a row that may be no better than the best; 0: any number.
+        """
+        return self.step >= steps or 0 < patience <= self.stale
 
 
 class DamagedError(Exception):

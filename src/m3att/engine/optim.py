@@ -11,7 +11,9 @@ from torch import nn
 
 from m3att.config import TrainConfig
 from m3att.engine.muon import MuonAdamW, packed_matrices
+from m3att.model.layers import layers_behind
 
+POLYNOMIAL_POWER = 0.9  # LAVT's, and that of DeepLab before it
 STEP_DECAY_AT = (0.8, 0.9)  # epochs 40 and 45 of the paper's 50
 UNDECAYED = ("bias", "position", "token")  # in the names of weights, whatever their shape
 MUON_SHARE = 1.6  # times AdamW's learning rate; 0.2 and 4 learned more slowly
@@ -30,10 +32,16 @@ def build_optimizer(
     Args:
         network: its weights.
         config: kind, decay and rates.
-        pretrained: parts of the network that learn at ``pretrained_rate``.
+        pretrained: parts of the network that learn at ``pretrained_rate``, and their layers by ``layer_decay``.
     """
-    slow = {id(weight) for part in pretrained for weight in part.parameters()}
-    groups: dict[bool, tuple[list[nn.Parameter], list[nn.Parameter]]] = {False: ([], []), True: ([], [])}
+    slow = {
+        weight: config.pretrained_rate * config.layer_decay**behind
+        for part in pretrained
+        for weight, behind in layers_behind(part).items()
+    }
+    # Of everything else first, then of the pretrained parts, whose last layer comes first.
+    shares = [None, *sorted(set(slow.values()), reverse=True)]
+    groups: dict[float | None, tuple[list[nn.Parameter], list[nn.Parameter]]] = {share: ([], []) for share in shares}
     packed: dict[int, list[nn.Parameter]] = {}
     for module in network.modules():
         for name, weight in module.named_parameters(recurse=False):
@@ -46,13 +54,13 @@ def build_optimizer(
             if config.optimizer == "muon" and fits and id(weight) not in slow:
                 packed.setdefault(pieces, []).append(weight)
             else:
-                groups[id(weight) in slow][plain].append(weight)
+                groups[slow.get(id(weight))][plain].append(weight)
     rate = config.learning_rate
     options: list[dict[str, Any]] = [
         {"params": weights, "weight_decay": decay, "lr": rate * share, "share": share}
-        for is_slow, share in ((False, 1.0), (True, config.pretrained_rate))
-        for weights, decay in zip(groups[is_slow], (config.weight_decay, 0.0), strict=True)
-        if weights or not is_slow
+        for key, share in ((key, 1.0 if key is None else key) for key in shares)
+        for weights, decay in zip(groups[key], (config.weight_decay, 0.0), strict=True)
+        if weights or key is None
     ]
     if config.optimizer == "muon":
         muon = {"weight_decay": config.weight_decay, "lr": rate * MUON_SHARE, "share": MUON_SHARE}
@@ -86,9 +94,11 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     step, steps = step - begun, min((at for at in ends if at > step), default=steps) - begun
     if step < config.warmup:
         return config.learning_rate * (step + 1) / (config.warmup + 1)
+    progress = (step - config.warmup) / max(1, steps - config.warmup)
     if config.schedule == "cosine":
-        progress = (step - config.warmup) / max(1, steps - config.warmup)
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "polynomial":
+        return float(config.learning_rate * (1 - progress) ** POLYNOMIAL_POWER)
     if config.schedule == "trapezoid":
         return config.learning_rate * min(1.0, (steps - step) / (config.fall * steps))
     if config.schedule == "step":

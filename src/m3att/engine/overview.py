@@ -123,6 +123,9 @@ def idle_phases(config: RunConfig, steps: int) -> Iterator[str]:
             f"the run ends at step {steps:,} and train.early_sizes {list(settings.early_sizes)} last until step "
             f"{settings.early_steps[-1]:,}: it never reaches input.size {config.input.size}"
         )
+    validations = -(-steps // settings.validate_every)
+    if settings.patience >= validations:
+        yield f"train.patience {settings.patience:,} has no effect: the run validates {validations:,} times in all"
     late = [at for at in settings.restarts if at >= steps]
     if late:
         yield f"train.restarts {late} have no effect: the run ends at step {steps:,}"
@@ -132,3 +135,18 @@ def idle_phases(config: RunConfig, steps: int) -> Iterator[str]:
             f"train.warmup {settings.warmup:,} is not over when the run ends: the learning rate comes to {highest:.3g} "
             f"of {settings.learning_rate:g}"
         )
+
+
+def early_end(position: Position, steps: int) -> list[str]:
+    """Why a training ended before its last step, in one line; empty where it did not.
+
+    Args:
+        position: where it ended.
+        steps: of the whole run.
+    """
+    if position.step >= steps:
+        return []
+    return [
+        f"stopped early at step {position.step:,} of {steps:,}: the last {counted(position.stale, 'validation')} had "
+        f"no better mean IoU than {position.best_mean_iou:.3f}, as train.patience says"
+    ]

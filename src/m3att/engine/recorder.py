@@ -97,8 +97,9 @@ class Recorder:
         """
         require_finite(self.average.network, position.step)
         folders = [self.folder.last]
+        position = replace(position, stale=position.stale + 1)
         if agreement > position.best_mean_iou:
-            position = replace(position, best_mean_iou=agreement)
+            position = replace(position, best_mean_iou=agreement, stale=0)
             folders.insert(0, self.folder.best)
         for folder in folders:
             save_model(folder, self.average.network, self.tokenizer, self.config, self.world)

@@ -87,6 +87,7 @@ def train_step(
         settings.attention_weight,
         boxed_N,
         settings.box_weight,
+        settings.focal_gamma,
     )
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

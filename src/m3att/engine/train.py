@@ -16,7 +16,7 @@ from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import learning_rate_at
-from m3att.engine.overview import overview
+from m3att.engine.overview import early_end, overview
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.start import start_optimizer, start_process, start_run
@@ -46,7 +46,7 @@ def train(
         resume: go on from the folder's checkpoint, with the very batch that would have come next. Where there is no
             checkpoint yet, the run starts anew.
         report: called after each step.
-        announce: called before the first step with the lines of `overview`.
+        announce: called with lines for the reader: of `overview` before the first step, of `early_end` after the last.
         stop: where it is asked to stop, the training saves a checkpoint at the end of the step and ends.
 
     Returns:
@@ -82,7 +82,8 @@ def train(
             announce(overview(config, source, validation, start, steps, position))
             begun = time.monotonic() - position.seconds
             network.train()
-            for batch, following in batches(config, source, tokenizer, position, steps, recorder.faults):
+            until = position.step if position.has_ended(steps, settings.patience) else steps
+            for batch, following in batches(config, source, tokenizer, position, until, recorder.faults):
                 rate = learning_rate_at(position.step, steps, settings)
                 losses, norm = train_step(forward, network, optimizer, batch.to(device), config, rate)
                 position = replace(
@@ -109,13 +110,16 @@ def train(
                     position = recorder.save_models(position, scores.agreement)
                 if figures:
                     recorder.log(position, figures)
-                stops = stop.asked
-                if saves or stops:
+                stops, ended = stop.asked, position.has_ended(steps, settings.patience)
+                if saves or stops or ended:
                     recorder.save_checkpoint(position)
                 if validates:
                     recorder.faults.note(scores.left_out)
                 if report is not None:
                     report(position.step, steps, figures)
-                if stops and position.step < steps:
+                if ended:
+                    announce(early_end(position, steps))
+                    break
+                if stops:
                     raise stop.error()
     return folder.last

@@ -49,6 +49,13 @@ class VisionBackbone(nn.Module, ABC):
             whatever the size of the input: what the last cell lacks is padding. No map is stretched to fit the input.
         """
 
+    def layer_order(self) -> Sequence[nn.Module] | None:
+        """The stages from input to output, for learning rates that fall from stage to stage.
+
+        None: the outermost list of modules; see `model.layers.ordered_layers`.
+        """
+        return None
+
 
 def check_backbone(backbone: object) -> None:
     """Refuse a backbone whose attributes break the contract, before a network is built on it.

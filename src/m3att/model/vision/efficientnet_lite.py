@@ -149,10 +149,12 @@ class EfficientNetLite(VisionBackbone):
         self.stem = SameConvolution(3, STEM_CHANNELS, 3, stride=2)
         blocks: list[InvertedBottleneck] = []
         ends: dict[int, int] = {}  # stride -> number of blocks up to the last one of it
+        self.starts: list[int] = []  # number of the first block of each stage
         channels, stride = STEM_CHANNELS, 2
         for number, stage in enumerate(STAGES):
             if stride * stage.stride > self.strides[-1]:
                 break
+            self.starts.append(len(blocks))
             repeats = stage.repeats if number in (0, len(STAGES) - 1) else math.ceil(stage.repeats * depth)
             for repeat in range(repeats):
                 step, channels_out = stage.stride if repeat == 0 else 1, round_channels(stage.channels, width)
@@ -163,6 +165,11 @@ class EfficientNetLite(VisionBackbone):
         self.blocks = nn.ModuleList(blocks)
         self.ends = tuple(ends[stride] for stride in self.strides)
         self.channels = tuple(blocks[end - 1].project.conv.out_channels for end in self.ends)
+
+    def layer_order(self) -> Sequence[nn.Module]:
+        """The rows of EfficientNet's table."""
+        ends = [*self.starts[1:], len(self.blocks)]
+        return [self.blocks[start:end] for start, end in zip(self.starts, ends, strict=True)]
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, ...]:
         """See VisionBackbone."""
