@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from m3att.app.cli import main
-from m3att.app.evaluate import TRAINING_SETTINGS, evaluate_command
+from m3att.app.scoring import TRAINING_SETTINGS, evaluate_command
 from m3att.config import DataConfig
 
 ODD = "it's #1 & $HOME"
@@ -72,7 +72,7 @@ def test_the_command_at_the_end_of_a_training_works_as_it_is_printed(
     ids=str,
 )
 def test_the_command_says_all_in_which_scoring_differs(changes: dict[str, Any]) -> None:
-    from m3att.app.evaluate import scored_data
+    from m3att.app.scoring import scored_data
     from m3att.settings import SettingsParser, add_settings, changed
 
     trained = replace(DataConfig(), **changes)

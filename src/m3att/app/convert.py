@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3att.app.console import CommandParser, progress_bar
-from m3att.errors import counted
-
-_NAMED = 5  # faults that are printed; the rest are counted
+from m3att.app.converted import add_target_options, print_written
 
 
 def data_convert(words: Sequence[str], prog: str) -> int:
@@ -26,33 +24,8 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         "Label Studio or COCO with expressions, a folder of labelme, or a .jsonl",
     )
     parser.add_argument(
-        "--to",
-        choices=("refer", "coco", "jsonl"),
-        required=True,
-        help="refer: a folder in the REFER layout; coco: a COCO json with `expressions` at its annotations; jsonl: "
-        "JSON Lines",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="new folder to write to; it appears only when everything is written",
-    )
-    parser.add_argument(
         "--split-by",
         help="author of the split of a data set in the REFER layout; needed if it has several files refs(...)",
-    )
-    parser.add_argument(
-        "--image-root",
-        type=Path,
-        metavar="DIR",
-        help="folder of the images (default: m3att looks for it near the annotations)",
-    )
-    parser.add_argument(
-        "--copy-images",
-        action="store_true",
-        help="copy the images (default: the new files refer to the images where they are)",
     )
     parser.add_argument(
         "--expression-field",
@@ -60,6 +33,7 @@ def data_convert(words: Sequence[str], prog: str) -> int:
         help="the field that holds the expressions, or `category` to use the labels as expressions (default: the "
         "usual names)",
     )
+    add_target_options(parser)
     given = parser.parse_args(words)
 
     from m3att.data.own.convert import convert
@@ -75,12 +49,4 @@ def data_convert(words: Sequence[str], prog: str) -> int:
             given.image_root,
             given.expression_field,
         )
-    for fault in written.faults[:_NAMED]:
-        print(f"fault: {fault}")
-    if len(written.faults) > _NAMED:
-        print(f"... and {len(written.faults) - _NAMED:,} more")
-    print(
-        f"{counted(written.refs, 'referent')} with {counted(written.expressions, 'expression')} on "
-        f"{counted(written.images, 'image')}: {written.path}"
-    )
-    return 1 if written.faults else 0
+    return print_written(written)

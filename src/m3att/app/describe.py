@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m3att.app.console import CommandParser, progress_bar
-from m3att.errors import counted
+from m3att.app.converted import add_target_options, print_written
 
-_NAMED = 5  # faults that are printed; the rest are counted
 _STYLES = ("refcoco", "refcoco+", "refcocog")
 
 
@@ -22,21 +21,6 @@ def data_describe(words: Sequence[str], prog: str) -> int:
         "train or score on.",
     )
     parser.add_argument("place", type=Path, metavar="FILE", help="a COCO json of images with outlined objects")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="new folder to write to; it appears only when everything is written",
-    )
-    parser.add_argument(
-        "--to",
-        choices=("refer", "coco", "jsonl"),
-        default="coco",
-        help="refer: a folder in the REFER layout; coco: a COCO json with `expressions` at its annotations; jsonl: "
-        "JSON Lines "
-        "(default: %(default)s)",
-    )
     parser.add_argument(
         "--style",
         nargs="+",
@@ -57,17 +41,7 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--split", default="train", help="split to put the expressions into (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed for choosing expressions (default: %(default)s)")
-    parser.add_argument(
-        "--image-root",
-        type=Path,
-        metavar="DIR",
-        help="folder of the images (default: m3att looks for it near the annotations)",
-    )
-    parser.add_argument(
-        "--copy-images",
-        action="store_true",
-        help="copy the images (default: the new files refer to the images where they are)",
-    )
+    add_target_options(parser, default="coco")
     given = parser.parse_args(words)
     if given.per_object < 1:
         parser.error("--per-object must be at least 1")
@@ -81,10 +55,4 @@ def data_describe(words: Sequence[str], prog: str) -> int:
     wish = Wish(given.per_object, tuple(given.style), given.split, given.seed, given.absent)
     with progress_bar("describing") as progress:
         written = describe(given.place, given.to, given.out, wish, given.copy_images, progress, given.image_root)
-    for fault in written.faults[:_NAMED]:
-        print(f"fault: {fault}")
-    if len(written.faults) > _NAMED:
-        print(f"... and {len(written.faults) - _NAMED:,} more")
-    counts = f"{counted(written.refs, 'object')} with {counted(written.expressions, 'expression')}"
-    print(f"{counts} on {counted(written.images, 'image')}: {written.path}")
-    return 1 if written.faults else 0
+    return print_written(written)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3att.app.console import progress_bar
 from m3att.app.dry_run import run_dry
-from m3att.app.evaluate import evaluate_command
+from m3att.app.scoring import evaluate_command
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect

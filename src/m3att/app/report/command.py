@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m3att.app.console import probe_file
-from m3att.app.report.scoring import EXAMPLES, checked_options, report_parser
+from m3att.app.report.scoring import EXAMPLES, report_parser
 from m3att.app.report.targets import find_targets
+from m3att.app.scoring import checked_options
 from m3att.extras import require
 
 if TYPE_CHECKING:

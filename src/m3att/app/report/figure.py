@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m3att.app.console import probe_file
-from m3att.app.report.scoring import EXAMPLES, checked_options, report_parser, score
+from m3att.app.report.scoring import EXAMPLES, report_parser, score
+from m3att.app.scoring import checked_options
 
 if TYPE_CHECKING:
     from PIL import Image

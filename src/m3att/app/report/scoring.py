@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from m3att.app.evaluate import TRAINING_SETTINGS, open_model, score_model
-from m3att.bounds import RANGES
-from m3att.config import DataConfig, EvaluateConfig, RunConfig
+from m3att.app.scoring import add_scoring_options, open_model, score_model
 from m3att.errors import DataError
-from m3att.settings import SettingsParser, add_settings, changed
+from m3att.settings import SettingsParser
 
 if TYPE_CHECKING:
-    from m3att.app.evaluate import ScoredModel
+    from m3att.app.scoring import ScoredModel
     from m3att.engine.scores import Scores
     from m3att.report.answers import Answer
     from m3att.report.pictures import Painter
@@ -29,25 +27,8 @@ def report_parser(prog: str, usage: str, description: str) -> SettingsParser:
         description: what it does.
     """
     parser = SettingsParser(prog, description=description, usage=usage)
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda or auto")
-    parser.add_argument(
-        "--workers", type=int, default=0, help="processes that read the data; 0: this process reads them"
-    )
-    parser.add_argument("--threads", type=int | None, help="CPU threads")
-    add_settings(parser, DataConfig, "data", skip=TRAINING_SETTINGS)
-    add_settings(parser, EvaluateConfig, "evaluate")
+    add_scoring_options(parser)
     return parser
-
-
-def checked_options(parser: SettingsParser, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among the given options; wrong ones are reported before a model is loaded."""
-    options = {name: given[name] for name in ("data", "evaluate") if name in given}
-    changed(RunConfig(), options)
-    for option in ("workers", "threads"):
-        allowed = RANGES[f"train.{option}"]
-        if given.get(option) is not None and given[option] not in allowed:
-            parser.error(f"--{option}: {given[option]} is out of range, give {allowed}")
-    return options
 
 
 def score(
