@@ -17,7 +17,7 @@ from m3att.bounds import RANGES, check_fit, check_range
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.data.batch import BatchReader
 from m3att.data.held_out import held_out_images
-from m3att.data.open import open_beside
+from m3att.data.open import open_beside, portions
 from m3att.data.order import TrainingOrder
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.writer import write_refer
@@ -282,10 +282,15 @@ def test_data_beside_have_a_number_of_images_at_both_ends(tmp_path: Path, value:
     assert len(beside) in (1, 990)
 
 
+@pytest.mark.parametrize("value", ends_of("data.old_share"))
+def test_old_data_have_a_number_of_images_at_both_ends(value: float) -> None:
+    assert portions(DataConfig(old=("a", "b"), old_share=value), 10) in ([1, 1], [495, 495])
+
+
 def test_every_range_is_tried() -> None:
     """Collages, whose side the last one is, need photos: tests/data/collage."""
     tried = {*NUMBERS_OF_A_STEP, *NUMBERS_OF_A_RUN, "train.epochs", "evaluate.threshold"}
-    tried |= {"data.held_out", "data.beside_share", "data.collage_side"}
+    tried |= {"data.held_out", "data.beside_share", "data.old_share", "data.collage_side"}
     assert set(RANGES) == tried | {key for key in RANGES if key.startswith(("model", "input"))}  # a network is built
 
 

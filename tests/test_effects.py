@@ -88,6 +88,8 @@ def test_a_given_setting_that_changes_nothing_is_named_and_only_where_it_was_giv
         {"train.steps": 9},
         {"train.fall": 0.5, "train.schedule": "trapezoid"},
         {"data.per_image": 4},
+        {"data.old": ["shaperef"], "data.old_share": 0.2},
+        {"data.beside": ["own.jsonl"], "data.beside_share": 0.4},
         {"data.root": "x", "data.image_root": "y"},
         {"model.vision.weights": "w", "train.pretrained_rate": 0.1},
         {"model.vision.weights": "w", "train.layer_decay": 0.7, "train.init": "bundled"},

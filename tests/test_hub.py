@@ -114,9 +114,13 @@ def test_figures_of_another_model_are_refused(segmenter: Segmenter, scores: Path
 
 def test_no_folder_of_this_machine_is_shared(segmenter: Segmenter, tmp_path: Path) -> None:
     data = DataConfig(
-        "/home/anna/data", image_root="/home/anna/photos", cutouts=("/home/anna/cut.json",), beside=("b",)
+        "/home/anna/data",
+        image_root="/home/anna/photos",
+        cutouts=("/home/anna/cut.json",),
+        beside=("b",),
+        old=("/home/anna/c",),
     )
-    assert portable(data) == DataConfig(cutouts=("cut.json",), beside=("b",))
+    assert portable(data) == DataConfig(cutouts=("cut.json",), beside=("b",), old=("c",))
     config = replace(segmenter.pretrained.config, data=data)
     Segmenter(replace(segmenter.pretrained, config=config)).save_pretrained(tmp_path)
     for name in ("config.json", "README.md"):

@@ -81,7 +81,8 @@ RANGES: dict[str, Range] = {
     ),
     "train.epochs": Range(0, ANY, above=True),  # of no pass at all one step would come
     **dict.fromkeys(("model.language.word_dropout", "model.decoder.dropout"), Range(0, 1)),
-    "data.beside_share": Range(0, 0.99, above=True),  # nearer to 1 the epoch that they fill would have no end
+    # Nearer to 1 the epoch that they fill would have no end.
+    **dict.fromkeys(("data.beside_share", "data.old_share"), Range(0, 0.99, above=True)),
     "data.collage_side": Range(16, 2048),
     "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1, so every mask would be empty
     "train.fall": Range(1e-6, 1),

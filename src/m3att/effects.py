@@ -54,6 +54,8 @@ RULES = (
         "train.init {train.init} fills the network",
     ),
     Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),
+    Rule(("data.beside_share",), lambda run: not run.data.beside, "data.beside is empty"),
+    Rule(("data.old_share",), lambda run: not run.data.old, "data.old is empty"),
     Rule(("data.per_image",), lambda run: not run.data.grouped, "data.grouped is false"),
     Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
     Rule(

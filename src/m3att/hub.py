@@ -129,7 +129,9 @@ def portable(data: DataConfig) -> DataConfig:
     def names(paths: Sequence[str]) -> tuple[str, ...]:
         return tuple(PurePath(path).name for path in paths)
 
-    return replace(data, root=None, image_root=None, cutouts=names(data.cutouts), beside=names(data.beside))
+    return replace(
+        data, root=None, image_root=None, cutouts=names(data.cutouts), beside=names(data.beside), old=names(data.old)
+    )
 
 
 def write_card(pretrained: Pretrained, scores: Sequence[Scores], license: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from m3att.config import DataConfig
 from m3att.data.fields import OWN_FORMS
-from m3att.data.open import DRAWN_IMAGES, ENDLESS, OWN, MixedSource, open_source, open_training
+from m3att.data.open import DRAWN_IMAGES, ENDLESS, OWN, MixedSource, open_old, open_source, open_training
 from m3att.data.refer.source import ReferSource
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
@@ -209,3 +210,62 @@ def test_own_data_stand_beside_a_data_set_at_the_wanted_share(tmp_path: Path) ->
 def test_a_share_of_what_has_no_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.beside"):
         open_training(DataConfig(beside=(write_beside(tmp_path, 1),)), 4)
+
+
+def write_old(folder: Path, lines: Sequence[tuple[int, dict[str, Any]]]) -> str:
+    """Old data of ten images of which each says its number."""
+    for number in range(10):
+        write_picture(folder / f"{number}.png")
+    rows = [{"image": f"{at}.png", "expression": f"old {at}", "mask": [square(4)], **more} for at, more in lines]
+    return str(write_lines(folder / "old.jsonl", rows))
+
+
+def said(source: Source) -> list[str]:
+    """What the expressions of a source say, in the order of its images."""
+    return [text for index in range(len(source)) for text in source.read(index).expressions]
+
+
+def test_old_data_are_other_images_each_epoch_and_never_those_that_are_validated_on(tmp_path: Path) -> None:
+    old = write_old(tmp_path / "old", [(at, {}) for at in range(10)])
+    own = write_beside(tmp_path / "own", 3)
+    data = DataConfig(own, "jsonl", old=(old,), old_share=0.5, held_out=0.2)
+    source, validation = open_training(data, None)
+    assert said(validation) == ["the square"] * 3
+    (held_out,) = open_old(data, "val")
+    kept = said(held_out)
+    assert len(kept) == 2
+    epochs = [said(source.at_epoch(epoch)) for epoch in range(8)]
+    for texts in epochs:
+        assert texts.count("the square") == 3 and len(texts) == 6  # as many old images as new ones
+    seen = [text for texts in epochs for text in texts if text != "the square"]
+    assert set(seen) == {f"old {at}" for at in range(10)} - set(kept)
+    assert {seen.count(text) for text in seen} == {3}  # 8 x 3 pictures out of 8, one after the other
+    assert set(source.texts()) >= set(seen)
+    assert epochs[3] == said(open_training(data, None)[0].at_epoch(3))
+
+
+@pytest.mark.parametrize("split", [{}, {"split": "train"}], ids=["no split", "training alone"])
+def test_old_data_without_a_split_to_validate_on_are_divided(tmp_path: Path, split: dict[str, Any]) -> None:
+    data = DataConfig(old=(write_old(tmp_path, [(at, split) for at in range(10)]),), held_out=0.3)
+    (train,), (val,) = open_old(data, "train"), open_old(data, "val")
+    assert (len(train), len(val)) == (7, 3) and not set(said(train)) & set(said(val))
+
+
+def test_old_data_keep_the_split_that_they_state(tmp_path: Path) -> None:
+    lines = [(at, {"split": "val" if at < 4 else "train"}) for at in range(10)]
+    data = DataConfig(old=(write_old(tmp_path, lines),))
+    (train,), (val,) = open_old(data, "train"), open_old(data, "val")
+    assert said(val) == [f"old {at}" for at in range(4)] and len(train) == 6
+
+
+def test_old_scenes_are_drawn(tmp_path: Path) -> None:
+    data = DataConfig(write_beside(tmp_path / "own", 3), "jsonl", old=("shaperef", "shaperef+"), old_share=0.6)
+    source, _ = open_training(data, None)
+    assert source.pixels == "photos+drawn" and len(source) == 3 + 2 * 2
+    (val, other) = open_old(data, "val")
+    assert (len(val), val.world, len(other)) == (DRAWN_IMAGES, "ShapeRef's drawn scenes", DRAWN_IMAGES)
+
+
+def test_old_data_beside_what_has_no_end_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.old: needs a data set of a known size"):
+        open_training(DataConfig(old=("shaperef",)), 4)

@@ -63,6 +63,7 @@ COMMANDS: dict[str, Command] = {
         later("mix", "data_mix"), "join data sets into one to train on, without any photo of their test splits"
     ),
     "train": Command(later("train", "train"), "train a network, or continue a run"),
+    "finetune": Command(later("finetune", "finetune"), "teach a trained model your own photos and words"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),
     "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a data set"),
     "report": Command(later("report.command", "report"), "write a page about runs: curves, figures, failures"),

@@ -35,6 +35,8 @@ TRAINING_SETTINGS = (
     "data.flip",
     "data.beside",
     "data.beside_share",
+    "data.old",
+    "data.old_share",
 )
 
 

@@ -320,6 +320,8 @@ def figures_line(step: int, steps: int, figures: Mapping[str, float]) -> str:
         ("Pr@0.5", "val/precision_0.5"),
         ("box IoU", "val/mean_box_iou"),
         ("pointing accuracy", "val/pointing_accuracy"),
+        ("old mean IoU", "old/mean_iou"),
+        ("old box IoU", "old/mean_box_iou"),
     ):
         if key in figures:
             parts.append(f"{name} {figures[key]:.3f}")

@@ -43,6 +43,12 @@ class DataConfig:
     """Training: files or folders of your own (JSON Lines, or a COCO json with expressions) that are trained on too."""
     beside_share: float = 0.2
     """Share of an epoch's images that are of `beside`; its images are repeated until they are about so many."""
+    old: tuple[str, ...] = ()
+    """Training: data of the kind that the model of `train.init` has learned from, so that it does not forget them.
+    Files or folders of your own, folders in the REFER layout, or names of drawn data sets. They are trained on too, and
+    each validation scores them, as `old/...` in metrics.jsonl."""
+    old_share: float = 0.5
+    """Share of an epoch's images that are of `old`. Each epoch takes other images of them."""
     expression_field: str | None = None
     """For coco, cvat, datumaro, label_studio and labelme: the field, label attribute or text area that holds the
     expressions, or `category` to take the names of the categories. None: the usual names (docs/datasets.md)."""

@@ -104,6 +104,8 @@ class TrainConfig:
     """Steps between two lines of metrics.jsonl."""
     validate_every: int = 1000
     """Steps between two validations. The last step always validates."""
+    validate_start: bool = False
+    """Validate before the first step too, so that metrics.jsonl says what the training changed."""
     validate_images: int = 300
     """Images of the validation split that each validation during training reads."""
     patience: int = 0

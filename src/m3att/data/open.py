@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from m3att.config import DataConfig
 from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
+from m3att.data.detect import detect
 from m3att.data.faults import Fault
-from m3att.data.held_out import divide
+from m3att.data.held_out import TRAIN, divide
 from m3att.data.masks import Mask
 from m3att.data.own.files import refuse_archive
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_jsonl
-from m3att.data.own.tools import TOOLS, open_coco
+from m3att.data.own.tools import TOOLS
+from m3att.data.portion import Portion
 from m3att.data.refer.source import ReferSource
 from m3att.data.refer.tables import find_split_by
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
-from m3att.errors import ConfigError, DataError
+from m3att.errors import ConfigError, DataError, SplitError
 
 OWN: dict[str, Callable[[Path, str, Path | None], Source]] = {
     "jsonl": open_jsonl,
@@ -233,7 +235,7 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
     Raises:
         DataError: where one would be read from photos and the other drawn, since only some photos are at hand; and
             as open_source does.
-        ConfigError: as open_source and open_beside do.
+        ConfigError: as open_source, open_beside and open_old do.
     """
     source = open_source(data, "train", training=True, divided=True)
     validation = open_source(replace(data, images=validation_images), data.split, divided=True)
@@ -243,9 +245,12 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
             f"{data.root}: the pixels of split train would be {kinds[0]} and those of {data.split} {kinds[1]}; "
             "put the missing photos there, or give --data.pixels layout for both"
         )
+    parts = [source]
     if data.beside:
-        source = MixedSource([source, *open_beside(data, len(source))])
-    return source, validation
+        parts += open_beside(data, len(source))
+    if data.old:
+        parts += [Portion(*part) for part in zip(open_old(data, TRAIN), portions(data, len(source)), strict=True)]
+    return parts[0] if len(parts) == 1 else MixedSource(parts), validation
 
 
 def open_beside(data: DataConfig, images: int) -> list[Source]:
@@ -259,14 +264,75 @@ def open_beside(data: DataConfig, images: int) -> list[Source]:
         ConfigError: where that data set has no end, so that no share of it can be told.
         DataError: where one cannot be opened.
     """
-    if images >= ENDLESS:
-        raise ConfigError(
-            "data.beside: needs a data set of a known size, and scenes that are drawn on the fly have none"
-        )
-    own: list[Source] = []
-    for place in data.beside:
-        path = Path(place)
-        lines = path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl")))
-        own.append((open_jsonl if lines else open_coco)(path, "train"))
+    require_end(images, "data.beside")
+    own = [open_named(data, place, TRAIN) for place in data.beside]
     wanted = images * data.beside_share / (1 - data.beside_share)
     return own * max(1, round(wanted / sum(map(len, own))))
+
+
+def open_old(data: DataConfig, split: str) -> list[Source]:
+    """The part of each data set of `data.old` that is trained on or validated on.
+
+    What states no split, or none but that of training, is divided by `data.held_out`.
+
+    Args:
+        data: names them.
+        split: ``train`` or the split to validate on.
+
+    Raises:
+        DataError: where one cannot be opened.
+    """
+    found: list[Source] = []
+    for place in data.old:
+        try:
+            source = open_named(data, place, split)
+            if split == TRAIN:
+                open_named(data, place, data.split)
+        except SplitError:
+            source = open_named(data, place, TRAIN)
+            source.stated_split = False
+        found.append(divide(source, split, data.held_out, data.seed))
+    return found
+
+
+def portions(data: DataConfig, images: int) -> list[int]:
+    """How many images of each data set of `data.old` an epoch has.
+
+    Args:
+        data: names them, and their share.
+        images: number of images of the data set that they stand beside.
+
+    Raises:
+        ConfigError: where that data set has no end, so that no share of it can be told.
+    """
+    require_end(images, "data.old")
+    wanted = images * data.old_share / (1 - data.old_share)
+    return [max(1, round(wanted / len(data.old)))] * len(data.old)
+
+
+def open_named(data: DataConfig, place: str, split: str) -> Source:
+    """A data set by its place alone, whose kind is told by what lies there; raises as `open_source` does.
+
+    Args:
+        data: the settings that hold for all data.
+        place: as `detect` takes it.
+        split: train, val ...
+    """
+    root, dataset = detect(place)
+    return open_one(
+        replace(DataConfig(), root=root, dataset=dataset, split=split, seed=data.seed), dataset, split, split == TRAIN
+    )
+
+
+def require_end(images: int, key: str) -> None:
+    """Refuse to stand beside scenes that are drawn without end.
+
+    Args:
+        images: of the data set.
+        key: the setting that wants a share of it.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    if images >= ENDLESS:
+        raise ConfigError(f"{key}: needs a data set of a known size, and scenes that are drawn on the fly have none")

@@ -59,7 +59,7 @@ def batches(
             start, length = step, ENDLESS
             order = EndlessOrder(settings.batch_size, data.per_image if data.grouped else 1, step, stop, settings.seed)
         else:
-            whole = list(TrainingOrder(source, settings.batch_size, data, settings.seed, epoch))
+            whole = list(TrainingOrder(drawn, settings.batch_size, data, settings.seed, epoch))
             length, order = len(whole), whole[start : start + stop - step]
         loader: DataLoader[Batch] = DataLoader(
             BatchReader(drawn, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),

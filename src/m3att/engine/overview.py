@@ -18,7 +18,13 @@ SHOWN_WORDS = 8
 
 
 def overview(
-    config: RunConfig, source: Source, validation: Source, start: Start, steps: int, position: Position
+    config: RunConfig,
+    source: Source,
+    validation: Source,
+    start: Start,
+    steps: int,
+    position: Position,
+    old: Source | None = None,
 ) -> list[str]:
     """The lines that a training begins with.
 
@@ -29,13 +35,20 @@ def overview(
         start: words and network.
         steps: of the whole run.
         position: where the run stands.
+        old: the part of `data.old` that is validated on.
     """
     origins = list(dict.fromkeys(origin for origin in (source.origin, validation.origin) if origin))
+    limit = config.train.validate_images
     return [
         "; ".join([f"data: {config.data.dataset}", *origins, f"pixels: {source.pixels}"]),
         f"train: {split_text(source, start.tokenizer, config.data.images, 'data.images')}",
         f"validation on {config.data.split if validation.stated_split else 'the same, as the data state no split'}: "
-        + split_text(validation, start.tokenizer, config.train.validate_images, "train.validate_images"),
+        + split_text(validation, start.tokenizer, limit, "train.validate_images"),
+        *(
+            [f"validation on old data: {split_text(old, start.tokenizer, limit, 'train.validate_images')}"]
+            if old is not None
+            else []
+        ),
         f"vocabulary: {vocabulary_text(config, start)}",
         f"run: {length_text(config, source, steps, position)}",
         *(f"note: {note}" for note in idle_phases(config, steps)),

@@ -57,15 +57,21 @@ class Scores:
         weighed = (outlined["expressions"], outlined["mean_iou"]), (boxed["expressions"], boxed["mean_box_iou"])
         return float(sum(count * mean for count, mean in weighed) / total) if self.boxes else self.mean_iou
 
-    def validation(self) -> dict[str, float]:
-        """The figures that a training logs, by name; those of masks or of boxes only where there are some."""
+    def validation(self, name: str = "val") -> dict[str, float]:
+        """The figures that a training logs, by name; those of masks or of boxes only where there are some.
+
+        Args:
+            name: what their names begin with.
+        """
         found: dict[str, float] = {}
         if self.expressions or not self.boxes:
             figures = self.figures()
-            found = {"val/mean_iou": figures["mean_iou"], "val/overall_iou": figures["overall_iou"]}
-            found |= {f"val/precision_{at}": value for at, value in figures["precision"].items()}
+            found = {f"{name}/mean_iou": figures["mean_iou"], f"{name}/overall_iou": figures["overall_iou"]}
+            found |= {f"{name}/precision_{at}": value for at, value in figures["precision"].items()}
         if self.boxes:
-            found |= {f"val/{name}": value for name, value in box_figures(self.boxes).items() if name != "expressions"}
+            found |= {
+                f"{name}/{kind}": value for kind, value in box_figures(self.boxes).items() if kind != "expressions"
+            }
         return found
 
     @property

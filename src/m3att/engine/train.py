@@ -14,7 +14,6 @@ from m3att.config import RunConfig
 from m3att.data.open import open_training
 from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
-from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import early_end, overview
 from m3att.engine.recorder import recording
@@ -22,6 +21,7 @@ from m3att.engine.run_folder import RunFolder
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import flushed_denormals, step_figures, train_step
 from m3att.engine.stopping import Stopping
+from m3att.engine.validation import open_old_validation, validate
 from m3att.errors import ConfigError
 from m3att.weights.start import require_weights
 
@@ -70,6 +70,7 @@ def train(
             require_weights(config.model, fresh_halves(settings))  # at once: data may take a while to open
         device = start_process(settings)
         source, validation = open_training(config.data, settings.validate_images)
+        old = open_old_validation(config)
         source.prepare()
         start = start_run(config, source, folder if resume else None)
         tokenizer, network = start.tokenizer, start.network
@@ -79,8 +80,12 @@ def train(
         recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume, announce)
         with recorded as (recorder, position), stop.waiting():
             recorder.faults.note(source.faults)
-            announce(overview(config, source, validation, start, steps, position))
+            announce(overview(config, source, validation, start, steps, position, old))
             begun = time.monotonic() - position.seconds
+            if settings.validate_start and position.step == 0 and not resume:
+                found = validate(network, tokenizer, validation, old, config, device)
+                recorder.log(position, found.figures)
+                recorder.faults.note(found.left_out)
             network.train()
             until = position.step if position.has_ended(steps, settings.patience) else steps
             for batch, following in batches(config, source, tokenizer, position, until, recorder.faults):
@@ -103,18 +108,16 @@ def train(
                     recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
                 if validates:
-                    data = replace(config.data, images=settings.validate_images)
-                    shown = recorder.average.network
-                    scores = evaluate(shown, tokenizer, validation, config.input, config.evaluate, data, 0, device)
-                    figures |= scores.validation()
-                    position = recorder.save_models(position, scores.agreement)
+                    found = validate(recorder.average.network, tokenizer, validation, old, config, device)
+                    figures |= found.figures
+                    position = recorder.save_models(position, found.agreement)
                 if figures:
                     recorder.log(position, figures)
                 stops, ended = stop.asked, position.has_ended(steps, settings.patience)
                 if saves or stops or ended:
                     recorder.save_checkpoint(position)
                 if validates:
-                    recorder.faults.note(scores.left_out)
+                    recorder.faults.note(found.left_out)
                 if report is not None:
                     report(position.step, steps, figures)
                 if ended:

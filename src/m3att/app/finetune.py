@@ -1,0 +1,164 @@
+"""`m3att finetune`: teaches a trained model your own photos and words, in one command.
+
+PyTorch is imported inside the functions, so that help and errors appear at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from m3att.app.console import show, write_json
+from m3att.app.train import note_idle, resumed_config, run_training, with_options
+from m3att.config import RunConfig
+from m3att.engine.run_folder import RunFolder
+from m3att.errors import ConfigError
+from m3att.model_folder import BUNDLED_WORD, DEFAULT_MODEL, bundled_models
+from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
+
+SHOWN = {"mean_iou": "mean IoU", "precision_0.5": "Pr@0.5", "mean_box_iou": "box IoU", "pointing_accuracy": "pointing"}
+
+
+def finetune(words: Sequence[str], prog: str) -> int:
+    """`m3att finetune`."""
+    parser = SettingsParser(
+        prog,
+        description="Teach a trained model your own photos and words. It learns the words that it does not know. Data "
+        "of the kind that it was trained on (--old) are trained on too, so that it does not forget them, and each "
+        "validation scores both. docs/finetuning.md leads from an export of CVAT to a service.",
+        usage=f"{prog} DATA [--from MODEL] [--old DATA ...] --out RUN [--section.field VALUE ...] [--resume]",
+    )
+    parser.add_argument(
+        "data_place",
+        nargs="?",
+        metavar="DATA",
+        help="your own data: a file, a folder or a Hub id; what kind it is, is told by its content",
+    )
+    parser.add_argument(
+        "--from", type=str, metavar="MODEL", help=f"a bundled model ({', '.join(bundled_models())}), a folder, a Hub id"
+    )
+    parser.add_argument(
+        "--old",
+        type=str,
+        nargs="+",
+        metavar="DATA",
+        help="short for --data.old: data of the kind that the model has learned from. Of a model of drawn scenes they "
+        "are drawn",
+    )
+    parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument("--json", type=str, metavar="FILE", help="also write what changed to this file")
+    parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
+    add_settings(parser, RunConfig, skip=("data.old",))
+    given = parser.parse_args(words, defaults=False).as_dict()
+    options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
+    if not given.get("data_place"):
+        parser.error("DATA is missing: name the file or folder of your own data")
+    if not given.get("out") and not given.get("print_config"):
+        parser.error("--out is missing: name the run's folder")
+    config = wanted_config(given, options)
+    out = Path(given.get("out") or "")
+    if given.get("resume") and RunFolder(out).is_run:
+        settings = asdict(config)
+        del settings["train"]["epochs"]  # fine-tuning is always given its steps
+        config = resumed_config(out, {}, settings)
+    note_idle(config, set(flatten(options)))
+    if given.get("print_config"):
+        print(config_to_yaml(config), end="")
+        return 0
+    if not config.data.old:
+        print(
+            "note: without --old, nothing is known of what the model forgets; see docs/finetuning.md", file=sys.stderr
+        )
+    code = run_training(config, out, bool(given.get("resume")))
+
+    found = what_changed(RunFolder(out))
+    show_changes(found, RunFolder(out))
+    if given.get("json"):
+        write_json(Path(given["json"]), found)
+    return code
+
+
+def wanted_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
+    """The settings of the run: those of the model, of fine-tuning, of the options, the later ones first.
+
+    Args:
+        given: the command's own options.
+        options: nested values of settings.
+
+    Raises:
+        ConfigError: where they contradict each other.
+        DataError: where the data are not there, or of no known kind.
+        ModelError: where there is no such model.
+    """
+    from m3att.data.detect import Kind, detect
+    from m3att.engine.finetune import finetune_config
+    from m3att.pretrained import load_model
+
+    data = options.get("data", {})
+    if data.get("root") is not None:
+        raise ConfigError("data.root: DATA says it already: give one of them")
+    place, named = given["data_place"], data.get("dataset")
+    new = detect(place) if named is None else Kind(place, named)
+    if new.root is None:
+        raise ConfigError(f"{place}: is drawn without end; fine-tuning needs data of your own")
+    old = tuple(given.get("old") or ())
+    for each in old:
+        detect(each)
+    model = given.get("from") or BUNDLED_WORD
+    model = DEFAULT_MODEL if model == BUNDLED_WORD else model
+    config = finetune_config(model, load_model(model).config, new, old)
+    return with_options(config, options)
+
+
+def what_changed(folder: RunFolder) -> dict[str, Any]:
+    """The figures of the first and of the best validation of a run, and how long it took.
+
+    Args:
+        folder: of the run, which has ended.
+
+    Returns:
+        ``before`` and ``after`` by name, as in metrics.jsonl, the step of the best one, ``steps`` and ``minutes``.
+    """
+    from m3att.engine.validation import AGREEMENT, NEW, OLD
+    from m3att.report.curves import read_metrics
+
+    validated = [line for line in read_metrics(folder.metrics) if AGREEMENT in line]
+    names = [name for name in validated[0] if name.startswith((f"{NEW}/", f"{OLD}/"))]
+    best = max(validated[1:], key=lambda line: float(line[AGREEMENT]))
+    return {
+        "before": {name: validated[0][name] for name in names},
+        "after": {name: best[name] for name in names},
+        "best_step": best["step"],
+        "steps": validated[-1]["step"],
+        "minutes": round(validated[-1]["seconds"] / 60, 1),
+    }
+
+
+def show_changes(found: Mapping[str, Any], folder: RunFolder) -> None:
+    """Print what a run changed, in per cent.
+
+    Args:
+        found: by `what_changed`.
+        folder: of the run.
+    """
+    from m3att.engine.validation import NEW, OLD
+    from m3att.report.tables import plain_table
+
+    rows: list[tuple[str, ...]] = []
+    for kind, about in ((NEW, "your data"), (OLD, "old data")):
+        for name, title in SHOWN.items():
+            key = f"{kind}/{name}"
+            if key in found["before"]:
+                before, after = 100 * found["before"][key], 100 * found["after"][key]
+                rows.append((about, title, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"))
+    show(plain_table(("validated on", "figure", "before", "after", "change"), rows))
+    print(
+        f"the best model is that of step {found['best_step']:,} of {found['steps']:,}: {folder.best}; "
+        f"{found['minutes']:g} minutes"
+    )
+    print(f"serve it with: {shlex.join(['m3att', 'serve', '--model', str(folder.best)])}")
