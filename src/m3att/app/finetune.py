@@ -95,7 +95,7 @@ def wanted_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunCo
         DataError: where the data are not there, or of no known kind.
         ModelError: where there is no such model.
     """
-    from m3att.data.detect import Kind, detect
+    from m3att.data.own.detect import Kind, detect
     from m3att.engine.finetune import finetune_config
     from m3att.pretrained import load_model
 

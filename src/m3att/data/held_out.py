@@ -1,4 +1,4 @@
-"""A split by image for data that state none: the same in training, validation, evaluation and check."""
+"""Parts of a source: a split by image for data that state none, and images that are others in each epoch."""
 
 from __future__ import annotations
 
@@ -99,6 +99,32 @@ class ChosenImages(Source):
             own = [next(texts) for group in self.whole.expression_groups(image) for _ in group]
             if image in chosen:
                 yield from own
+
+
+class Portion(ChosenImages):
+    """So many images of a source in each epoch, one after the other through the whole.
+
+    So a small data set can be trained on beside a large one, without being lost in it, and the large one is seen as a
+    whole in the course of many epochs.
+
+    Args:
+        whole: the source.
+        count: images of an epoch; more than the source has repeat them.
+        epoch: number of the epoch.
+    """
+
+    def __init__(self, whole: Source, count: int, epoch: int = 0) -> None:
+        images = [(epoch * count + number) % len(whole) for number in range(count)]
+        super().__init__(whole, images, "")
+        self.count = count
+
+    def at_epoch(self, epoch: int) -> Portion:
+        """See Source."""
+        return Portion(self.whole.at_epoch(epoch), self.count, epoch)
+
+    def texts(self) -> Iterator[str]:
+        """Those of the whole, as each of its images comes up; of drawn scenes their list of words."""
+        yield from self.whole.texts() if self.whole.lexicon is None else self.whole.lexicon
 
 
 def held_out_images(images: int, share: float, seed: int) -> tuple[int, ...]:

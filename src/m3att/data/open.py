@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from m3att.config import DataConfig
 from m3att.data.collage.painter import open_collages
 from m3att.data.collage.source import CollageSource
-from m3att.data.detect import detect
 from m3att.data.faults import Fault
-from m3att.data.held_out import TRAIN, divide
+from m3att.data.held_out import TRAIN, Portion, divide
 from m3att.data.masks import Mask
+from m3att.data.own.detect import detect
 from m3att.data.own.files import refuse_archive
 from m3att.data.own.hub import open_hub
 from m3att.data.own.source import open_jsonl
 from m3att.data.own.tools import TOOLS
-from m3att.data.portion import Portion
 from m3att.data.refer.source import ReferSource
 from m3att.data.refer.tables import find_split_by
 from m3att.data.sample import Sample

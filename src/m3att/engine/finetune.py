@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from m3att.config import DataConfig, RunConfig, TrainConfig
-from m3att.data.detect import Kind
+from m3att.data.own.detect import Kind
 from m3att.data.shaperef.world import VARIANTS
 
 STEPS, VALIDATIONS = 400, 4

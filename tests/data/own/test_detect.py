@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from m3att.config import DataConfig
-from m3att.data.detect import Kind, detect
 from m3att.data.open import OWN, open_source
+from m3att.data.own.detect import Kind, detect
 from m3att.data.shaperef.writer import write_refer
 from m3att.errors import DataError
 
-from .own_files import square, write_picture
+from ..own_files import square, write_picture
 
 CVAT = """<annotations><image id="0" name="a.png" width="32" height="24"><polygon label="cup" points="4,4;14,4;14,12">
 <attribute name="expression">the cup</attribute></polygon></image></annotations>"""
