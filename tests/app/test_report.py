@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,6 @@ from m3att.app.cli import main
 from m3att.report.failures import KINDS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROWS = ("baseline-generic", "ours")
 SECONDS = 180
 
@@ -170,17 +169,6 @@ def test_kinds_of_failure_are_explained(report: Path) -> None:
     rows = page_of(report).said("tr")
     found = [kind for kind in KINDS if any(row.startswith(f"{kind} ") and KINDS[kind] in row for row in rows)]
     assert len(found) > 1
-
-
-@pytest.fixture
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def test_the_page_fits_desks_and_phones_in_the_light_and_in_the_dark(report: Path, chromium: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,7 @@ from pycocotools import mask as coco_mask
 
 from .running import Server, picture_file, serving
 
-playwright = pytest.importorskip("playwright.sync_api")
 SECONDS = 180
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +27,9 @@ def photo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def page(browser: Any, server: Server) -> Iterator[Any]:
+def page(chromium: Any, server: Server) -> Iterator[Any]:
     """The page; in the end no error was logged and no address but the service's was called."""
-    context = browser.new_context(viewport={"width": 1200, "height": 850}, accept_downloads=True)
+    context = chromium.new_context(viewport={"width": 1200, "height": 850}, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(1000 * SECONDS)
     faults: list[str] = []
@@ -129,9 +116,9 @@ def titles(page: Any) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("form", "width", "height"), [("desktop", 1200, 850), ("phone", 360, 740)])
 def test_photos_are_the_examples_of_the_model_for_photos(
-    browser: Any, photo_server: Server, form: str, width: int, height: int, scheme: str
+    chromium: Any, photo_server: Server, form: str, width: int, height: int, scheme: str
 ) -> None:
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(1000 * SECONDS)
     page.goto(photo_server.address)
@@ -255,8 +242,8 @@ def test_what_goes_wrong_is_told(page: Any) -> None:
     assert "0.3 MB; this service takes at most 0.3" in error.text_content()
 
 
-def test_it_fits_a_phone_and_the_dark(browser: Any, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark", has_touch=True)
+def test_it_fits_a_phone_and_the_dark(chromium: Any, server: Server) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark", has_touch=True)
     page = context.new_page()
     page.set_default_timeout(1000 * SECONDS)
     page.goto(server.address)
