@@ -17,8 +17,9 @@ import yaml
 from safetensors import safe_open
 
 import m3att
-from m3att.app import cli, train
+from m3att.app import cli
 from m3att.app.cli import main, one_line
+from m3att.app.live import training_progress
 from m3att.app.predict import split_words
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
@@ -416,7 +417,7 @@ def test_models_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with train.training_progress() as report:
+    with training_progress() as report:
         report(1, 9, {"loss/total": 1.0, "expressions_per_second": 50.0})
         report(2, 9, {"loss/total": 0.5, "expressions_per_second": 50.0, "val/mean_iou": 0.25})
     assert capsys.readouterr().err == "step 2 of 9, loss 0.5000, 50 expressions/s, mean IoU 0.250\n"

@@ -56,7 +56,10 @@ def test_what_the_step_differs_in_is_said(small_config: Path, capsys: pytest.Cap
     ("line", "message"),
     [
         ("--preset shaperef-tiny --dry-run --resume", "--dry-run starts a run anew: leave out --resume"),
-        ("--preset shaperef-tiny --out run --json a.json", "--json says what --dry-run found: give both, or neither"),
+        (
+            "--preset shaperef-tiny --out run --json a.json",
+            "--json says what --dry-run or --overfit-one-batch found: give it",
+        ),
         ("--dry-run", "what to train? give --preset NAME"),
         ("--preset refcoco-swin --dry-run", "no preset 'refcoco-swin', did you mean refcoco-swin-b?"),
         ("--preset refcoco-darknet53 --dry-run --data.root nowhere", "nowhere/refcoco/"),

@@ -94,7 +94,7 @@ def test_the_command_to_go_on_with_works_as_it_is_printed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("m3att.app.train.figures_line", interrupted)
+        patch.setattr("m3att.app.live.figures_line", interrupted)
         assert (
             main(["train", "--config", str(small_config), "--out", f"{ODD}/run", "--train.validate_every", "1"]) == 130
         )

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m3att.app.console import progress_bar
 from m3att.app.dry_run import run_dry
+from m3att.app.live import training_progress
+from m3att.app.rehearse import run_find_rate, run_overfit
 from m3att.app.scoring import evaluate_command
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
@@ -60,7 +59,6 @@ FREE_ON_RESUME = {
 }
 # Schedules in which the learning rate does not depend on the length of the run until late.
 LENGTHENED = ("trapezoid", "constant")
-LINE_EVERY_SECONDS = 60.0
 
 
 def train(words: Sequence[str], prog: str) -> int:
@@ -82,27 +80,69 @@ def train(words: Sequence[str], prog: str) -> int:
         help="build the network, count its parameters, operations and memory, take one optimiser step, and stop; no "
         "run folder is written, missing data are drawn, and missing weights are fresh",
     )
-    parser.add_argument("--json", type=str, metavar="FILE", help="with --dry-run: also write the findings to this file")
+    parser.add_argument(
+        "--overfit-one-batch",
+        "--overfit_one_batch",
+        action="store_true",
+        help="train on the first batch alone, for up to 200 steps (or --train.steps), and say whether its loss falls "
+        "to near zero, as it must if data, network and loss fit together; no run folder is written",
+    )
+    parser.add_argument(
+        "--find-rate",
+        "--find_rate",
+        action="store_true",
+        help="look for a learning rate: train 100 steps (or --train.steps) with a rate that rises from step to step, "
+        "and write the curve of the loss to --out; no run is started",
+    )
+    parser.add_argument(
+        "--json",
+        type=str,
+        metavar="FILE",
+        help="with --dry-run or --overfit-one-batch: also write the findings to this file",
+    )
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig)
     given = parser.parse_args(words, defaults=False).as_dict()
     options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
     out = Path(given["out"]) if given.get("out") else None
-    if given.get("dry_run") and given.get("resume"):
-        parser.error("--dry-run starts a run anew: leave out --resume")
-    if given.get("json") and not given.get("dry_run"):
-        parser.error("--json says what --dry-run found: give both, or neither")
-    if out is None and not given.get("print_config") and not given.get("dry_run"):
+    trials = [name for name in ("dry_run", "overfit_one_batch", "find_rate") if given.get(name)]
+    check_trials(parser, trials, given)
+    if out is None and not given.get("print_config") and trials in ([], ["find_rate"]):
         parser.error("--out is missing: name the run's folder")
     config = resumed_config(out, given, options) if given.get("resume") else started_config(given, options)
     note_idle(config, given_settings(given, options))
     if given.get("print_config"):
         print(config_to_yaml(config), end="")
         return 0
+    found, steps = Path(given["json"]) if given.get("json") else None, options.get("train", {}).get("steps")
     if given.get("dry_run"):
-        return run_dry(config, Path(given["json"]) if given.get("json") else None)
+        return run_dry(config, found)
+    if given.get("overfit_one_batch"):
+        return run_overfit(config, steps, found)
     assert out is not None
+    if given.get("find_rate"):
+        return run_find_rate(config, steps, out)
     return run_training(config, out, bool(given.get("resume")))
+
+
+def check_trials(parser: SettingsParser, trials: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together.
+
+    Args:
+        parser: of the command.
+        trials: what is to be tried out in place of a run, by the names of the options.
+        given: options of the command line.
+
+    Raises:
+        ConfigError: names them.
+    """
+    shown = [f"--{name.replace('_', '-')}" for name in trials]
+    if len(trials) > 1:
+        parser.error(f"{' and '.join(shown)}: give one of them")
+    if trials and given.get("resume"):
+        parser.error(f"{shown[0]} starts a run anew: leave out --resume")
+    if given.get("json") and trials not in (["dry_run"], ["overfit_one_batch"]):
+        parser.error("--json says what --dry-run or --overfit-one-batch found: give it with one of them")
 
 
 def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
@@ -282,47 +322,3 @@ def ended(ending: BaseException, advice: str) -> BaseException:
 def say_at_once(line: str) -> None:
     """Print a line to stderr from a signal handler, in which Python's own files must not be used."""
     os.write(2, f"\nm3att: {line}\n".encode())
-
-
-@contextmanager
-def training_progress() -> Iterator[Callable[[int, int, dict[str, float]], None]]:
-    """Shows steps, pace and the newest figures: a bar on a terminal, else a line a minute and one a validation."""
-    with progress_bar("training") as advance:
-        said = time.monotonic()
-
-        def report(step: int, steps: int, figures: dict[str, float]) -> None:
-            nonlocal said
-            advance(step, steps)
-            validated = any(name.startswith("val/") for name in figures)
-            due = figures and not sys.stderr.isatty() and time.monotonic() - said > LINE_EVERY_SECONDS
-            if validated or due:
-                said = time.monotonic()
-                print(figures_line(step, steps, figures), file=sys.stderr, flush=True)
-
-        yield report
-
-
-def figures_line(step: int, steps: int, figures: Mapping[str, float]) -> str:
-    """The newest figures of a training in one line.
-
-    Args:
-        step: done so far.
-        steps: of the whole run.
-        figures: by name, as metrics.jsonl has them.
-    """
-    parts = [f"step {step:,} of {steps:,}"]
-    parts += [f"{name} {figures[key]:.4f}" for name, key in (("loss", "loss/total"),) if key in figures]
-    if "expressions_per_second" in figures:
-        parts.append(f"{figures['expressions_per_second']:.0f} expressions/s")
-    for name, key in (
-        ("mean IoU", "val/mean_iou"),
-        ("overall IoU", "val/overall_iou"),
-        ("Pr@0.5", "val/precision_0.5"),
-        ("box IoU", "val/mean_box_iou"),
-        ("pointing accuracy", "val/pointing_accuracy"),
-        ("old mean IoU", "old/mean_iou"),
-        ("old box IoU", "old/mean_box_iou"),
-    ):
-        if key in figures:
-            parts.append(f"{name} {figures[key]:.3f}")
-    return ", ".join(parts)

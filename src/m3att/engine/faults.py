@@ -17,13 +17,15 @@ class RunFaults:
     A resumed run knows the earlier faults, so it stops at the same point as a run without interruption.
 
     Args:
-        folder: of the run.
+        folder: of the run. None: a training that leaves nothing behind; its faults are only counted.
         limit: most of them.
     """
 
-    def __init__(self, folder: RunFolder, limit: int) -> None:
-        self.path: Path = folder.faults
-        self.log = FaultLog(limit, folder.known_faults())
+    def __init__(self, folder: RunFolder | None, limit: int) -> None:
+        self.folder = folder
+        # Messages say where the faults are named.
+        self.path = Path("m3att data check") if folder is None else folder.faults
+        self.log = FaultLog(limit, [] if folder is None else folder.known_faults())
 
     def note(self, faults: Iterable[Fault]) -> None:
         """Name and count those that are new.
@@ -31,7 +33,7 @@ class RunFaults:
         Raises:
             DataError: where there are more than the limit.
         """
-        if self.log.add(faults):
+        if self.log.add(faults) and self.folder is not None:
             lines = [json.dumps({"left_out": reason}, ensure_ascii=True) + "\n" for reason in self.log.reasons]
             replace_file(self.path, "".join(lines).encode())
         self.log.check()

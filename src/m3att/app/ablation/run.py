@@ -17,7 +17,7 @@ from typing import Any
 from m3att.app.ablation.schedule import RESULT
 from m3att.app.cli import MISUSE, OK, complain, one_line
 from m3att.app.console import write_json
-from m3att.app.train import LINE_EVERY_SECONDS, figures_line
+from m3att.app.live import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source
 from m3att.device import choose_device
