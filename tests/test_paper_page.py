@@ -22,7 +22,7 @@ from m3att.model.build import build_network
 from m3att.model.generic import GenericLayer
 from m3att.model.m3dec import M3DecLayer
 from m3att.model.network import M3AttNet
-from m3att.presets import MEASURE, PAPER_ROWS, PRESETS
+from m3att.presets import LITERAL, MEASURE, PAPER_ROWS, PRESETS
 from m3att.settings import config_from_dict, config_to_dict, flatten, nest, settings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -90,7 +90,18 @@ def names_of_tests(path: str) -> frozenset[str]:
 
 
 def test_all_code_on_the_page_is_of_a_kind_that_is_checked() -> None:
-    free = {">", ">=", "fuse", "-recommended", "darknet53.conv.74", "lav", "val", "decoder_only", "concatenate"}
+    free = {
+        ">",
+        ">=",
+        "fuse",
+        "-recommended",
+        "-literal",
+        "darknet53.conv.74",
+        "lav",
+        "val",
+        "decoder_only",
+        "concatenate",
+    }
     checked = [*SYMBOLS, *TESTS, *FILES, *SETTINGS, *NAMES, *COMMANDS]
     assert {code for code in CODE if code not in checked} == free
     assert len(SYMBOLS) > 20 and len(TESTS) > 50 and len(SETTINGS) > 30
@@ -172,8 +183,26 @@ def test_switches_of_open_points_stand_with_their_defaults() -> None:
         assert len(values) == len(switches), cell  # each with its value
         assert values == {key: defaults[key] for key in values}
     named = {key for cell in cells for key in values_in(cell)}
-    # What is measured both ways is an open point.
+    named |= {key for row in rows_of("Departures from the paper's word") for key in values_in(row[1])}
+    # What is measured both ways is an open point or a departure.
     assert {key for row in TABLES["open"].rows for key in row.changes} <= named
+
+
+def test_departures_are_the_switches_of_the_literal_presets() -> None:
+    defaults = flatten(config_to_dict(RunConfig()))
+    lines = [line for line in SECTIONS["Departures from the paper's word"].splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    switched = [row for row in rows[2:] if len(row) == 4]
+    assert len(switched) == len(LITERAL)
+    stated: dict[str, Any] = {}
+    for _, here, there, tests in switched:
+        ((key, default),) = values_in(here).items()
+        assert "::" in tests and default == defaults[key]
+        assert values_in(there).keys() == {key}
+        stated |= values_in(there)
+    assert stated == dict(LITERAL)
+    assert all("::" in row[-1] for row in rows if len(row) == 3 and row[1] not in ("here", "---"))
+    assert {len(row) for row in rows} == {3, 4}
 
 
 @pytest.mark.parametrize("row", rows_of("Tables IV and V"), ids=lambda row: str(row[0]))

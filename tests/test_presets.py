@@ -20,12 +20,13 @@ from m3att.engine.origin import earlier_runs
 from m3att.errors import ConfigError
 from m3att.model.build import build_backbone, build_network
 from m3att.model_folder import bundled_models, fill_backbone
-from m3att.presets import PAPER_ROWS, PRESETS, WEIGHTS, find_preset
+from m3att.presets import LITERAL, PAPER_ROWS, PRESETS, WEIGHTS, find_preset
 from m3att.pretrained import load_model
-from m3att.settings import config_from_dict, config_to_yaml
+from m3att.settings import config_from_dict, config_to_dict, config_to_yaml, flatten
 
 PAPER = [f"{row}-{backbone}" for row, backbone in product(PAPER_ROWS, WEIGHTS)]
 RECOMMENDED = [f"{name}-recommended" for name in PAPER]
+LITERALS = [name for name in PRESETS if name.endswith("-literal")]
 # Of the eight networks, four that hold every choice between them: a Swin-B takes seconds even without weights.
 BUILT = [f"{name}-{backbone}{suffix}" for name, suffix in (("refcoco", ""), ("refcocog-umd", "-recommended"))
          for backbone in WEIGHTS]  # fmt: skip
@@ -111,6 +112,23 @@ def test_a_recommended_preset_departs_where_it_says() -> None:
     assert paper.model.mask_padding and not ours.model.mask_padding
     assert replace(ours.model, decoder=paper.model.decoder, mask=paper.model.mask, mask_padding=True) == paper.model
     assert ours.input == paper.input
+
+
+@pytest.mark.parametrize("name", LITERALS)
+def test_a_literal_preset_differs_in_the_switches_of_the_page_alone(name: str) -> None:
+    base, made = (flatten(config_to_dict(PRESETS[key].config)) for key in (name.removesuffix("-literal"), name))
+    assert {key: value for key, value in made.items() if value != base[key]} == {
+        key: value for key, value in LITERAL.items() if value != base[key]
+    }
+    assert all(made[key] == value for key, value in LITERAL.items())
+
+
+def test_every_switch_of_the_literal_presets_departs_somewhere() -> None:
+    """Otherwise it would be no departure."""
+    found = [flatten(config_to_dict(preset.config)) for name, preset in PRESETS.items() if name not in LITERALS]
+    kept = {"model.decoder.projection_norm", "model.decoder.mutual_heads", "model.decoder.fusion_norm"}
+    assert {key for key, value in LITERAL.items() if all(one[key] == value for one in found)} == kept
+    assert len(LITERALS) >= 12 and "ablation-tiny-literal" in LITERALS and "refcoco-swin-b-literal" in LITERALS
 
 
 @pytest.mark.parametrize("name", BUILT)

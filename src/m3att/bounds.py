@@ -57,7 +57,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         (
             "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
-            "model.mask.narrowing", "model.mask.maps_per_word",
+            "model.mask.narrowing", "model.mask.maps_per_word", "model.mask.unit_convolutions",
         ),
         Range(1, 256),
     ),

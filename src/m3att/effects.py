@@ -65,7 +65,7 @@ RULES = (
     ),
     Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),
     Rule(
-        ("model.decoder.injection",),
+        ("model.decoder.injection", "model.decoder.interaction_code"),
         lambda run: run.model.decoder.interaction == "none",
         "model.decoder.interaction is none",
     ),
@@ -90,7 +90,19 @@ RULES = (
         "model.mask.kind {model.mask.kind} has no kernels of words",
     ),
     Rule(
-        ("model.mask.narrowing",), lambda run: run.model.mask.upsamplings == 0, "model.mask.upsamplings is 0"
+        ("model.mask.figure_6",),
+        lambda run: run.model.mask.kind != "dynamic",
+        "model.mask.kind {model.mask.kind} has no kernels of words",
+    ),
+    Rule(
+        ("model.mask.maps_per_word",),
+        lambda run: run.model.mask.figure_6 and run.model.mask.kind == "dynamic",
+        "model.mask.figure_6 makes one map of each word",
+    ),
+    Rule(
+        ("model.mask.narrowing", "model.mask.unit_convolutions"),
+        lambda run: run.model.mask.upsamplings == 0,
+        "model.mask.upsamplings is 0",
     ),
     Rule(
         ("model.vision.widths", "model.vision.blocks"),

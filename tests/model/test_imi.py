@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from m3att.model.imi import IMI
-from m3att.model.norm import MaskedBatchNorm
+from m3att.model.norm import MaskedBatchNorm, Projection
 
 from .inputs import settled, word_mask
 from .literal import Matrix, add, batch_norm, dot, linear, relu, softmax, weighted
@@ -38,15 +38,16 @@ def features() -> tuple[Tensor, Tensor, Tensor]:
     return decoded_NLC, torch.randn_like(decoded_NLC), word_mask(LENGTHS, WORDS)
 
 
-def make(constant: bool = False) -> IMI:
-    module = settled(IMI(CHANNELS, constant))
+def make(constant: bool = False, norm_everywhere: bool = False) -> IMI:
+    module = settled(IMI(CHANNELS, constant, norm_everywhere=norm_everywhere))
     module.injection.data.fill_(0.7)
     return module
 
 
-@pytest.mark.parametrize("constant", [False, True])
-def test_it_is_the_literal_eq_3(constant: bool) -> None:
-    module, (decoded_NLC, language_NLC, word_mask_NL) = make(constant), features()
+@pytest.mark.parametrize(("constant", "norm_everywhere"), [(False, False), (True, False), (False, True)])
+def test_it_is_the_literal_eq_3(constant: bool, norm_everywhere: bool) -> None:
+    module, (decoded_NLC, language_NLC, word_mask_NL) = make(constant, norm_everywhere), features()
+    assert not norm_everywhere or isinstance(module.transform, Projection)
     found_NLC, pathway_NLC = module(decoded_NLC, language_NLC, word_mask_NL)
     for n, length in enumerate(LENGTHS):
         injected, language = literal_injected(module, decoded_NLC[n].tolist(), language_NLC[n].tolist(), length)

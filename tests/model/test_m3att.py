@@ -14,6 +14,7 @@ from torch.nn import functional
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.m3att import Attention, M3Att
+from m3att.model.norm import Projection
 
 from .inputs import Inputs, make_inputs, settled, word_mask
 from .literal import Matrix, Vector, add, dot, head_of, layer_norm, linear, softmax, weighted
@@ -28,8 +29,10 @@ def make(
     projection_norm: bool = True,
     fusion_norm: bool = False,
     fusion_vision: bool = False,
+    norm_everywhere: bool = False,
 ) -> M3Att:
-    return settled(M3Att(CHANNELS, Grid(*GRID, 1), attention, heads, projection_norm, fusion_norm, fusion_vision))
+    switches = (projection_norm, fusion_norm, fusion_vision, norm_everywhere)
+    return settled(M3Att(CHANNELS, Grid(*GRID, 1), attention, heads, *switches))
 
 
 def literal_mutual(word_keys: Matrix, vision_keys: Matrix, heads: int, head: int) -> Matrix:
@@ -104,6 +107,14 @@ def test_it_is_the_literal_equations(attention: Attention, heads: int, projectio
     assert found.shape == (3, 6 if attention == "val" else 4, CHANNELS)
     for rows, expected in zip(found, literal_m3att(module, inputs), strict=True):
         check(rows[: len(expected)], expected)
+
+
+@pytest.mark.parametrize("attention", KINDS)
+def test_norm_everywhere_puts_bn_and_relu_after_every_linear_layer(attention: Attention) -> None:
+    module, inputs = make(attention, norm_everywhere=True), make_inputs(CHANNELS, GRID)
+    assert all(isinstance(part, Projection) for part in module.children())
+    for rows, expected in zip(module(*inputs.arguments), literal_m3att(module, inputs), strict=True):
+        check(rows[: len(expected)], expected)  # `linear` of a Projection has BN and ReLU
 
 
 @pytest.mark.parametrize("attention", ["shared", "independent"])

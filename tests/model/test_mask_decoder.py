@@ -51,6 +51,34 @@ def test_a_words_vector_is_the_kernel_of_a_1x1_convolution_over_f_enc(maps_per_w
         torch.testing.assert_close(real_MP, convolved_1MHW[0].flatten(1))
 
 
+def test_figure_6_has_nothing_between_self_attention_and_kernels() -> None:
+    module, inputs = make(figure_6=True, maps_per_word=3), make_inputs(CHANNELS, GRID)
+    nn.init.normal_(module.self_attention.in_proj_bias)
+    assert {name for name, _ in module.named_children()} == {"self_attention", "stack"}
+    seen: list[torch.Tensor] = []
+    module.stack.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    module(*inputs.arguments)
+    assert seen[0].shape == (3, LIMIT, *GRID)  # one map a word
+    for n, image in enumerate(inputs.grouping.image_index_N.tolist()):
+        words, real = inputs.words_NLC[n].tolist(), inputs.word_mask_NL[n].tolist()
+        kernels = multihead_attention(words, words, real, module.self_attention)[: sum(real)]
+        expected = [[dot(kernel, position) for position in inputs.vis_BPC[image].tolist()] for kernel in kernels]
+        found_MP = seen[0][n, : sum(real)].flatten(1)
+        torch.testing.assert_close(found_MP, torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-6)
+        assert seen[0][n, sum(real) :].eq(0).all()
+
+
+def test_norm_everywhere_puts_bn_and_relu_after_the_kernel_layer() -> None:
+    module, inputs = make(norm_everywhere=True), make_inputs(CHANNELS, GRID)
+    found_NFHW = maps_of(module, inputs)
+    for n, image in enumerate(inputs.grouping.image_index_N.tolist()):
+        vision = [linear(row, module.vision) for row in inputs.vis_BPC[image].tolist()]
+        for word in range(int(inputs.word_mask_NL[n].sum())):
+            kernel = linear(inputs.words_NLC[n, word].tolist(), module.kernels)
+            expected = [dot(kernel, position) / CHANNELS**0.5 for position in vision]
+            assert found_NFHW[n, word].flatten().tolist() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("kind", ["dynamic", "decoder_only"])
 def test_padding_and_missing_words_give_zero_maps(kind: MaskDecoderKind) -> None:
     inputs = make_inputs(CHANNELS, GRID)

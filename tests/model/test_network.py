@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from m3att.model.build import build_network
 from m3att.model.grid import Grid
 from m3att.model.m3att import Attention
 from m3att.model.mask_decoder import MaskDecoderKind
 from m3att.model.network import M3AttNet
 from m3att.model.vision.encoder import VisionEncoder
 
-from .inputs import INPUT_SIZE, WORDS, Question, ask, exact_network, small_network
+from .inputs import INPUT_SIZE, WORDS, Question, ask, exact_network, small_config, small_network, woken
 from .literal import position_code
 
 ATTENTIONS: tuple[Attention, ...] = ("shared", "independent", "lav", "val")
@@ -188,6 +189,31 @@ def test_words_get_their_positional_code_once_before_the_decoder(
     words_NLC, _ = network.language(question.word_ids_NL, question.word_mask_NL)
     code_LC = torch.tensor([position_code(place, 16) for place in range(4)])
     torch.testing.assert_close((seen[0] - words_NLC).float(), code_LC.expand(4, -1, -1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("attention", ["shared", "vision_query"])
+@pytest.mark.parametrize("coded", [True, False])
+def test_imi_reads_the_words_with_their_positional_code_or_without(attention: str, coded: bool) -> None:
+    network, question = exact_network(decoder={"attention": attention, "interaction_code": coded}).eval(), ask()
+    seen: list[torch.Tensor] = []
+    network.decoder.interactions[0].register_forward_pre_hook(lambda _module, given: seen.append(given[1]))
+    network(*question.arguments)
+    words_NLC, _ = network.language(question.word_ids_NL, question.word_mask_NL)
+    code_LC = torch.tensor([position_code(place, 16) for place in range(4)])
+    expected_LC = code_LC if coded else torch.zeros_like(code_LC)
+    torch.testing.assert_close((seen[0] - words_NLC).float(), expected_LC.expand(4, -1, -1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("figure_6", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_changes_no_mask_with_every_switch_at_the_papers_word(training: bool, figure_6: bool) -> None:
+    mask = {"figure_6": figure_6, "unit_convolutions": 2}
+    network = woken(build_network(replace(small_config(mask=mask), norm_everywhere=True), INPUT_SIZE, WORDS)).double()
+    network.train(training)
+    question = ask()
+    expected_NHW = logits_of(network, question)
+    same(logits_of(network, question.padded(2)), expected_NHW)
+    assert expected_NHW.std() > 1e-3
 
 
 def test_lfr_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, network: M3AttNet) -> None:

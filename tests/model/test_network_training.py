@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from m3att.losses import total_loss
+from m3att.model.build import build_network
 from m3att.model.mask_decoder import MaskDecoderKind
 from m3att.model.network import M3AttNet
 
-from .inputs import Question, ask, exact_network, small_network
+from .inputs import INPUT_SIZE, WORDS, Question, ask, exact_network, small_config, small_network, woken
 
 ATTENTIONS = ("shared", "independent", "generic", "vision_query", "lav", "val")
 INTERACTIONS = ("iterative", "constant", "none")
@@ -100,6 +101,15 @@ def test_every_weight_learns_without_projection_norm(attention: str) -> None:
     network = exact_network(decoder={"attention": attention, "projection_norm": False})
     assert 0 < step(network, ask()) < float("inf")
     assert dead_weights(network) == blind_weights(attention, projection_norm=False)
+
+
+def test_every_weight_learns_with_every_switch_at_the_papers_word() -> None:
+    config = replace(small_config(mask={"figure_6": True, "unit_convolutions": 2}), norm_everywhere=True)
+    network = woken(build_network(config, INPUT_SIZE, WORDS)).double()
+    assert 0 < step(network, ask()) < float("inf")
+    dead = dead_weights(network)
+    # The value of the attention before the kernels adds the same bias to each, and the output's too: both are kept.
+    assert dead <= {f"decoder.layers.{layer}.norm_out.bias" for layer in range(2)}
 
 
 SENTENCE = {"language.norm_sentence.weight", "language.norm_sentence.bias"}

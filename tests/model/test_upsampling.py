@@ -26,6 +26,17 @@ def test_the_papers_stack_is_four_1x1_convolutions_512_wide_with_2x_upsampling_b
     assert stack(torch.randn(1, 15, 2, 3)).shape == (1, 1, 16, 24)
 
 
+def test_a_unit_may_have_two_convolutions() -> None:
+    stack = settled(UpsamplingStack(5, 8, upsamplings=2, kernel=1, narrowing=2, unit_convolutions=2)).eval()
+    unit = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 2 + [nn.Upsample]
+    assert [type(part) for part in stack] == [*unit, *unit, nn.Conv2d]
+    convolutions = [part for part in stack if isinstance(part, nn.Conv2d)]
+    shapes = [(part.in_channels, part.out_channels) for part in convolutions]
+    assert shapes == [(5, 8), (8, 8), (8, 4), (4, 4), (4, 1)]
+    maps_NFHW = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(stack(maps_NFHW), nn.Sequential.forward(stack, maps_NFHW))
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("grid", [(1, 1), (3, 5), (8, 8)])
 @pytest.mark.parametrize("narrowing", [1, 2])

@@ -93,6 +93,8 @@ class DecoderConfig:
     interaction: Literal["iterative", "constant", "none"] = "iterative"
     """`iterative`: IMI between the layers. `constant`: IMI* of Table II, where each layer receives F_t. `none`: no
     interaction."""
+    interaction_code: bool = True
+    """IMI reads F_t with the sine code of the order of words, as the decoder does. Off: F_t alone, as in Fig. 4."""
     injection: float = 0.1
     """Start value of IMI's learnable weight w_ci."""
     reconstruction: bool = True
@@ -119,6 +121,12 @@ class MaskDecoderConfig:
     to this power."""
     narrowing: int = 1
     """Factor by which the width falls after each upsampling. In the paper the width stays the same (1)."""
+    unit_convolutions: int = 1
+    """Convolutions before each upsampling. Fig. 6 has a "x2" at its upsampling unit, which may mean 2. Sec. III-D
+    speaks of four convolutions in all, which are 1."""
+    figure_6: bool = False
+    """Fig. 6 to the letter: the vectors of F_dec after self-attention are the kernels themselves, and are applied to
+    F_enc itself. Off: with a residual, a norm and a linear layer before the kernels, and a projection of F_enc."""
     maps_per_word: int = 1
     """Maps that the vector of one word makes from F_enc. The paper has one. More maps give finer outlines for short
     expressions."""
@@ -130,6 +138,9 @@ class ModelConfig:
 
     channels: int = 256
     """C, the width of encoder and decoder."""
+    norm_everywhere: bool = False
+    """Use BN and ReLU also after the linear layers that are plain otherwise: word keys and values of M3Att, its output,
+    IMI's transform of F_t, and the kernels of the mask decoder. Sec. IV-A says "all linear layers"."""
     mask_padding: bool = True
     """Leave padding out of every softmax, mean and statistic. Off: each expression is filled up to `word_limit`, and
     the padding counts as words, as in VLT."""

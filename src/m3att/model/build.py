@@ -108,7 +108,7 @@ def build_decoder(config: ModelConfig, grid: Grid) -> M3Dec | VisionQueryDec:
         if decoder.interaction == "none":
             return []
         constant = decoder.interaction == "constant"
-        return [IMI(channels, constant, decoder.injection) for _ in range(decoder.layers - 1)]
+        return [IMI(channels, constant, decoder.injection, config.norm_everywhere) for _ in range(decoder.layers - 1)]
 
     if decoder.attention == "vision_query":
         asking = [GenericLayer(grid=grid, query="vision", **sizes) for _ in range(decoder.layers)]
@@ -126,6 +126,7 @@ def build_decoder(config: ModelConfig, grid: Grid) -> M3Dec | VisionQueryDec:
             projection_norm=decoder.projection_norm,
             fusion_norm=decoder.fusion_norm,
             fusion_vision=decoder.fusion_vision,
+            norm_everywhere=config.norm_everywhere,
         )
         layers.append(M3DecLayer(mutual=mutual, **sizes))
     return M3Dec(layers, interactions())
@@ -189,6 +190,9 @@ def build_network(
         narrowing=mask.narrowing,
         heads=decoder.heads,
         by_position=decoder.attention == "vision_query",
+        unit_convolutions=mask.unit_convolutions,
+        figure_6=mask.figure_6,
+        norm_everywhere=config.norm_everywhere,
     )
     stack = build_decoder(config, grid)
     lfr = None
@@ -202,4 +206,5 @@ def build_network(
         lfr=lfr,
         category_head=category_head,
         filled_words=None if config.mask_padding else config.word_limit,
+        interaction_code=decoder.interaction_code,
     )

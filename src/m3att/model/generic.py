@@ -54,6 +54,7 @@ class GenericLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         if query == "words":
             self.mutual = M3Att(channels, grid, "lav", heads, projection_norm=False)
+            assert isinstance(self.mutual.output, nn.Linear)
             last = self.mutual.output
         else:
             self.word_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
@@ -138,13 +139,13 @@ class VisionQueryDec(nn.Module):
         grouping: Grouping,
         grid: Grid,
         attention_maps: list[Tensor] | None = None,
+        language_NLC: Tensor | None = None,
     ) -> Tensor:
         """Decode the positions of N expressions. See `M3Dec`; no attention map is kept. Returns (N, P, C)."""
-        language_NLC = words_NLC
+        language_NLC = words_NLC if language_NLC is None else language_NLC
         decoded_NPC = vis_BPC.index_select(0, grouping.image_index_N)
         position_NP = torch.ones_like(decoded_NPC[:, :, 0], dtype=torch.bool)
         for number, layer in enumerate(self.layers):
-            assert isinstance(layer, GenericLayer)
             assert isinstance(layer, GenericLayer)
             decoded_NPC = layer.ask_words(decoded_NPC, words_NLC, word_mask_NL)
             if number < len(self.interactions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from m3att.model.norm import MaskedBatchNorm
+from m3att.model.norm import MaskedBatchNorm, Projection, project
 
 
 class IMI(nn.Module):
@@ -18,13 +18,17 @@ class IMI(nn.Module):
         channels: C.
         constant: IMI* of Table II, where F_i is the word feature F_t, the same for every layer.
         injection: start value of w_ci.
+        norm_everywhere: BN and ReLU after the transform, as Sec. IV-A reads. W_a and W' have a ReLU of their own in
+            Eq. 3.
     """
 
-    def __init__(self, channels: int, constant: bool = False, injection: float = 0.1) -> None:
+    def __init__(
+        self, channels: int, constant: bool = False, injection: float = 0.1, norm_everywhere: bool = False
+    ) -> None:
         super().__init__()
         self.constant = constant
         if not constant:
-            self.transform = nn.Linear(channels, channels)
+            self.transform = (Projection if norm_everywhere else nn.Linear)(channels, channels)
             self.query = nn.Linear(channels, channels)  # W_a
             self.value = nn.Linear(channels, channels)  # W'
         self.injection = nn.Parameter(torch.tensor(injection))  # w_ci
@@ -51,7 +55,7 @@ class IMI(nn.Module):
         decoded_mask = word_mask_NL if decoded_mask is None else decoded_mask
         if self.constant:
             return self.norm(decoded_NLC + self.injection * language_NLC, decoded_mask), language_NLC
-        language_NLC = self.transform(language_NLC)
+        language_NLC = project(self.transform, language_NLC, word_mask_NL)
         score_NLL = torch.relu(self.query(decoded_NLC)) @ language_NLC.transpose(1, 2)
         weight_NLL = score_NLL.masked_fill(~word_mask_NL[:, None, :], float("-inf")).softmax(dim=2)
         answer_NLC = weight_NLL @ torch.relu(self.value(language_NLC))  # F_i

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
-from m3att.model.norm import Projection
+from m3att.model.norm import Projection, project
 
 Attention = Literal["shared", "independent", "lav", "val"]
 
@@ -36,6 +36,8 @@ class M3Att(nn.Module):
             same words, so F_mul is nearly the same at all of them: little more than one number for each word.
         fusion_vision: add a projection of LAV to that of F_mul, so that the image features of a word reach the output
             directly.
+        norm_everywhere: BN and ReLU also after the word projections and the output, as Sec. IV-A reads. Off: they are
+            plain linear layers.
     """
 
     def __init__(
@@ -47,22 +49,24 @@ class M3Att(nn.Module):
         projection_norm: bool = True,
         fusion_norm: bool = False,
         fusion_vision: bool = False,
+        norm_everywhere: bool = False,
     ) -> None:
         super().__init__()
-        project = Projection if projection_norm else nn.Linear
+        visual = Projection if projection_norm else nn.Linear
+        verbal = Projection if norm_everywhere else nn.Linear
         self.channels, self.grid, self.attention, self.heads = channels, grid, attention, heads
-        self.word_key = nn.Linear(channels, channels)
-        self.vision_key = project(channels, channels)
+        self.word_key = verbal(channels, channels)
+        self.vision_key = visual(channels, channels)
         if attention != "val":
-            self.vision_value = project(channels, channels)
+            self.vision_value = visual(channels, channels)
         if attention != "lav":
-            self.word_value = nn.Linear(channels, channels)
+            self.word_value = verbal(channels, channels)
         if attention == "independent":
-            self.word_key_val = nn.Linear(channels, channels)
-            self.vision_key_val = project(channels, channels)
+            self.word_key_val = verbal(channels, channels)
+            self.vision_key_val = visual(channels, channels)
         fused, positions = attention in ("shared", "independent"), grid.cells[0] * grid.cells[1]
         self.fusion_norm = nn.LayerNorm(positions) if fused and fusion_norm else None
-        self.output = nn.Linear(positions if fused else channels, channels)
+        self.output = verbal(positions if fused else channels, channels)
         self.vision_output = nn.Linear(channels, channels) if fused and fusion_vision else None
 
     def mutual_attention(
@@ -150,25 +154,30 @@ class M3Att(nn.Module):
             The multi-modal feature: (N, L, C), or (N, P, C) for `val`.
         """
         words = word_mask_NL.shape[1]
-        attention_NKLP = self.mutual_attention(self.word_key(words_NLC), self.vision_key(vis_BPC), grouping, words)
+        attention_NKLP = self.mutual_attention(
+            project(self.word_key, words_NLC, word_mask_NL), self.vision_key(vis_BPC), grouping, words
+        )
         if self.attention == "val":
             weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
-            return self.output(self.attend_language(weight_NKLP, self.word_value(words_NLC)))
+            return self.output(self.attend_language(weight_NKLP, project(self.word_value, words_NLC, word_mask_NL)))
         if attention_maps is not None:
             attention_maps.append(attention_NKLP)
         lav_NLC = self.attend_vision(attention_NKLP, self.vision_value(vis_BPC), grouping, words)
         if self.attention == "lav":
-            return self.output(lav_NLC)
+            return project(self.output, lav_NLC, word_mask_NL)
         if self.attention == "independent":
-            word_key_NLC, vision_key_BPC = self.word_key_val(words_NLC), self.vision_key_val(vis_BPC)
+            word_key_NLC, vision_key_BPC = (
+                project(self.word_key_val, words_NLC, word_mask_NL),
+                self.vision_key_val(vis_BPC),
+            )
             attention_NKLP = self.mutual_attention(word_key_NLC, vision_key_BPC, grouping, words)
         weight_NKLP = self.language_weights(attention_NKLP, word_mask_NL)
-        fused_NLP = self.fuse(lav_NLC, weight_NKLP, self.word_value(words_NLC))
+        fused_NLP = self.fuse(lav_NLC, weight_NKLP, project(self.word_value, words_NLC, word_mask_NL))
         if grid != self.grid:
             fused_NLP = grid.resize(fused_NLP.unflatten(2, grid.cells), self.grid).flatten(2)
         if self.fusion_norm is not None:
             fused_NLP = self.fusion_norm(fused_NLP)
-        fused_NLC = self.output(fused_NLP)
+        fused_NLC = project(self.output, fused_NLP, word_mask_NL)
         return fused_NLC if self.vision_output is None else fused_NLC + self.vision_output(lav_NLC)
 
 

@@ -90,6 +90,7 @@ class M3Dec(nn.Module):
         grouping: Grouping,
         grid: Grid,
         attention_maps: list[Tensor] | None = None,
+        language_NLC: Tensor | None = None,
     ) -> Tensor:
         """Decode the words of N expressions with the features of their images.
 
@@ -100,11 +101,13 @@ class M3Dec(nn.Module):
             grouping: the image of each expression.
             grid: grid of ``vis_BPC``, with P cells.
             attention_maps: a list; the A_mut of each layer is appended to it. See M3Att.
+            language_NLC: what the first IMI block reads. None: ``words_NLC``.
 
         Returns:
             F_dec (N, L, C) of the last layer.
         """
-        language_NLC = decoded_NLC = words_NLC
+        decoded_NLC = words_NLC
+        language_NLC = words_NLC if language_NLC is None else language_NLC
         for number, layer in enumerate(self.layers):
             decoded_NLC = layer(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid, attention_maps)
             if number < len(self.interactions):

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
-from m3att.model.norm import Projection
+from m3att.model.norm import Projection, project
 from m3att.model.upsampling import UpsamplingStack
 
 MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
@@ -35,6 +35,10 @@ class MaskDecoder(nn.Module):
         maps_per_word: maps that the vector of one word makes.
         narrowing: see UpsamplingStack.
         heads: heads of the self-attention over F_dec.
+        unit_convolutions: see UpsamplingStack.
+        figure_6: Fig. 6 to the letter. The self-attention has no residual and no norm, its output is the kernels
+            without a linear layer or a scale, and they are applied to F_enc itself. It makes one map of each word.
+        norm_everywhere: BN and ReLU after the linear layer of the kernels.
         by_position: F_dec has a vector for each position of the grid, and none for words. They are the kernels, or
             the maps of `decoder_only`, or what `concatenate` takes in place of the sum of the words.
     """
@@ -52,15 +56,20 @@ class MaskDecoder(nn.Module):
         narrowing: int = 1,
         heads: int = 8,
         by_position: bool = False,
+        unit_convolutions: int = 1,
+        figure_6: bool = False,
+        norm_everywhere: bool = False,
     ) -> None:
         super().__init__()
-        self.by_position = by_position
+        self.by_position, self.figure_6 = by_position, figure_6 and kind == "dynamic"
+        maps_per_word = 1 if self.figure_6 else maps_per_word
         self.channels, self.word_limit, self.grid, self.kind = channels, word_limit, grid, kind
         self.maps_per_word, self.upsamplings = maps_per_word, upsamplings
         self.self_attention = nn.MultiheadAttention(channels, heads, batch_first=True)
-        self.norm = nn.LayerNorm(channels)
-        if kind == "dynamic":
-            self.kernels = nn.Linear(channels, maps_per_word * channels)
+        if not self.figure_6:
+            self.norm = nn.LayerNorm(channels)
+        if kind == "dynamic" and not self.figure_6:
+            self.kernels = (Projection if norm_everywhere else nn.Linear)(channels, maps_per_word * channels)
             self.vision = Projection(channels, channels)
         elif kind == "decoder_only" and not by_position:
             self.maps = nn.Linear(channels, grid.cells[0] * grid.cells[1])
@@ -70,7 +79,7 @@ class MaskDecoder(nn.Module):
             "decoder_only": channels if by_position else word_limit,
             "concatenate": 2 * channels,
         }[kind]
-        self.stack = UpsamplingStack(self.maps_in, width, upsamplings, kernel, narrowing)
+        self.stack = UpsamplingStack(self.maps_in, width, upsamplings, kernel, narrowing, unit_convolutions)
 
     def word_maps(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
@@ -105,10 +114,13 @@ class MaskDecoder(nn.Module):
         # Of the mask, because a trace for ONNX takes the lengths of computed maps for fixed.
         maps = word_mask_NL.shape[1] * (self.maps_per_word if self.kind == "dynamic" else 1)
         if self.kind == "dynamic":
-            kernels_NLGC = self.kernels(decoded_NLC).unflatten(2, (self.maps_per_word, self.channels))
-            kernels_NLGC = kernels_NLGC * word_mask_NL[:, :, None, None] / math.sqrt(self.channels)
-            kernels_NFC = kernels_NLGC.flatten(1, 2)
-            maps_BQP = grouping.pack(kernels_NFC) @ self.vision(vis_BPC).transpose(1, 2)
+            kernels_NLC, values_BPC = decoded_NLC, vis_BPC
+            if not self.figure_6:
+                kernels_NLC = project(self.kernels, decoded_NLC, word_mask_NL) / math.sqrt(self.channels)
+                values_BPC = self.vision(vis_BPC)
+            kernels_NLGC = kernels_NLC.unflatten(2, (self.maps_per_word, self.channels))
+            kernels_NFC = (kernels_NLGC * word_mask_NL[:, :, None, None]).flatten(1, 2)
+            maps_BQP = grouping.pack(kernels_NFC) @ values_BPC.transpose(1, 2)
             maps_NFHW = grouping.unpack(maps_BQP, maps).unflatten(2, grid.cells)
         else:
             maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid.cells)
@@ -133,7 +145,7 @@ class MaskDecoder(nn.Module):
         attended_NLC, _ = self.self_attention(
             decoded_NLC, decoded_NLC, decoded_NLC, key_padding_mask=~word_mask_NL, need_weights=False
         )
-        decoded_NLC = self.norm(decoded_NLC + attended_NLC)
+        decoded_NLC = attended_NLC if self.figure_6 else self.norm(decoded_NLC + attended_NLC)
         maps_NFHW = self.word_maps(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
         mask_logits_N1HW: Tensor = self.stack(maps_NFHW.contiguous(memory_format=torch.channels_last))
         return mask_logits_N1HW.squeeze(1)

@@ -84,6 +84,7 @@ class M3AttNet(nn.Module):
         mask_decoder: computes mask logits from F_dec and F_enc.
         lfr: LFR, or None for a network without it. Inference does not need its weights.
         category_head: tells the category of each cell from F_enc, for the category loss. Inference does not need it.
+        interaction_code: the first IMI block reads F_t with its positional code. Off: F_t alone.
         filled_words: padding counts as words, as in VLT, and every expression is filled up to this number of words.
             None: padding is masked everywhere.
     """
@@ -97,12 +98,13 @@ class M3AttNet(nn.Module):
         lfr: LFR | None = None,
         category_head: nn.Linear | None = None,
         filled_words: int | None = None,
+        interaction_code: bool = True,
     ) -> None:
         super().__init__()
         self.vision, self.language, self.decoder, self.mask_decoder, self.lfr = (
             vision, language, decoder, mask_decoder, lfr
         )  # fmt: skip
-        self.category_head, self.filled_words = category_head, filled_words
+        self.category_head, self.filled_words, self.interaction_code = category_head, filled_words, interaction_code
 
     @property
     def mask_stride(self) -> float:
@@ -159,9 +161,11 @@ class M3AttNet(nn.Module):
         places_L = torch.ones_like(words_NLC[0, :, 0], dtype=torch.int64).cumsum(0) - 1
         code_LC = encode_positions(places_L, words_NLC.shape[2])
         attention_maps: list[Tensor] | None = [] if reconstruct else None
+        coded_NLC = words_NLC + code_LC
         decoded_NLC = self.decoder(
-            words_NLC + code_LC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps
-        )
+            coded_NLC, word_mask_NL, encoded.vis_BPC, grouping, encoded.grid, attention_maps,
+            coded_NLC if self.interaction_code else words_NLC,
+        )  # fmt: skip
         decoded_mask = word_mask_NL
         if self.decoder.by_position:
             decoded_mask = torch.ones_like(decoded_NLC[:, :, 0], dtype=torch.bool)

@@ -71,6 +71,21 @@ class MaskedBatchNorm(nn.Module):
         return f"{len(self.weight)}, eps={self.eps}, momentum={self.momentum}"
 
 
+def project(layer: nn.Module, sequence_NLC: Tensor, mask_NL: Tensor | None = None) -> Tensor:
+    """A linear layer, or one with BN and ReLU, of a sequence with padding.
+
+    Args:
+        layer: nn.Linear or Projection.
+        sequence_NLC: its input.
+        mask_NL: True = a real row; None = all are. Only BN needs it.
+
+    Returns:
+        (N, L, channels_out).
+    """
+    projected: Tensor = layer(sequence_NLC, mask_NL) if isinstance(layer, Projection) else layer(sequence_NLC)
+    return projected
+
+
 class Projection(nn.Module):
     """Linear layer followed by BN and ReLU, as the paper has all of them "unless otherwise noticed" (Sec. IV-A)."""
 

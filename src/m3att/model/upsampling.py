@@ -28,21 +28,33 @@ class UpsamplingStack(nn.Sequential):
         upsamplings: number of 2x upsamplings; there is one convolution more.
         kernel: kernel size: 1 as in Fig. 6, or 3.
         narrowing: factor by which the width falls after each upsampling; in the paper it stays the same (1).
+        unit_convolutions: convolutions before each upsampling, each with BN and ReLU. Only a stack of single ones
+            changes places as said above.
     """
 
-    def __init__(self, channels_in: int, channels: int, upsamplings: int, kernel: int, narrowing: int = 1) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        upsamplings: int,
+        kernel: int,
+        narrowing: int = 1,
+        unit_convolutions: int = 1,
+    ) -> None:
         parts: list[nn.Module] = []
         for _ in range(upsamplings):
-            parts += [
-                nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False),
-                nn.BatchNorm2d(channels),
-                nn.ReLU(inplace=True),
-                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-            ]
-            channels_in, channels = channels, max(channels // narrowing, 1)
+            for _ in range(unit_convolutions):
+                parts += [
+                    nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False),
+                    nn.BatchNorm2d(channels),
+                    nn.ReLU(inplace=True),
+                ]
+                channels_in = channels
+            parts.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+            channels = max(channels // narrowing, 1)
         parts.append(nn.Conv2d(channels_in, 1, kernel, padding=kernel // 2))
         super().__init__(*parts)
-        self.commutes = kernel == 1
+        self.commutes = kernel == 1 and unit_convolutions == 1
 
     def forward(self, maps_NFHW: Tensor) -> Tensor:
         """Logits (N, 1, H * 2^upsamplings, W * 2^upsamplings) of maps (N, channels_in, H, W)."""
