@@ -24,11 +24,12 @@ from m3att.data.batch import make_batch
 from m3att.data.sample import Sample
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.text import Tokenizer
-from m3att.losses import mask_targets, total_loss
+from m3att.losses import total_loss
 from m3att.model.build import build_network
 from m3att.model.m3dec import M3DecLayer
 from m3att.model.network import M3AttNet
 from m3att.presets import tiny_network
+from m3att.targets import mask_targets
 
 IMAGES, BATCH, WARMUP, RATE = 1500, 12, 100, 1e-3
 PLAIN = (("colour",), ("colour", "kind"))

@@ -205,7 +205,7 @@ def test_a_step_is_taken_at_both_ends(key: str, value: float) -> None:
         reader = BatchReader(source, tokenizer, config.input, config.data, True, categories > 0)
         rate = learning_rate_at(0, train.steps or 10, train)
         optimizer = build_optimizer(network, train)
-        losses, norm = train_step(network, network, optimizer, reader[next(iter(order))], config, rate)
+        losses, norm = train_step(network, network, optimizer, [reader[next(iter(order))]], config, rate)
     torch.set_num_threads(threads)
     assert losses.total.isfinite() and norm.isfinite() and math.isfinite(rate)
 
@@ -230,6 +230,7 @@ def test_masks_are_made_at_both_ends_of_the_threshold(tiny_model_folder: Path, v
 NUMBERS_OF_A_RUN = [
     *("train.log_every", "train.validate_every", "train.save_every", "train.validate_images", "train.workers"),
     *("train.keep_last", "train.keep_every", "train.bad_steps", "train.ema", "train.patience"),
+    "train.accumulate",
     *("data.images", "data.fault_limit", "evaluate.batch_size"),
 ]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from m3att.data.transforms import Resize
-from m3att.losses import mask_targets
 from m3att.model.grid import Grid
+from m3att.targets import mask_targets
 
 Mode = Literal["letterbox", "stretch"]
 # Stride of F_enc and 2x upsamplings of the mask decoder.

@@ -17,9 +17,9 @@ from m3att.losses import (
     category_loss,
     dice_loss,
     mask_loss,
-    mask_targets,
     total_loss,
 )
+from m3att.targets import mask_targets
 
 ZERO = torch.zeros(1, 1, 2)
 LN3 = math.log(3)  # a logit of probability 3/4

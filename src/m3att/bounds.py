@@ -63,7 +63,7 @@ RANGES: dict[str, Range] = {
     ),
     **dict.fromkeys(("train.batch_size", "evaluate.batch_size"), Range(1, 65_536)),
     "data.held_out": Range(0, 1, below=True),
-    "train.threads": Range(1, 1024),
+    **dict.fromkeys(("train.threads", "train.accumulate"), Range(1, 1024)),
     "train.workers": Range(0, 256),
     "model.word_limit": Range(1, 4096),
     "model.vision.encoder_layers": Range(0, 256),

@@ -1,4 +1,9 @@
-"""The training losses: those of Eq. 5 (mask and language reconstruction) and optional ones of ours."""
+"""The training losses: those of Eq. 5 (mask and language reconstruction) and optional ones of ours.
+
+Each loss is a mean over what it counts: expressions or cells. If a batch is divided, over processes or into
+micro-batches, each part divides by the count of the whole batch. The losses of the parts then add up to the loss of
+the whole, and so do their gradients.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from m3att.targets import Counts, covered
 
 
 @dataclass(frozen=True)
@@ -37,69 +44,20 @@ class Losses:
     target_spread: Tensor
 
 
-def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int], stride: float) -> Tensor:
-    """Ground truth at the size of the logits: the share of each cell that the referent covers.
-
-    The first cell begins at the upper left corner of the input. A cell that reaches over the right or lower edge of the
-    input finds there what lies at the edge.
-
-    Departs: the paper does not say how. A share keeps thin and small objects, which a choice of 0 or 1 would lose.
-
-    Args:
-        masks_MHW: uint8 in [0, 255], one for each different referent, at the network's input size.
-        mask_index_N: for each expression the number of its mask.
-        size: (H, W) of the logits.
-        stride: pixels of the input between the centres of two neighbouring cells.
-
-    Returns:
-        (N, H, W) float32 in [0, 1].
-
-    Raises:
-        ValueError: where the cells do not cover the input.
-    """
-    pixels_M1HW = masks_MHW.unsqueeze(1).float() / 255
-    height, width = masks_MHW.shape[1:]
-    covered_height, covered_width = (round(cells * stride) for cells in size)
-    if covered_height < height or covered_width < width:
-        raise ValueError(f"{size[0]} x {size[1]} cells of {stride} pixels do not cover {height} x {width} pixels")
-    if (covered_height, covered_width) != (height, width):
-        beyond = (0, covered_width - width, 0, covered_height - height)
-        pixels_M1HW = F.pad(pixels_M1HW, beyond, mode="replicate")
-    if stride % 1 == 0 or 1 / stride % 1 == 0:
-        shares_M1HW = F.adaptive_avg_pool2d(pixels_M1HW, size)
-    else:
-        down, across = (cell_weights(cells, stride, masks_MHW.device) for cells in size)
-        shares_M1HW = down @ pixels_M1HW @ across.T
-    return shares_M1HW.squeeze(1).index_select(0, mask_index_N)
-
-
-def cell_weights(cells: int, stride: float, device: torch.device) -> Tensor:
-    """The share of each cell that each pixel makes up, along one axis: (cells, cells * stride).
-
-    Args:
-        cells: number of cells.
-        stride: pixels per cell; a cell may begin within a pixel.
-        device: where the result lies.
-    """
-    edges = torch.arange(cells + 1, device=device, dtype=torch.float32) * stride
-    pixels = torch.arange(round(cells * stride), device=device)
-    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
-    return overlap.clamp(min=0) / stride
-
-
-def mean_over(loss_N: Tensor, counted_N: Tensor | None) -> Tensor:
+def mean_over(loss_N: Tensor, counted_N: Tensor | None = None, count: Tensor | None = None) -> Tensor:
     """The mean of a loss over the expressions that count; zero where none does.
 
     Args:
         loss_N: the loss of each expression.
         counted_N: True = counts. None: all do.
+        count: how many count in the whole batch, if these are a part of it.
 
     Returns:
         A scalar.
     """
     if counted_N is None:
-        return loss_N.mean()
-    return loss_N.masked_fill(~counted_N, 0).sum() / counted_N.sum().clamp(min=1)
+        return loss_N.mean() if count is None else loss_N.sum() / count.clamp(min=1)
+    return loss_N.masked_fill(~counted_N, 0).sum() / (counted_N.sum() if count is None else count).clamp(min=1)
 
 
 def mask_loss(
@@ -108,6 +66,7 @@ def mask_loss(
     reduction: Literal["mean", "sum"] = "mean",
     counted_N: Tensor | None = None,
     focal_gamma: float = 0.0,
+    count: Tensor | None = None,
 ) -> Tensor:
     """Binary cross-entropy or the focal loss, averaged over expressions.
 
@@ -125,11 +84,12 @@ def mask_loss(
         reduction: over the pixels of a mask: their mean, or their sum as in VLT.
         counted_N: see `mean_over`.
         focal_gamma: the power of the focal loss. 0: binary cross-entropy.
+        count: see `mean_over`.
 
     Returns:
         A scalar.
     """
-    if counted_N is None and focal_gamma == 0:
+    if counted_N is None and count is None and focal_gamma == 0:
         loss = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW)
     else:
         loss_NHW = F.binary_cross_entropy_with_logits(mask_logits_NHW, targets_NHW, reduction="none")
@@ -137,11 +97,13 @@ def mask_loss(
             error_NHW = (mask_logits_NHW.sigmoid() - targets_NHW).abs()
             # A power below 1 has an infinite slope at 0, where a probability may come to lie in float32.
             loss_NHW = loss_NHW * error_NHW.clamp(min=1e-6) ** focal_gamma
-        loss = mean_over(loss_NHW.mean(dim=(1, 2)), counted_N)
+        loss = mean_over(loss_NHW.mean(dim=(1, 2)), counted_N, count)
     return loss * targets_NHW[0].numel() if reduction == "sum" else loss
 
 
-def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None) -> Tensor:
+def dice_loss(
+    mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None, count: Tensor | None = None
+) -> Tensor:
     """One minus the soft Dice of each mask, averaged over expressions. Small and large objects weigh the same.
 
     Departs: the paper has no such loss.
@@ -150,6 +112,7 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | 
         mask_logits_NHW: the network's masks.
         targets_NHW: in [0, 1], as `mask_targets` gives them.
         counted_N: see `mean_over`.
+        count: see `mean_over`.
 
     Returns:
         A scalar in [0, 1].
@@ -157,10 +120,12 @@ def dice_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | 
     probability_NHW = mask_logits_NHW.sigmoid()
     overlap_N = (probability_NHW * targets_NHW).sum(dim=(1, 2))
     total_N = (probability_NHW + targets_NHW).sum(dim=(1, 2))
-    return mean_over(1 - (2 * overlap_N + 1) / (total_N + 1), counted_N)
+    return mean_over(1 - (2 * overlap_N + 1) / (total_N + 1), counted_N, count)
 
 
-def box_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None) -> Tensor:
+def box_loss(
+    mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | None = None, count: Tensor | None = None
+) -> Tensor:
     """What a box says of the mask in it: the mask touches every row and column of the box, and nothing lies outside.
 
     The first part is the projection loss of BoxInst (Tian et al., CVPR 2021): the largest probability of each row, and
@@ -175,6 +140,7 @@ def box_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | N
         mask_logits_NHW: the network's masks.
         targets_NHW: the filled boxes, as `mask_targets` gives them.
         counted_N: see `mean_over`.
+        count: see `mean_over`; of the boxes that cover something.
 
     Returns:
         A scalar.
@@ -187,11 +153,14 @@ def box_loss(mask_logits_NHW: Tensor, targets_NHW: Tensor, counted_N: Tensor | N
         squares_N = largest_NS.square().sum(dim=1) + wanted_NS.square().sum(dim=1)
         loss_N = loss_N + 1 - 2 * overlap_N / squares_N.clamp(min=1e-5)
     outside_NHW = F.softplus(mask_logits_NHW).masked_fill(targets_NHW > 0, 0)
-    seen_N = targets_NHW.flatten(1).amax(dim=1) > 0
-    return mean_over(loss_N + outside_NHW.mean(dim=(1, 2)), seen_N if counted_N is None else seen_N & counted_N)
+    seen_N = covered(targets_NHW)
+    counted_N = seen_N if counted_N is None else seen_N & counted_N
+    return mean_over(loss_N + outside_NHW.mean(dim=(1, 2)), counted_N, count)
 
 
-def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, stride: int) -> Tensor:
+def category_loss(
+    category_logits_BPY: Tensor, categories_BHW: Tensor, stride: int, count: Tensor | None = None
+) -> Tensor:
     """Cross-entropy of the category of each cell, averaged over cells.
 
     The target of a cell is the share of each category in it. Pixels of unknown category do not count, and neither
@@ -201,6 +170,7 @@ def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, stride: i
         category_logits_BPY: class 0 is nothing.
         categories_BHW: uint8 map of the whole input; 255 is unknown.
         stride: pixels of the input per cell; the first cell begins at the input's upper left corner.
+        count: cells of known category in the whole batch, as `known_cells` counts them, if these are a part of it.
 
     Returns:
         A scalar.
@@ -219,10 +189,12 @@ def category_loss(category_logits_BPY: Tensor, categories_BHW: Tensor, stride: i
     pixels_BPY = counts.view(images, cells, classes + 1).float()
     shares_BPY = pixels_BPY[:, :, :classes] / pixels_BPY.sum(dim=2, keepdim=True).clamp(min=1)
     loss = -(shares_BPY * category_logits_BPY.float().log_softmax(dim=2)).sum()
-    return loss / shares_BPY.sum().clamp(min=1)
+    return loss / (shares_BPY.sum() if count is None else count).clamp(min=1)
 
 
-def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor) -> Tensor:
+def attention_loss(
+    attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targets_NHW: Tensor, count: Tensor | None = None
+) -> Tensor:
     """Minus the logarithm of the attention that falls on the referent, averaged over layers and expressions.
 
     The attention is divided by its largest possible value, which is less than one for a referent smaller than a cell.
@@ -239,6 +211,7 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
         word_mask_NL: True = a word that counts. Only the word with the largest share counts, so that words for other
             objects ("left of the dog") may attend to those. The share is averaged over heads.
         targets_NHW: of `mask_targets` at the grid of F_enc, H * W = P.
+        count: see `mean_over`; of the referents that cover something of the grid.
     """
     inside_NP1 = targets_NHW.flatten(1).unsqueeze(2)
     most_N = inside_NP1.squeeze(2).amax(dim=1)
@@ -248,7 +221,7 @@ def attention_loss(attention_NKLP: Sequence[Tensor], word_mask_NL: Tensor, targe
         share_NL = (layer_NKLP.float().softmax(dim=3).mean(dim=1) @ inside_NP1).squeeze(2)
         share_N = share_NL.masked_fill(~word_mask_NL, 0).amax(dim=1)
         loss_N = (most_N.clamp(min=1e-4) / (share_N + 1e-4)).log()  # 1e-4 keeps it finite
-        losses.append((loss_N * asked_N).sum() / asked_N.sum().clamp(min=1))
+        losses.append(mean_over(loss_N, asked_N, count))
     return torch.stack(losses).mean()
 
 
@@ -268,6 +241,7 @@ def total_loss(
     boxed_N: Tensor | None = None,
     box_weight: float = 1.0,
     focal_gamma: float = 0.0,
+    counts: Counts | None = None,
 ) -> Losses:
     """L = w_mask L_mask + w_rec L_rec (Eq. 5), plus the given losses of ours.
 
@@ -288,19 +262,22 @@ def total_loss(
             the mask and Dice losses. None: all are outlines.
         box_weight: weight of the box loss.
         focal_gamma: of `mask_loss`.
+        counts: of the whole batch, if these are a part of it.
 
     Returns:
         All parts, unweighted, and the weighted total.
     """
     logits_NHW = mask_logits_NHW.float()
     outlined_N = None if boxed_N is None else ~boxed_N
-    mask = mask_loss(logits_NHW, targets_NHW, reduction, outlined_N, focal_gamma)
+    outlined, boxed = (None, None) if counts is None else (counts.outlined, counts.boxed)
+    mask = mask_loss(logits_NHW, targets_NHW, reduction, outlined_N, focal_gamma, outlined)
     zero = torch.zeros((), device=mask.device)
-    dice = dice_loss(logits_NHW, targets_NHW, outlined_N) if dice_weight else zero
-    box = zero if boxed_N is None else box_loss(logits_NHW, targets_NHW, boxed_N)
+    dice = dice_loss(logits_NHW, targets_NHW, outlined_N, outlined) if dice_weight else zero
+    box = zero if boxed_N is None else box_loss(logits_NHW, targets_NHW, boxed_N, boxed)
     reconstruction = target_spread = zero
     if reconstructed_NC is not None and projected_NC is not None:
-        reconstruction = F.mse_loss(reconstructed_NC.float(), projected_NC.float())
+        error_NC = F.mse_loss(reconstructed_NC.float(), projected_NC.float(), reduction="none")
+        reconstruction = mean_over(error_NC.mean(dim=1), None, None if counts is None else counts.expressions)
         target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
     total = mask_weight * mask + dice_weight * dice + box_weight * box + reconstruction_weight * reconstruction
     for extra, weight in ((category, category_weight), (attention, attention_weight)):

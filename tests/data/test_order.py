@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from m3att.config import DataConfig
 from m3att.data.open import ENDLESS
-from m3att.data.order import EndlessOrder, Group, TrainingOrder, choose_positions, evaluation_batches
+from m3att.data.order import EndlessOrder, Group, TrainingOrder, choose_positions, divide, evaluation_batches
 
 from .counted import CountedSource, Groups
 
@@ -149,3 +149,16 @@ def test_choosing_all_is_a_permutation_and_one_is_one_of_each() -> None:
     assert sorted(choose_positions(groups, "all", np.random.default_rng(0))) == [0, 1, 2, 3, 4, 5]
     chosen = sorted(choose_positions(groups, "one", np.random.default_rng(0)))
     assert all(at in group for at, group in zip(chosen, groups, strict=True))
+
+
+@QUICK
+@given(limits=st.lists(st.integers(1, 9), max_size=12), count=st.integers(1, 5))
+def test_parts_of_a_batch_hold_whole_groups_and_nearly_as_many_expressions(limits: list[int], count: int) -> None:
+    groups = [Group(number, None, limit, 7) for number, limit in enumerate(limits)]
+    parts = divide(groups, count)
+    assert len(parts) == count and divide(groups, 1) == [groups]
+    assert sorted((group for part in parts for group in part), key=lambda group: group.image) == groups
+    loads = [sum(group.limit for group in part) for part in parts]
+    assert all(part == sorted(part, key=lambda group: group.image) for part in parts)  # in the order of the batch
+    assert max(loads) - min(loads) <= max(limits, default=0)
+    assert all(loads) or len(groups) < count

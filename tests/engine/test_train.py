@@ -430,15 +430,14 @@ def test_batches_tell_what_follows_them(tiny_run: RunConfig, refer_folder: Path,
     steps, faults = 2 * an_epoch + 1, RunFaults(RunFolder(tmp_path), 0)
     whole = list(batches(config, source, tokenizer, Position(), steps, faults))
     followers = [(epoch, batch) for epoch in range(3) for batch in range(an_epoch)][1 : steps + 1]
-    assert [following for _, following in whole] == followers
+    assert [drawn.following for drawn in whole] == followers
     for start in range(1, steps):
         epoch, batch = followers[start - 1]
         rest = list(batches(config, source, tokenizer, Position(start, epoch, batch), steps, faults))
-        assert [following for _, following in rest] == followers[start:]
-        assert all(
-            torch.equal(one.word_ids_NL, other.word_ids_NL) and torch.equal(one.pixels_BCHW, other.pixels_BCHW)
-            for (one, _), (other, _) in zip(rest, whole[start:], strict=True)
-        )
+        assert [drawn.following for drawn in rest] == followers[start:]
+        for one, other in zip(rest, whole[start:], strict=True):
+            assert torch.equal(one.parts[0].word_ids_NL, other.parts[0].word_ids_NL)
+            assert torch.equal(one.parts[0].pixels_BCHW, other.parts[0].pixels_BCHW)
 
 
 @pytest.mark.parametrize(("grouped", "images"), [(True, 2), (False, 8)])
@@ -449,7 +448,8 @@ def test_ungrouped_drawn_images_carry_one_expression_each(
     source = open_source(config.data, "train", training=True)
     tokenizer = Tokenizer.from_texts(source.texts(), 24)
     faults = RunFaults(RunFolder(tmp_path), 0)
-    for batch, _ in batches(config, source, tokenizer, Position(), 2, faults):
+    for drawn in batches(config, source, tokenizer, Position(), 2, faults):
+        (batch,) = drawn.parts
         assert len(batch.pixels_BCHW) == images
         assert grouped or batch.image_index_N.tolist() == list(range(8))
 

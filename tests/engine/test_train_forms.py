@@ -14,8 +14,8 @@ from torch import Tensor
 from m3att.config import RunConfig
 from m3att.engine import step
 from m3att.engine.train import train
-from m3att.losses import mask_targets
 from m3att.pretrained import load_model
+from m3att.targets import mask_targets
 
 
 class StoppedError(Exception):

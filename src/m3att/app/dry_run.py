@@ -47,6 +47,7 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     used = (name for name in ("mask", "dice", "box", "reconstruction", "category", "attention") if losses[name])
     parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
     length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else counted(found["steps"], "step")
+    batch = "batch" if config["train"]["accumulate"] == 1 else "micro-batch"
     peak = "" if step["peak_bytes"] is None else f"; most memory so far: {size_text(step['peak_bytes'])}"
     return before, [
         "multiply-adds: one pass forward, matrix products, convolutions and recurrent cells; an expression of "
@@ -55,7 +56,7 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         + (f", moving average {sizes['average']}" if memory["average"] else "")
         + "; for the "
         f"backward pass {sizes['per_image']} an image and {sizes['per_expression']} an expression",
-        f"a batch of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
+        f"a {batch} of {memory['batch_expressions']} expressions: {sizes['batch']} on {memory['batch_images']} images, "
         f"as the first batch has, {single} if each had its own; single operations need more while they run",
         f"the run: {length}",
         f"one step on {step['expressions']} expressions of {step['images']} images: {step['seconds']:.1f} s; "

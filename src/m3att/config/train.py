@@ -12,6 +12,9 @@ class TrainConfig:
 
     batch_size: int = 48
     """Expressions in a batch. The paper counts expressions too."""
+    accumulate: int = 1
+    """Micro-batches in a batch. Their gradients add up to those of the batch, and only one of them is in memory at a
+    time. Each is normalised by its own statistics of BatchNorm."""
     epochs: float = 50.0
     """Passes over the training split. Used if `steps` is not given."""
     steps: int | None = None

@@ -17,7 +17,7 @@ from m3att.config import DataConfig, InputConfig
 from m3att.data.faults import Fault
 from m3att.data.order import Group, choose_positions
 from m3att.data.sample import Sample
-from m3att.data.source import Source, find_readable
+from m3att.data.source import UNKNOWN, Source, find_readable
 from m3att.data.text import Tokenizer
 from m3att.data.transforms import Resize, mirror
 from m3att.errors import DataError, ImageError
@@ -48,6 +48,7 @@ class Batch:
         unknown: expressions that hold no known word.
         has_boxes: whether any of `boxed_M` is True, known without asking the device.
         ids: of each image its id, and the ids of its expressions; see Sample.
+        counts: False for a stand-in; see `stand_in`.
     """
 
     pixels_BCHW: Tensor
@@ -67,6 +68,27 @@ class Batch:
     unknown: int = 0
     has_boxes: bool = False
     ids: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    counts: bool = True
+
+    def stand_in(self) -> Batch:
+        """For an empty batch: a black image with one expression of one word, which no loss counts.
+
+        A process of several that has no part of a batch takes it, because the others wait for it in each step.
+        """
+        size = self.pixels_BCHW.shape[2:]
+        first, mask = torch.zeros(1, dtype=torch.int64), torch.ones((1, 1), dtype=torch.bool)
+        return replace(
+            self,
+            pixels_BCHW=torch.zeros((1, 3, *size), dtype=torch.uint8),
+            image_index_N=first,
+            word_ids_NL=first.unsqueeze(0),
+            word_mask_NL=mask,
+            masks_MHW=torch.zeros((1, *size), dtype=torch.uint8),
+            mask_index_N=first,
+            boxed_M=torch.zeros(1, dtype=torch.bool),
+            categories_BHW=torch.full((1, *size), UNKNOWN, dtype=torch.uint8),
+            counts=False,
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on a device."""

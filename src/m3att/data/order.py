@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,3 +143,25 @@ def choose_positions(
     else:
         chosen = [at for group in groups for at in group]
     return [chosen[at] for at in chance.permutation(len(chosen))]
+
+
+def divide(groups: Sequence[Group], count: int) -> list[list[Group]]:
+    """A batch in parts with nearly as many expressions each, by whole groups; some may be empty.
+
+    The largest group comes first to the part with the fewest expressions, and of equal ones to that with the fewest
+    images. How many expressions an image has that nobody has drawn yet is not known: it counts with its limit.
+
+    Args:
+        groups: of the batch.
+        count: of the parts.
+
+    Returns:
+        The parts. Each keeps the order of the batch, so that one part is the batch itself.
+    """
+    chosen: list[list[int]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for number in sorted(range(len(groups)), key=lambda number: -groups[number].limit):
+        part = min(range(count), key=lambda at: (loads[at], len(chosen[at])))
+        chosen[part].append(number)
+        loads[part] += groups[number].limit
+    return [[groups[number] for number in sorted(part)] for part in chosen]

@@ -3,21 +3,61 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.open import ENDLESS
-from m3att.data.order import EndlessOrder, Group, TrainingOrder
+from m3att.data.order import EndlessOrder, Group, TrainingOrder, divide
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position
+from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.faults import RunFaults
 from m3att.errors import ConfigError, DataError
+
+
+class Drawn(NamedTuple):
+    """The batch of one optimiser step.
+
+    Args:
+        parts: its micro-batches, as far as this process has them.
+        following: the (epoch, batch) that comes next.
+        expressions: of the whole batch.
+    """
+
+    parts: tuple[Batch, ...]
+    following: tuple[int, int]
+    expressions: int
+
+    @property
+    def ids(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Of each image of this process its id, and the ids of its expressions; see Sample."""
+        return tuple(found for part in self.parts for found in part.ids)
+
+
+class PartsReader(Dataset[tuple[Batch, ...]]):
+    """Reads the micro-batches of a process.
+
+    Args:
+        reader: reads one.
+        rank: of the process.
+        processes: how many share each micro-batch.
+        accumulate: micro-batches of a batch.
+    """
+
+    def __init__(self, reader: BatchReader, rank: int, processes: int, accumulate: int) -> None:
+        self.reader, self.rank, self.processes, self.accumulate = reader, rank, processes, accumulate
+
+    def __getitem__(self, groups: Sequence[Group]) -> tuple[Batch, ...]:
+        # First into micro-batches, so that these are the same with any number of processes.
+        parts = divide(groups, self.accumulate)
+        return tuple(self.reader[divide(part, self.processes)[self.rank]] for part in parts)
 
 
 def batches(
@@ -27,10 +67,12 @@ def batches(
     position: Position,
     steps: int,
     faults: RunFaults,
-) -> Iterator[tuple[Batch, tuple[int, int]]]:
-    """The batches from a position to the last step, each with the (epoch, batch) that follows it.
+    processes: Processes = ALONE,
+) -> Iterator[Drawn]:
+    """The batches from a position to the last step.
 
-    A batch in which nothing can be read is skipped and not counted as a step. A resumed run skips it too.
+    A batch in which nothing can be read is skipped and not counted as a step. A resumed run skips it too. The same
+    holds for a micro-batch. Which batch comes when does not depend on the number of processes.
 
     Args:
         config: of the run.
@@ -39,6 +81,7 @@ def batches(
         position: where the run stands.
         steps: of the whole run.
         faults: of the run; gets what cannot be read.
+        processes: that train together.
 
     Raises:
         DataError: where nothing of an epoch can be read, or faults are more than the run allows.
@@ -61,8 +104,9 @@ def batches(
         else:
             whole = list(TrainingOrder(drawn, settings.batch_size, data, settings.seed, epoch))
             length, order = len(whole), whole[start : start + stop - step]
-        loader: DataLoader[Batch] = DataLoader(
-            BatchReader(drawn, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0),
+        reader = BatchReader(drawn, tokenizer, inputs, data, training=True, categories=settings.category_weight > 0)
+        loader: DataLoader[tuple[Batch, ...]] = DataLoader(
+            PartsReader(reader, processes.rank, processes.count, settings.accumulate),
             sampler=order,
             batch_size=None,
             num_workers=settings.workers,
@@ -71,12 +115,20 @@ def batches(
             # A generator of its own: each epoch and each --resume makes a loader, which must not change dropout.
             generator=torch.Generator(),
         )
-        for number, batch in enumerate(loader, start=start + 1):
-            faults.note(batch.faults)
+        for number, parts in enumerate(loader, start=start + 1):
+            found = [len(part.mask_index_N) for part in parts]
+            *sizes, unread = processes.summed(torch.tensor([*found, sum(len(part.faults) for part in parts)])).tolist()
+            if unread:
+                faults.note(processes.joined([fault for part in parts for fault in part.faults]))
             following = (epoch, number) if number < length else (epoch + 1, 0)
-            if batch.groups:
+            if any(sizes):
                 step, was_read = step + 1, True
-                yield batch, following
+                kept = [
+                    part if own else part.stand_in()
+                    for part, own, size in zip(parts, found, sizes, strict=True)
+                    if size
+                ]
+                yield Drawn(tuple(kept), following, sum(sizes))
         if following[1] == 0:
             if not was_read:
                 raise DataError(f"no image of the training split can be read; {faults.path} names the faults")

@@ -15,7 +15,7 @@ import torch
 from m3att.config import DataConfig, ModelConfig, RunConfig
 from m3att.data.batch import BatchReader
 from m3att.data.open import ENDLESS, OWN, open_source
-from m3att.data.order import EndlessOrder, Group, TrainingOrder
+from m3att.data.order import EndlessOrder, Group, TrainingOrder, divide
 from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
@@ -74,7 +74,8 @@ class DryRun:
         steps: of the whole run; None where the data at hand do not say.
         parts: of the network.
         memory: of a step.
-        batch_images: images of the run's first full batch; of a stand-in's, where the data are not at hand.
+        batch_images: images of the run's first full batch, or of its largest micro-batch; of a stand-in's, where the
+            data are not at hand.
         step: the step that was taken.
     """
 
@@ -90,7 +91,7 @@ class DryRun:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values; counts are multiply-adds, parameters and bytes."""
-        expressions = self.config.train.batch_size
+        expressions = -(-self.config.train.batch_size // self.config.train.accumulate)
         rows = [asdict(part) for part in self.parts]
         return {
             "config": config_to_dict(self.config),
@@ -148,7 +149,7 @@ def dry_run(config: RunConfig) -> DryRun:
         steps=steps,
         parts=parts,
         memory=memory,
-        batch_images=len(first_groups(source, used, settings.batch_size)),
+        batch_images=max(map(len, divide(first_groups(source, used, settings.batch_size), settings.accumulate))),
         step=take_step(network, used, source, tokenizer, groups, device),
     )
 
@@ -210,8 +211,9 @@ def fitting_expressions(memory: Memory, config: RunConfig, source: Source, free:
     """
     expressions = config.train.batch_size
     while free is not None:
-        images = len(first_groups(source, config, expressions))
-        needed = WORKING_ROOM * memory.batch(images, expressions) - memory.weights
+        parts = divide(first_groups(source, config, expressions), config.train.accumulate)
+        images = max(map(len, parts))
+        needed = WORKING_ROOM * memory.batch(images, -(-expressions // len(parts))) - memory.weights
         if needed <= free:
             break
         if expressions <= 2:
@@ -249,20 +251,20 @@ def take_step(
     reader = BatchReader(
         source, tokenizer, config.input, config.data, training=True, categories=settings.category_weight > 0
     )
-    batch = reader[groups].to(device)
+    batches = [reader[part].to(device) for part in divide(groups, settings.accumulate) if part]
     optimizer = start_optimizer(network, config, device)
     network.train()
     rate = learning_rate_at(0, settings.steps or sys.maxsize, settings)
     forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
     begun = time.perf_counter()
-    losses, norm = train_step(forward, network, optimizer, batch, config, rate)
+    losses, norm = train_step(forward, network, optimizer, batches, config, rate)
     fault = fault_of(losses, norm)  # waits for a GPU too
     if fault is not None:
         raise DivergedError(f"{fault} at step 1: lower --train.learning_rate")
     seconds = time.perf_counter() - begun
     return Step(
-        images=len(batch.pixels_BCHW),
-        expressions=len(batch.mask_index_N),
+        images=sum(len(batch.pixels_BCHW) for batch in batches),
+        expressions=sum(len(batch.mask_index_N) for batch in batches),
         losses={name: float(value.detach()) for name, value in vars(losses).items()},
         gradient_norm=float(norm),
         learning_rate=rate,

@@ -16,6 +16,7 @@ from torch import Tensor
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.open import open_source
+from m3att.data.order import divide
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.batches import batches
@@ -26,8 +27,9 @@ from m3att.engine.origin import named_start, preset_before
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import fault_of, flushed_denormals, train_step
 from m3att.errors import ConfigError, DataError, DivergedError
-from m3att.losses import mask_loss, mask_targets
+from m3att.losses import mask_loss
 from m3att.model.network import M3AttNet
+from m3att.targets import mask_targets
 from m3att.weights.start import require_weights
 
 LEARNED = 0.05  # share of the first loss, both above their floor, under which a batch counts as learned
@@ -61,14 +63,14 @@ class Rehearsal:
     device: torch.device
     forward: Callable[..., Any]
 
-    def step(self, batch: Batch, rate: float) -> dict[str, float] | None:
+    def step(self, batches: Sequence[Batch], rate: float) -> dict[str, float] | None:
         """One optimiser step; its losses, or None where one of them or the gradient is no finite number.
 
         Args:
-            batch: on the device.
+            batches: the micro-batches, on the device.
             rate: learning rate of the step.
         """
-        losses, norm = train_step(self.forward, self.network, self.optimizer, batch, self.config, rate)
+        losses, norm = train_step(self.forward, self.network, self.optimizer, batches, self.config, rate)
         if fault_of(losses, norm) is not None:
             return None
         return {name: float(value.detach()) for name, value in vars(losses).items()}
@@ -136,7 +138,8 @@ class Learned:
 def overfit_one_batch(config: RunConfig, steps: int, progress: Progress = lambda done, steps: None) -> Learned:
     """Train on the first batch of a run again and again, until its loss is nearly as small as it can be.
 
-    Dropout is off. The learning rate rises over a tenth of the steps at most, and then stays.
+    With micro-batches it is the first of them. Dropout is off. The learning rate rises over a tenth of the steps at
+    most, and then stays.
 
     Args:
         config: of the run.
@@ -152,7 +155,7 @@ def overfit_one_batch(config: RunConfig, steps: int, progress: Progress = lambda
     reader = BatchReader(
         start.source, start.tokenizer, config.input, config.data, True, categories=settings.category_weight > 0
     )
-    batch = reader[first_groups(start.source, config, settings.batch_size)]
+    batch = reader[divide(first_groups(start.source, config, settings.batch_size), settings.accumulate)[0]]
     if not batch.groups:
         raise DataError(f"nothing in the first batch can be read: {batch.faults[0].reason}")
     batch = batch.to(start.device)
@@ -160,7 +163,7 @@ def overfit_one_batch(config: RunConfig, steps: int, progress: Progress = lambda
     images, expressions = len(batch.pixels_BCHW), len(batch.mask_index_N)
     losses: list[dict[str, float]] = []
     for step in range(steps):
-        found = start.step(batch, settings.learning_rate * min(1.0, (step + 1) / (warmup + 1)))
+        found = start.step([batch], settings.learning_rate * min(1.0, (step + 1) / (warmup + 1)))
         if found is None:
             if not losses:
                 raise DivergedError("the loss or the gradient of the first step is no finite number")
@@ -261,9 +264,9 @@ def find_rate(config: RunConfig, steps: int, progress: Progress = lambda done, s
     faults = RunFaults(None, config.data.fault_limit)
     rates, losses = [], []
     ended = ""
-    for step, (batch, _) in enumerate(batches(config, start.source, start.tokenizer, Position(), steps, faults)):
+    for step, drawn in enumerate(batches(config, start.source, start.tokenizer, Position(), steps, faults)):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
-        found = start.step(batch.to(start.device), rate)
+        found = start.step([part.to(start.device) for part in drawn.parts], rate)
         if found is None:
             ended = f"at {rate:.2g} the loss or the gradient is no number"
             break

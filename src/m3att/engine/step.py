@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from m3att.config import RunConfig
+from m3att.config import RunConfig, TrainConfig
 from m3att.data.batch import Batch
 from m3att.engine.checkpoint import Position
+from m3att.engine.distributed import ALONE, Processes
 from m3att.errors import DivergedError
-from m3att.losses import Losses, attention_loss, category_loss, mask_targets, total_loss
-from m3att.model.network import M3AttNet
+from m3att.losses import Losses, attention_loss, category_loss, total_loss
+from m3att.model.network import M3AttNet, ModelOutput
+from m3att.targets import Counts, covered, known_cells, mask_targets
 
 
 @contextmanager
@@ -37,46 +39,124 @@ def train_step(
     forward: Callable[..., Any],
     network: M3AttNet,
     optimizer: torch.optim.Optimizer,
-    batch: Batch,
+    batches: Sequence[Batch],
     config: RunConfig,
     rate: float,
+    processes: Processes = ALONE,
 ) -> tuple[Losses, Tensor]:
-    """One optimiser step on one batch. Returns its losses and the gradient's norm before clipping (a scalar).
+    """One optimiser step. Returns its losses and the gradient's norm before clipping (a scalar).
+
+    Every loss is a mean over all micro-batches of all processes together. So losses and gradient are those of one
+    process that has the whole batch at once, except that BatchNorm's statistics are those of each micro-batch.
 
     Where one of them is infinite or not a number, the weights and the optimiser stay as they were. So do the statistics
     of BatchNorm if the run may skip such a step.
 
     Args:
-        forward: the network, or its compiled form.
+        forward: the network, or its compiled form, or what `Processes.wrap` made of it.
         network: holds the weights.
         optimizer: of that network.
-        batch: on the device of the network.
+        batches: the micro-batches of this process, on the device of the network.
         config: of the run.
         rate: learning rate of the step.
+        processes: that take the step together; all of them have as many micro-batches.
     """
     settings = config.train
     before = [value.clone() for value in network.buffers()] if settings.bad_steps else []
-    with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        output = forward(
-            batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, reconstruct=True
-        )
-    size = (output.mask_logits_NHW.shape[1], output.mask_logits_NHW.shape[2])
-    category = None
-    if output.category_logits_BPY is not None and batch.categories_BHW is not None:
-        category = category_loss(output.category_logits_BPY, batch.categories_BHW, output.grid.stride)
-    # None where all are outlines, as most batches are: the losses then need no selection.
+    targets = [targets_of(batch, network, settings) for batch in batches]
+    counts = Counts(*processes.summed(torch.stack([torch.stack(target.counts) for target in targets]).sum(dim=0)))
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+    optimizer.zero_grad(set_to_none=True)
+    parts: list[tuple[bool, Losses, Tensor]] = []
+    for number, (batch, target) in enumerate(zip(batches, targets, strict=True), start=1):
+        with processes.micro_batch(forward, batch.counts, is_last=number == len(batches)):
+            with torch.autocast(batch.pixels_BCHW.device.type, torch.bfloat16, settings.precision == "bfloat16"):
+                output = forward(
+                    batch.pixels_BCHW, batch.image_index_N, batch.word_ids_NL, batch.word_mask_NL, reconstruct=True
+                )
+            losses = losses_of(output, batch, target, counts, settings)
+            # Processes average their gradients, and these must add up. A stand-in has no part in them.
+            (losses.total * (processes.count if batch.counts else 0)).backward()
+        parts.append((batch.counts, losses, moments_of(output)))
+    losses = added(parts, processes)
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
+    if fault_of(losses, norm) is None:
+        optimizer.step()
+    else:
+        for value, kept in zip(network.buffers(), before, strict=False):
+            value.copy_(kept)
+    return losses, norm
+
+
+class Targets(NamedTuple):
+    """What the outputs of a batch are compared with.
+
+    Args:
+        masks_NHW: true masks at the size of the logits.
+        boxed_N: whose mask is a filled box; None where all are outlines, as in most batches.
+        attended_NHW: true masks at the grid of F_enc; None without attention loss.
+        counts: how much of the batch each loss counts; zeros for a stand-in.
+    """
+
+    masks_NHW: Tensor
+    boxed_N: Tensor | None
+    attended_NHW: Tensor | None
+    counts: Counts
+
+
+def targets_of(batch: Batch, network: M3AttNet, settings: TrainConfig) -> Targets:
+    """The targets of a batch, which its outputs are not needed for.
+
+    Args:
+        batch: on the device of the network.
+        network: says how large its outputs are.
+        settings: say which losses there are.
+    """
+    grid = network.vision.grid_of(batch.pixels_BCHW)
+    # None where all are outlines: the losses then need no selection.
     boxed_N = batch.boxed_M[batch.mask_index_N] if batch.has_boxes else None
-    attention = None
-    if settings.attention_weight and output.attention_NKLP and output.attending_NL is not None:
-        shares_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, output.grid.cells, output.grid.stride)
+    none = torch.zeros((), device=batch.pixels_BCHW.device)
+    attended_NHW, attended = None, none
+    if settings.attention_weight:
+        attended_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, grid.cells, grid.stride)
         if boxed_N is not None and settings.box_weight == 0:  # boxes are not to be learned from
-            shares_NHW = shares_NHW.masked_fill(boxed_N[:, None, None], 0)
-        attention = attention_loss(output.attention_NKLP, output.attending_NL, shares_NHW)
-    losses = total_loss(
+            attended_NHW = attended_NHW.masked_fill(boxed_N[:, None, None], 0)
+        attended = covered(attended_NHW).sum().float()
+    rows, columns = (cells * 2**network.mask_decoder.upsamplings for cells in grid.cells)
+    masks_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, (rows, columns), network.mask_stride)
+    expressions = none + len(masks_NHW)
+    outlined, boxed, cells = expressions, none, none
+    if boxed_N is not None:
+        outlined, boxed = (~boxed_N).sum().float(), (boxed_N & covered(masks_NHW)).sum().float()
+    if network.category_head is not None and batch.categories_BHW is not None:
+        cells = known_cells(batch.categories_BHW, network.category_head.out_features, grid.stride)
+    counts = Counts(expressions, outlined, boxed, attended, cells)
+    if not batch.counts:
+        counts = Counts(none, none, none, none, none)
+    return Targets(masks_NHW, boxed_N, attended_NHW, counts)
+
+
+def losses_of(output: ModelOutput, batch: Batch, targets: Targets, counts: Counts, settings: TrainConfig) -> Losses:
+    """The losses of a micro-batch, as its part in the means of the whole batch.
+
+    Args:
+        output: of the network.
+        batch: that it is of.
+        targets: of the same.
+        counts: of the whole batch.
+        settings: weights and kinds of the losses.
+    """
+    category = attention = None
+    if output.category_logits_BPY is not None and batch.categories_BHW is not None:
+        category = category_loss(output.category_logits_BPY, batch.categories_BHW, output.grid.stride, counts.cells)
+    if targets.attended_NHW is not None and output.attention_NKLP and output.attending_NL is not None:
+        attention = attention_loss(output.attention_NKLP, output.attending_NL, targets.attended_NHW, counts.attended)
+    return total_loss(
         output.mask_logits_NHW,
         output.reconstructed_NC,
         output.projected_NC,
-        mask_targets(batch.masks_MHW, batch.mask_index_N, size, output.mask_stride),
+        targets.masks_NHW,
         settings.mask_weight,
         settings.reconstruction_weight,
         settings.dice_weight,
@@ -85,21 +165,43 @@ def train_step(
         settings.category_weight,
         attention,
         settings.attention_weight,
-        boxed_N,
+        targets.boxed_N,
         settings.box_weight,
         settings.focal_gamma,
+        counts,
     )
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["share"]
-    optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
-    if fault_of(losses, norm) is None:
-        optimizer.step()
-    else:
-        for value, kept in zip(network.buffers(), before, strict=False):
-            value.copy_(kept)
-    return losses, norm
+
+
+def moments_of(output: ModelOutput) -> Tensor:
+    """Number, sum and sum of squares of each channel of F_proj: (3, C) float64 on the CPU; C = 0 without LFR."""
+    if output.projected_NC is None:
+        return torch.zeros(3, 0, dtype=torch.float64)
+    values_NC = output.projected_NC.detach().cpu().double()
+    return torch.stack([torch.ones_like(values_NC).sum(dim=0), values_NC.sum(dim=0), values_NC.square().sum(dim=0)])
+
+
+def added(parts: Sequence[tuple[bool, Losses, Tensor]], processes: Processes) -> Losses:
+    """The losses of the whole batch.
+
+    Args:
+        parts: of each micro-batch of this process whether it counts, its losses, and its `moments_of`.
+        processes: that take the step together.
+    """
+    if processes.count == len(parts) == 1:
+        return parts[0][1]
+    names = list(Losses.__dataclass_fields__)
+    values = torch.stack(
+        [
+            counts * torch.cat([torch.stack(list(vars(losses).values())).detach().cpu().double(), moments.flatten()])
+            for counts, losses, moments in parts
+        ]
+    )
+    sums = processes.summed(values.sum(dim=0))
+    found = dict(zip(names, sums, strict=False))
+    number, total, squares = sums[len(names) :].view(3, -1)
+    if len(number):
+        found["target_spread"] = (squares / number - (total / number).square()).clamp(min=0).sqrt().mean()
+    return Losses(**found)
 
 
 def fault_of(losses: Losses, norm: Tensor) -> str | None:

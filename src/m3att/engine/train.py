@@ -88,22 +88,23 @@ def train(
                 recorder.faults.note(found.left_out)
             network.train()
             until = position.step if position.has_ended(steps, settings.patience) else steps
-            for batch, following in batches(config, source, tokenizer, position, until, recorder.faults):
+            for drawn in batches(config, source, tokenizer, position, until, recorder.faults):
                 rate = learning_rate_at(position.step, steps, settings)
-                losses, norm = train_step(forward, network, optimizer, batch.to(device), config, rate)
+                parts = [part.to(device) for part in drawn.parts]
+                losses, norm = train_step(forward, network, optimizer, parts, config, rate)
                 position = replace(
                     position,
                     step=position.step + 1,
-                    epoch=following[0],
-                    batch=following[1],
+                    epoch=drawn.following[0],
+                    batch=drawn.following[1],
                     seconds=time.monotonic() - begun,
-                    expressions=position.expressions + len(batch.mask_index_N),
+                    expressions=position.expressions + drawn.expressions,
                 )
                 logs, validates, saves = (
                     position.step == steps or position.step % every == 0
                     for every in (settings.log_every, settings.validate_every, settings.save_every)
                 )
-                skipped = recorder.skipped(position.step, batch.ids, losses, norm)
+                skipped = recorder.skipped(position.step, drawn.ids, losses, norm)
                 if not skipped:
                     recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
