@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from m3att.bounds import RANGES, check_fit, check_range
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
+from m3att.data.augment.pictures import augmented
 from m3att.data.batch import BatchReader
 from m3att.data.held_out import held_out_images
 from m3att.data.open import open_beside, portions
@@ -288,10 +290,18 @@ def test_old_data_have_a_number_of_images_at_both_ends(value: float) -> None:
     assert portions(DataConfig(old=("a", "b"), old_share=value), 10) in ([1, 1], [495, 495])
 
 
+@pytest.mark.parametrize(("crop", "jitter"), zip(ends_of("data.crop"), ends_of("data.jitter"), strict=True))
+def test_images_are_changed_at_both_ends(crop: float, jitter: float) -> None:
+    sample = ShapeRefSource("shaperef", "train", 2, 0, size=64).read(0)
+    sample = replace(sample, expressions=("the dog",) * len(sample.expressions))
+    changed = augmented(sample, DataConfig(crop=crop, jitter=jitter), 3)
+    assert changed.masks_MHW.sum() == sample.masks_MHW.sum()
+
+
 def test_every_range_is_tried() -> None:
     """Collages, whose side the last one is, need photos: tests/data/collage."""
     tried = {*NUMBERS_OF_A_STEP, *NUMBERS_OF_A_RUN, "train.epochs", "evaluate.threshold"}
-    tried |= {"data.held_out", "data.beside_share", "data.old_share", "data.collage_side"}
+    tried |= {"data.held_out", "data.beside_share", "data.old_share", "data.collage_side", "data.crop", "data.jitter"}
     assert set(RANGES) == tried | {key for key in RANGES if key.startswith(("model", "input"))}  # a network is built
 
 

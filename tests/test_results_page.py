@@ -465,3 +465,15 @@ def test_speed_beside_clipseg() -> None:
 def test_rates_of_the_machine() -> None:
     found = [f"{value / 1e9:.1f} G a second" for value in raw("machine-rates").values()]
     assert [row[1] for row in table("docs/performance.md", "Rates of the machine", "rate")] == found
+
+
+def test_counts_of_words_in_the_mirror() -> None:
+    rows = table("docs/training.md", "Random changes of the images", "", "RefCOCO", "RefCOCO+")
+    counts = raw("mirrored-words")
+    keys = [
+        "expressions", "with left or right", "changed", "unchanged, although left or right is in a word", "not told",
+        "name a place", "name a colour",
+    ]  # fmt: skip
+    assert len(rows) == len(keys)
+    for row, key in zip(rows, keys, strict=True):
+        assert row[1:] == [f"{counts[name][key]:,}" for name in ("refcoco", "refcoco+")]

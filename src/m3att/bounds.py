@@ -83,6 +83,8 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("model.language.word_dropout", "model.decoder.dropout"), Range(0, 1)),
     # Nearer to 1 the epoch that they fill would have no end.
     **dict.fromkeys(("data.beside_share", "data.old_share"), Range(0, 0.99, above=True)),
+    "data.crop": Range(0, 1, above=True),
+    "data.jitter": Range(0, 1),
     "data.collage_side": Range(16, 2048),
     "evaluate.threshold": Range(0, 1, below=True),  # no probability is over 1, so every mask would be empty
     "train.fall": Range(1e-6, 1),

@@ -104,11 +104,14 @@ def test_mirroring_is_half_of_training_and_none_of_evaluation() -> None:
     source = CountedSource([[2]])
     data = DataConfig(flip=True)
     groups = [Group(0, (0, 1), 2, seed) for seed in range(200)]
-    training = [BatchReader(source, TOKENIZER, INPUTS, data, True).sample(group).expressions[0] for group in groups]
-    assert set(training) == {"image 0 0 left", "image 0 0 right"}
-    assert 70 < training.count("image 0 0 right") < 130
-    scoring = [BatchReader(source, TOKENIZER, INPUTS, data, False).sample(group).expressions[0] for group in groups]
-    assert set(scoring) == {"image 0 0 left"}
+    tokenizer = Tokenizer.from_texts([*source.texts(), "right"], 8)
+    left, right = (tokenizer([f"image 0 0 {side}"]).word_ids_NL.tolist()[0] for side in ("left", "right"))
+    training, scoring = (
+        [BatchReader(source, tokenizer, INPUTS, data, is_training)[[group]].word_ids_NL.tolist()[0] for group in groups]
+        for is_training in (True, False)
+    )
+    assert training.count(left) + training.count(right) == 200 and 70 < training.count(right) < 130
+    assert scoring == [left] * 200
 
 
 @pytest.mark.parametrize("endless", [False, True])

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.data.annotation import read_segmentation
 from m3att.data.masks import encode_rle
-from m3att.data.sample import Sample
-from m3att.data.transforms import GREY, MIRRORED, Resize, mirror
+from m3att.data.transforms import GREY, Resize
 
 Mode = Literal["letterbox", "stretch"]
 SIDES = st.integers(1, 700)
@@ -270,63 +269,8 @@ def test_maps_that_do_not_cover_the_square_are_refused() -> None:
         resize.invert(torch.zeros(1, 13, 12), 8)
 
 
-def test_the_mirror_swaps_sides_in_the_words() -> None:
-    texts = {
-        "the man on the left": "the man on the right",
-        "leftmost cup, right of the tree": "rightmost cup, left of the tree",
-        "Left man": "Right man",
-        "LEFT MAN": "RIGHT MAN",
-        "the Leftmost": "the Rightmost",
-        "left-hand side": "right-hand side",
-        "lft l RGHT R": "rght r LFT L",
-        "lefty's left": "righty's right",
-        # None of these are words of side.
-        "cleft bright leftover upright l8 r2d2": "cleft bright leftover upright l8 r2d2",
-        "top of the stairs": "top of the stairs",
-        # Letters that some call equal to i and s without regard to case.
-        "rıght RİGHT leftſ": "rıght RİGHT leftſ",
-    }
-    mirrored = mirror(sample_of(tuple(texts)))
-    assert mirrored.expressions == tuple(texts.values())
-
-
-WORDS = st.sampled_from(
-    [*MIRRORED, *(word.title() for word in MIRRORED), *(word.upper() for word in MIRRORED), "the", "dog", "é", "-", ","]
-)
-
-
-@QUICK
-@given(st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=3))
-def test_mirrored_twice_is_as_it_was(texts: list[str]) -> None:
-    sample = sample_of(tuple(texts))
-    once = mirror(sample)
-    twice = mirror(once)
-    assert twice.expressions == sample.expressions
-    assert np.array_equal(twice.image_HWC, sample.image_HWC)
-    assert np.array_equal(twice.masks_MHW, sample.masks_MHW)
-    assert np.array_equal(once.image_HWC, sample.image_HWC[:, ::-1])
-    assert np.array_equal(once.masks_MHW, sample.masks_MHW[:, :, ::-1])
-    assert (once.mask_index_N, once.expression_ids, once.image_id) == (
-        sample.mask_index_N, sample.expression_ids, sample.image_id
-    )  # fmt: skip
-
-
 def there_and_back(resize: Resize, mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask placed in the square, and back by the inverse and the threshold at a half."""
     maps_1HW = torch.from_numpy(resize.mask(mask_HW)).unsqueeze(0)
     back_HW: NDArray[np.bool_] = resize.invert(maps_1HW, 1)[0] > 127.5
     return back_HW
-
-
-def sample_of(texts: tuple[str, ...]) -> Sample:
-    """An image without symmetry, with one mask for all texts."""
-    chance = np.random.default_rng(3)
-    return Sample(
-        image_HWC=chance.integers(0, 256, (5, 7, 3), dtype=np.uint8),
-        masks=(chance.random((5, 7)) < 0.5,),
-        mask_index_N=(0,) * len(texts),
-        expressions=texts,
-        expression_ids=tuple(range(len(texts))),
-        image_id=9,
-        skills=((),) * len(texts),
-    )

@@ -33,6 +33,8 @@ TRAINING_SETTINGS = (
     "data.grouped",
     "data.per_image",
     "data.flip",
+    "data.crop",
+    "data.jitter",
     "data.beside",
     "data.beside_share",
     "data.old",

@@ -65,7 +65,14 @@ class DataConfig:
     per_image: int = 8
     """Most expressions of one image in a training batch."""
     flip: bool = False
-    """Mirror half of the training images at random, and swap left and right in their expressions."""
+    """Mirror half of the training images at random, and swap left and right in their expressions. An image stays as it
+    is where nobody can tell what one of its expressions means in the mirror (docs/training.md)."""
+    crop: float = 1.0
+    """Cut training images at random: each keeps a share of its area between this and 1, and all referents of its
+    batch. Expressions of places in the image are dropped. 1: images are not cut."""
+    jitter: float = 0.0
+    """Change brightness, contrast, saturation and hue of training images at random, by up to this share (of hues, by
+    up to a quarter of it). An image with an expression that names a colour stays as it is. 0: none is changed."""
     same_words: bool = False
     """Replace every expression by the same word, to measure how well a network scores without language."""
     fault_limit: int = 10

@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from m3att.config import DataConfig, InputConfig
+from m3att.data.augment.pictures import augmented
 from m3att.data.faults import Fault
 from m3att.data.order import Group, choose_positions
 from m3att.data.sample import Sample
 from m3att.data.source import UNKNOWN, Source, find_readable
 from m3att.data.text import Tokenizer
-from m3att.data.transforms import Resize, mirror
+from m3att.data.transforms import Resize
 from m3att.errors import DataError, ImageError
 
 PLAIN_LETTER = re.compile("[0-9A-Za-z]")
@@ -172,8 +173,8 @@ class BatchReader(Dataset[Batch]):
         source: where images come from.
         tokenizer: turns words to ids.
         inputs: the network's input.
-        data: mirroring and blindness.
-        training: whether mirroring applies and originals are dropped.
+        data: random changes in training, and blindness.
+        training: whether images are changed at random and originals are dropped.
         categories: read the maps of categories too.
     """
 
@@ -198,7 +199,7 @@ class BatchReader(Dataset[Batch]):
             faults += found
             if kept is not None:
                 held.append(kept[0])
-                samples.append(kept[1])
+                samples.append(augmented(kept[1], self.data, group.seed) if self.training else kept[1])
         batch = make_batch(samples, self.tokenizer, self.inputs, not self.training)
         return replace(batch, groups=tuple(held), faults=tuple(faults))
 
@@ -240,17 +241,10 @@ class BatchReader(Dataset[Batch]):
         return tuple(sorted(chosen[: group.limit]))
 
     def sample(self, group: Group) -> Sample:
-        """One image with the expressions of a group, mirrored or with the same words if the settings say so."""
-        chance = np.random.default_rng(group.seed)
-        positions = group.positions
-        if positions is None:
-            chosen = choose_positions(self.source.expression_groups(group.image), self.data.sentences, chance)
-            positions = tuple(sorted(chosen[: group.limit]))
-        sample = self.source.read(group.image, positions)
+        """One image with the expressions of a group, all with the same words if the settings say so."""
+        sample = self.source.read(group.image, self.positions(group))
         if self.categories:
             sample = replace(sample, categories_HW=self.source.read_categories(group.image))
-        if self.training and self.data.flip and chance.random() < 0.5:
-            sample = mirror(sample)
         if self.data.same_words:
             sample = replace(sample, expressions=(BLIND_WORD,) * len(sample.expressions))
         return sample

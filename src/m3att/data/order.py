@@ -21,7 +21,7 @@ class Group:
         image: number of the image in its source.
         positions: which of its expressions; None: at most ``limit``, chosen at random.
         limit: most expressions, where positions are not given.
-        seed: decides the mirroring, and the choice of expressions if positions are not given.
+        seed: decides the random changes, and the choice of expressions if positions are not given.
     """
 
     image: int

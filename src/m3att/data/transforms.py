@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -13,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from m3att.data.coverage import cover_box, cover_runs
 from m3att.data.masks import Mask, RunLengths, draw
-from m3att.data.sample import Sample
 
 GREY = 128  # the grey around a letterboxed image
 LARGE_BOX = 0.2  # share of the image from which on a mask is shrunk faster whole than by its box
@@ -235,32 +233,3 @@ def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -
     if picture.shape[:2] == size:
         return picture
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=interpolation), dtype=np.uint8)
-
-
-MIRRORED = {
-    "left": "right", "leftmost": "rightmost", "lefthand": "righthand", "lft": "rght", "l": "r", "leftest": "rightest",
-    "lefty": "righty", "lefts": "rights", "leftside": "rightside",
-}  # fmt: skip
-MIRRORED |= {there: here for here, there in MIRRORED.items()}
-# ASCII letters only: without regard to case a dotless i would pass for an i, and then not be found in the table.
-MIRRORED_WORD = re.compile(r"\b(?ai:" + "|".join(sorted(MIRRORED, key=len, reverse=True)) + r")\b")
-
-
-def mirror(sample: Sample) -> Sample:
-    """The mirrored sample: image and masks are flipped, and left and right are exchanged in the expressions."""
-    return replace(
-        sample,
-        image_HWC=np.ascontiguousarray(sample.image_HWC[:, ::-1]),
-        masks=tuple(np.ascontiguousarray(draw(mask)[:, ::-1]) for mask in sample.masks),
-        categories_HW=None if sample.categories_HW is None else np.ascontiguousarray(sample.categories_HW[:, ::-1]),
-        expressions=tuple(MIRRORED_WORD.sub(mirrored_word, text) for text in sample.expressions),
-    )
-
-
-def mirrored_word(match: re.Match[str]) -> str:
-    """The opposite of a matched word, in capitals where the word is and with a capital where the word has one."""
-    word = match[0]
-    opposite = MIRRORED[word.lower()]
-    if word.isupper():
-        return opposite.upper()
-    return opposite.capitalize() if word[0].isupper() else opposite
