@@ -290,7 +290,7 @@ def test_old_data_have_a_number_of_images_at_both_ends(value: float) -> None:
     assert portions(DataConfig(old=("a", "b"), old_share=value), 10) in ([1, 1], [495, 495])
 
 
-@pytest.mark.parametrize(("crop", "jitter"), zip(ends_of("data.crop"), ends_of("data.jitter"), strict=True))
+@pytest.mark.parametrize(("crop", "jitter"), [*zip(ends_of("data.crop"), ends_of("data.jitter"), strict=True)])
 def test_images_are_changed_at_both_ends(crop: float, jitter: float) -> None:
     sample = ShapeRefSource("shaperef", "train", 2, 0, size=64).read(0)
     sample = replace(sample, expressions=("the dog",) * len(sample.expressions))

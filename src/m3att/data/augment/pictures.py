@@ -126,6 +126,9 @@ def scaled(image_HWC: NDArray[np.uint8], change: int, factor: float) -> NDArray[
         image_HWC: RGB.
         change: 0 brightness, 1 contrast, 2 saturation.
         factor: 1 changes nothing.
+
+    Returns:
+        (H, W, 3).
     """
     grey_HW = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)
     if change == 2:
@@ -141,6 +144,9 @@ def turned_hue(image_HWC: NDArray[np.uint8], turn: float) -> NDArray[np.uint8]:
     Args:
         image_HWC: RGB.
         turn: share of the whole circle.
+
+    Returns:
+        (H, W, 3).
     """
     hsv_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2HSV_FULL)
     hsv_HWC[..., 0] += np.uint8(round(turn * 256) % 256)
