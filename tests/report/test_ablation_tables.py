@@ -9,7 +9,7 @@ import pytest
 
 from m3att.ablations import TABLES, Row, Table
 from m3att.errors import DataError
-from m3att.report.ablation_tables import summarise, to_latex, to_markdown
+from m3att.report.ablation_tables import summarise, to_latex, to_markdown, value_at
 
 TABLE = Table(
     "9",
@@ -73,19 +73,39 @@ def test_means_and_spreads_by_hand() -> None:
 def test_markdown() -> None:
     text = to_markdown(summarise(TABLE, WHOLE, [0, 1, 2]), TABLE)
     assert text.startswith(
-        "### Table IX: a trial\n\n| Model | IoU | Pr@0.5 | overall IoU | IoU, difference | minutes |"
+        "### Table IX: a trial\n\n| Model | IoU | Pr@0.5 | overall IoU | IoU, difference | 95 % interval |"
     )
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert lines == [
-        "| #0 Plain_one | 44.0 ± 4.6 (62.04) | 50.0 ± 0.0 (73.52) | 22.0 ± 2.3 | -9.0 ± 1.0 (-5.84) | 7.0 | 3 |",
-        "| VAL & co | failed (fails to converge) | failed | failed | - | - | 0 + 3 failed |",
-        "| #1 Full + IMI* | 53.0 ± 3.6 (67.88) | 60.0 ± 0.0 (79.01) | 26.5 ± 1.8 |  | 7.0 | 3 |",
+        "| #0 Plain_one | 44.0 ± 4.6 (62.04) | 50.0 ± 0.0 (73.52) | 22.0 ± 2.3 | -9.0 ± 1.0 (-5.84) | -11.5 to -6.5 "
+        "| - | 7.0 | 3 |",
+        "| VAL & co | failed (fails to converge) | failed | failed | - | - | - | - | 0 + 3 failed |",
+        "| #1 Full + IMI* | 53.0 ± 3.6 (67.88) | 60.0 ± 0.0 (79.01) | 26.5 ± 1.8 |  |  | - | 7.0 | 3 |",
     ]
     assert "Partial" not in text
     assert "Failed: val, seed 1: the loss is nan at step 340" in text
     assert "on shaperef val: 1,234 expressions on 20 images" in text
     assert "Each run: 1,200 steps of at most 48 expressions; 7 minutes of training on average." in text
-    assert "Difference: to #1 Full + IMI*, seed by seed." in text
+    assert "Difference: to #1 Full + IMI*, seed by seed; its 95 % interval is Student's t over the seeds." in text
+
+
+def test_intervals_and_equal_time_by_hand() -> None:
+    fast = finished(0.4) | {"seconds": 100.0, "curve": [[10, 50.0, 0.2], [20, 100.0, 0.4]]}
+    slow = finished(0.6) | {"seconds": 200.0, "curve": [[10, 80.0, 0.3], [20, 200.0, 0.6]]}
+    results = {
+        "plain": {0: fast, 1: fast},
+        "full": {0: slow, 1: finished(0.5) | {"seconds": 200.0, "curve": slow["curve"]}},
+    }
+    summary = summarise(TABLE, results, [0, 1])
+    plain, _, full = summary["rows"]
+    # Differences -0.2 and -0.1; their mean is -0.15, its standard error 0.05, and t with one degree is 12.706.
+    assert plain["difference"]["interval"] == pytest.approx([-0.15 - 0.05 * 12.7062, -0.15 + 0.05 * 12.7062], abs=1e-4)
+    # The fastest run ends after 100 seconds; there the slow one is a sixth of the way from 0.3 to 0.6.
+    assert summary["equal_minutes"] == pytest.approx(100 / 60, abs=0.01)
+    assert full["equal_time"]["mean"] == pytest.approx(0.35) and plain["equal_time"]["mean"] == pytest.approx(0.4)
+    assert [value_at(slow["curve"], at) for at in (0, 40, 80, 200, 900)] == pytest.approx([0, 0.15, 0.3, 0.6, 0.6])
+    text = to_markdown(summary, TABLE)
+    assert "-78.5 to +48.5" in text and "at 1.67 minutes, when the fastest run ended" in text
 
 
 def test_a_table_that_is_not_whole_says_so() -> None:
@@ -96,28 +116,28 @@ def test_a_table_that_is_not_whole_says_so() -> None:
     assert "**Partial: 2 of 6 runs finished, 1 failed.**" in text
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
     # One run has no spread, and there is no pair of one seed.
-    assert lines[0] == "| #0 Plain_one | 40.0 (62.04) | 50.0 (73.52) | 20.0 | - (-5.84) | 7.0 | 1 + 1 failed |"
-    assert lines[1] == "| VAL & co | - (fails to converge) | - | - | - | - | 0 |"
+    assert lines[0] == "| #0 Plain_one | 40.0 (62.04) | 50.0 (73.52) | 20.0 | - (-5.84) | - | - | 7.0 | 1 + 1 failed |"
+    assert lines[1] == "| VAL & co | - (fails to converge) | - | - | - | - | - | - | 0 |"
     assert "Partial: 2 of 6 runs finished, 1 failed." in to_latex(summary, TABLE)
 
 
 def test_a_table_of_nothing_still_has_the_papers_figures() -> None:
     text = to_markdown(summarise(TABLE, {}, [0]), TABLE)
-    assert "| #1 Full + IMI* | - (67.88) | - (79.01) | - |  | - | 0 |" in text
+    assert "| #1 Full + IMI* | - (67.88) | - (79.01) | - |  |  | - | - | 0 |" in text
 
 
 def test_latex() -> None:
     text = to_latex(summarise(TABLE, WHOLE, [0, 1, 2]), TABLE)
     lines = text.splitlines()
     assert lines[0] == "\\begin{table}" and lines[-1] == "\\end{table}"
-    assert "\\begin{tabular}{lrrrrrr}" in lines
+    assert "\\begin{tabular}{lrrrrrrrr}" in lines
     row = "\\#0 Plain\\_one & 44.0 $\\pm$ 4.6 (62.04) & 50.0 $\\pm$ 0.0 (73.52) & 22.0 $\\pm$ 2.3"
     assert any(line.startswith(row) and line.endswith(" \\\\") for line in lines)
     assert any(line.startswith("VAL \\& co & failed (fails to converge)") for line in lines)
     assert any(line.startswith("\\#1 Full + IMI$^*$ &") for line in lines)
     assert lines.count("\\hline") == 3
     body = [line for line in lines if line.endswith("\\\\")]
-    assert {len(line.replace("\\&", "").split("&")) for line in body} == {7}
+    assert {len(line.replace("\\&", "").split("&")) for line in body} == {9}
 
 
 def test_a_table_with_groups_has_one_line_a_label() -> None:
@@ -134,6 +154,7 @@ def test_a_table_with_groups_has_one_line_a_label() -> None:
         *(["- (not in the paper)", "-", "0"] * 2),
     ]  # fmt: skip
     assert {line.count("|") for line in lines} == {20}
+    assert "3-generic less 3-shared, seed by seed: -10.0 (-3.48), 95 % interval -." in to_markdown(summary, table)
     assert lines[2].endswith("|  |  |  |")  # VAL alone has one line only
     latex = to_latex(summary, table).splitlines()
     spans = next(line for line in latex if "multicolumn" in line)

@@ -11,10 +11,17 @@ from typing import Any
 
 from m3att.ablations import OURS, Row, Table
 from m3att.errors import DataError, counted
+from m3att.report.seeds import paired_interval
 
 FINISHED, FAILED = "finished", "failed"
 EXTRA = "overall_iou"  # which the paper's tables do not have
-HEADS = {"mean_iou": "IoU", EXTRA: "overall IoU", "difference": "IoU, difference"}
+HEADS = {
+    "mean_iou": "IoU",
+    EXTRA: "overall IoU",
+    "difference": "IoU, difference",
+    "interval": "95 % interval",
+    "equal_time": "IoU, equal time",
+}
 SCORED_ON = ("dataset", "split", "split_by", "images", "expressions", "pixels", "protocol", "threshold")
 NOTHING = "-"
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]  # row -> seed -> what its run left
@@ -25,7 +32,8 @@ def summarise(table: Table, results: Results, seeds: Sequence[int]) -> dict[str,
 
     Args:
         table: its rows.
-        results: of each row, by seed: ``{"state": "finished", "scores": ..., "budget": ..., "seconds": ...}`` or
+        results: of each row, by seed: ``{"state": "finished", "scores": ..., "budget": ..., "seconds": ...,
+            "curve": [[step, seconds, validation's mean IoU], ...]}`` or
             ``{"state": "failed", "reason": ...}``.
         seeds: those that a whole table has.
 
@@ -39,7 +47,8 @@ def summarise(table: Table, results: Results, seeds: Sequence[int]) -> dict[str,
             f"table {table.name}: its runs were not scored on the same images ({_differing(scored_on)}); "
             "run the command without --report, which scores them anew"
         )
-    rows = [_row(table, row, results) for row in table.rows]
+    shortest = min((one["seconds"] for one in finished), default=None)
+    rows = [_row(table, row, results, shortest) for row in table.rows]
     done = [sum(seed in results.get(row.name, {}) for seed in seeds) for row in table.rows]
     return {
         "table": table.name,
@@ -53,12 +62,13 @@ def summarise(table: Table, results: Results, seeds: Sequence[int]) -> dict[str,
         "seeds": list(seeds),
         "scored_on": scored_on[0] if scored_on else None,
         "budget": finished[0]["budget"] if finished else None,
+        "equal_minutes": None if shortest is None else round(shortest / 60, 2),
         "minutes": round(statistics.mean(one["seconds"] for one in finished) / 60, 1) if finished else None,
         "rows": rows,
     }
 
 
-def _row(table: Table, row: Row, results: Results) -> dict[str, Any]:
+def _row(table: Table, row: Row, results: Results, shortest: float | None) -> dict[str, Any]:
     own = results.get(row.name, {})
     values = {seed: figures_of(one) for seed, one in sorted(own.items()) if one["state"] == FINISHED}
     paper = {name: round(percent / 100, 4) for name, percent in row.paper.items()}
@@ -74,7 +84,9 @@ def _row(table: Table, row: Row, results: Results) -> dict[str, Any]:
         pairs = [values[seed]["mean_iou"] - other[seed]["mean_iou"] for seed in sorted(other)]
         stated = row.paper.keys() & rival.paper.keys() & {"mean_iou"}
         theirs = round((row.paper["mean_iou"] - rival.paper["mean_iou"]) / 100, 4) if stated else None
-        difference = {"against": row.against, **_spread(pairs), "paper": theirs}
+        interval = paired_interval(pairs)
+        ends = None if interval is None else list(interval)
+        difference = {"against": row.against, **_spread(pairs), "interval": ends, "paper": theirs}
     return {
         "name": row.name,
         "label": row.label,
@@ -90,9 +102,33 @@ def _row(table: Table, row: Row, results: Results) -> dict[str, Any]:
             for name in dict.fromkeys((*table.figures, EXTRA))
         },
         "difference": difference,
+        "equal_time": _at_equal_time([own[seed] for seed in values], shortest),
         "remark": row.remark,
         "seconds": [round(own[seed]["seconds"], 1) for seed in values],
     }
+
+
+def _at_equal_time(runs: Sequence[Mapping[str, Any]], seconds: float | None) -> dict[str, Any] | None:
+    """The validation's mean IoU of runs at one time of training; None where a run kept no curve, or there is none."""
+    curves = [run.get("curve") for run in runs]
+    if seconds is None or not runs or not all(curves):
+        return None
+    return {**_spread([value_at(curve, seconds) for curve in curves if curve]), "paper": None}
+
+
+def value_at(curve: Sequence[Sequence[float]], seconds: float) -> float:
+    """The mean IoU of a run at a time, on straight lines between its validations; 0 at the start.
+
+    Args:
+        curve: step, seconds and mean IoU of each validation, in order.
+        seconds: of training.
+    """
+    before, lower = 0.0, 0.0
+    for _, time, value in curve:
+        if time >= seconds:
+            return lower + (value - lower) * (seconds - before) / (time - before) if time > before else value
+        before, lower = time, value
+    return lower
 
 
 def figures_of(result: Mapping[str, Any]) -> dict[str, float]:
@@ -147,7 +183,22 @@ def notes(summary: Mapping[str, Any], table: Table) -> list[str]:
     if table.groups == ("",):
         rivals = {row.against for row in table.rows if row.against}
         named = next(row.label for row in table.rows if row.name in rivals) if len(rivals) == 1 else "the row above"
-        said.append(f"Difference: to {named}, seed by seed.")
+        said.append(
+            f"Difference: to {named}, seed by seed; its 95 % interval is Student's t over the seeds. With few seeds it "
+            "is wide, and where it holds 0 the difference is not proven."
+        )
+    else:
+        said += [
+            f"{row['name']} less {row['difference']['against']}, seed by seed: "
+            f"{_figure(row['difference'], '+.1f', '+.2f')}, 95 % interval {_interval(row['difference'])}."
+            for row in summary["rows"]
+            if row["difference"] and row["difference"]["n"]
+        ]
+    if any(row.get("equal_time") for row in summary["rows"]):
+        said.append(
+            f"Equal time: mean IoU on the images that training validates on, at {summary['equal_minutes']:g} minutes, "
+            "when the fastest run ended. All other figures are at equal steps."
+        )
     scored, budget = summary["scored_on"], summary["budget"]
     if scored:
         split_by = f" ({scored['split_by']})" if scored["split_by"] else ""
@@ -178,7 +229,7 @@ def _heads(table: Table, grouped: bool = True) -> list[str]:
 def _columns(table: Table) -> list[str]:
     if len(table.groups) > 1:
         return [*table.figures, "runs"]
-    return [*table.figures, EXTRA, "difference", "minutes", "runs"]
+    return [*table.figures, EXTRA, "difference", "interval", "equal_time", "minutes", "runs"]
 
 
 def _head(name: str) -> str:
@@ -204,10 +255,20 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     if name == "difference":
         difference = row["difference"]
         return _figure(difference, "+.1f", "+.2f") if difference else ""
+    if name == "interval":
+        return _interval(row["difference"]) if row["difference"] else ""
+    if name == "equal_time":
+        return _figure(row["equal_time"], ".1f", ".2f") if row.get("equal_time") else NOTHING
     figure = row["figures"][name]
     mine = "failed" if row["failed"] and not row["n"] else _figure(figure, ".1f", ".2f")
     # The paper's words are printed once, beside the first figure.
     return f"{mine} ({row['remark']})" if row["remark"] and name == next(iter(row["figures"])) else mine
+
+
+def _interval(difference: Mapping[str, Any]) -> str:
+    """`-1.2 to +3.4`; a dash with fewer than two seeds."""
+    ends = difference.get("interval")
+    return f"{100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}" if ends else NOTHING
 
 
 def _figure(found: Mapping[str, Any], form: str, paper_form: str) -> str:

@@ -26,7 +26,10 @@ from m3att.engine.run_folder import RunFolder
 from m3att.engine.train import train
 from m3att.errors import DivergedError, M3AttError
 from m3att.pretrained import load_model
+from m3att.report.curves import read_metrics
 from m3att.settings import config_from_dict
+
+CURVE = "val/mean_iou"
 
 
 def main() -> int:
@@ -61,6 +64,11 @@ def execute(order: Mapping[str, Any]) -> None:
         "budget": {"steps": last["step"], "batch_size": config.train.batch_size, "input_size": config.input.size},
         "expressions_trained": last["expressions"],
         "seconds": last["seconds"],
+        "curve": [
+            [line["step"], line["seconds"], line[CURVE]]
+            for line in read_metrics(RunFolder(folder).metrics)
+            if CURVE in line
+        ],
         "last_metrics": last,
         "scores": score(model, config, images, order["parent"]),
     }
