@@ -131,5 +131,9 @@ class StoppedError(M3AttError):
     """A training that the system asked to stop, as a computing cluster does that needs the machine for others."""
 
 
+class LostError(M3AttError):
+    """Work that several processes do together, one of which has ended."""
+
+
 class DivergedError(ModelError):
     """A training whose loss or gradient became infinite or not a number."""

@@ -143,21 +143,6 @@ def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
-@pytest.mark.parametrize(("value", "refused"), [("1", False), ("", False), ("0", False), ("2", True), ("16", True)])
-def test_one_of_several_processes_of_a_launcher_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, refused: bool
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", value)
-    if refused:
-        with pytest.raises(ConfigError, match=rf"the launcher started {value} \(WORLD_SIZE\)"):  # noqa: SIM117
-            with RunFolder(tmp_path / "run").held():
-                pytest.fail("it was let in")
-    else:
-        with RunFolder(tmp_path / "run").held():
-            pass
-    assert not (tmp_path / "run").exists()
-
-
 def test_what_a_folder_is(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert not folder.is_run and not folder.can_resume and folder.known_faults() == []

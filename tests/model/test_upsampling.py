@@ -77,7 +77,8 @@ def test_a_stack_may_narrow_and_see_neighbours() -> None:
 def test_moments_of_an_enlarged_map_are_those_that_batchnorm_takes(size: tuple[int, int]) -> None:
     maps_NCHW = 3 + torch.randn(2, 4, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     enlarged = functional.interpolate(maps_NCHW, scale_factor=2, mode="bilinear", align_corners=False)
-    centred_NCHW, mean_C, variance_C = enlarged_moments(maps_NCHW)
+    count, centred_NCHW, mean_C, variance_C = enlarged_moments(maps_NCHW)
+    assert count == enlarged[:, 0].numel()
     torch.testing.assert_close(mean_C, enlarged.mean(dim=(0, 2, 3)))
     torch.testing.assert_close(variance_C, enlarged.var(dim=(0, 2, 3), correction=0))
     torch.testing.assert_close(centred_NCHW + mean_C.view(-1, 1, 1), maps_NCHW)

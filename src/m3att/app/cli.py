@@ -11,10 +11,9 @@ from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app.console import printable
+from m3att.app.console import INTERRUPTED, MISUSE, OK, PIPE_CLOSED, STOPPED, printable
 from m3att.errors import ConfigError, M3AttError, StoppedError, clipped, did_you_mean
 
-OK, TROUBLE, MISUSE, STOPPED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 75, 130, 141
 # Writing to an open file fails with these, and then the system names no file.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

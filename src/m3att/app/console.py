@@ -7,13 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from errno import EACCES, EISDIR, ENOTDIR
 from pathlib import Path
 from typing import Any, NoReturn
 from unicodedata import category
 
-from m3att.errors import ConfigError, WriteError, unknown_option
+from m3att.errors import ConfigError, M3AttError, StoppedError, WriteError, unknown_option
+from m3att.launched import may_speak, process_count, process_rank
+
+OK, TROUBLE, MISUSE, STOPPED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 75, 130, 141
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -87,3 +90,34 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of several processes, let the first print, and whichever finds an error first say it.
+
+    Raises:
+        SystemExit: in the place of an error that another process says, with its exit code.
+    """
+    if process_count() == 1:
+        yield
+        return
+    try:
+        with ExitStack() as stack:
+            if process_rank():
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect_stdout(nowhere))
+                stack.enter_context(redirect_stderr(nowhere))
+            yield
+    except BaseException as error:
+        silent = isinstance(error, M3AttError | OSError | KeyboardInterrupt) and not may_speak()
+        if not silent:
+            raise
+        raise SystemExit(exit_code(error)) from None
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error that a command ends with; see `cli.main`."""
+    if isinstance(error, StoppedError):
+        return STOPPED
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else MISUSE

@@ -6,16 +6,18 @@ PyTorch is imported inside the functions, so that help and errors appear at once
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from m3att import __version__
 from m3att.app.calibrate import calibrate, check_calibrate
-from m3att.app.console import probe_file, show, write_json
+from m3att.app.console import one_voice, probe_file, show, write_json
 from m3att.app.scoring import ScoredModel, add_scoring_options, checked_options, open_model, score_floor, score_model
 from m3att.config import EvaluateConfig
 from m3att.errors import ConfigError, DataError
+from m3att.launched import process_rank
 from m3att.settings import SettingsParser
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 GALLERY_SIZE = 12
 
 
+@one_voice()
 def evaluate(words: Sequence[str], prog: str) -> int:
     """`m3att evaluate`: exit code 1 where expressions were left out.
 
@@ -85,6 +88,7 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         if option in given:
             probe_file(Path(given[option]), f"--{option}")
 
+    from m3att.engine.distributed import ALONE, leave, together
     from m3att.report.answers import AnswerLog, write_answers
     from m3att.report.tables import (
         PROTOCOLS_NOTE,
@@ -97,11 +101,20 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         skills_table,
     )
 
-    scored = None if "floor" in given else open_model(given, options)
-    # Identifies the weights later. It is computed now, because the file may be gone at the end.
-    weights = None if scored is None else scored.pretrained.weights_sha256()
-    log = None if scored is None or "answers" not in given else AnswerLog(scored.source)
-    scores = score_floor(options) if scored is None else score_model(scored, given.get("workers", 0), log)
+    if "floor" in given and process_rank():
+        return 0  # one process is enough
+    with nullcontext(ALONE) if "floor" in given else together(given.get("device", "auto")) as processes:
+        scored = None if "floor" in given else open_model(given, options, processes)
+        # Identifies the weights later. It is computed now, because the file may be gone at the end.
+        weights = None if scored is None else scored.pretrained.weights_sha256()
+        log = None if scored is None or "answers" not in given else AnswerLog(scored.source)
+        workers = given.get("workers", 0)
+        scores = score_floor(options) if scored is None else score_model(scored, workers, log, processes)
+        if log is not None:
+            log.join(processes)
+    leave()
+    if not processes.is_first:
+        return 1 if scores.left_out else 0
     if not scores.expressions and not scores.boxes:
         reason = scores.left_out[0].reason if scores.left_out else "there is none"
         raise DataError(f"not one expression could be scored: {reason}")

@@ -12,17 +12,19 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from m3att.app.console import show, write_json
+from m3att.app.console import one_voice, show, write_json
 from m3att.app.train import note_idle, resumed_config, run_training, with_options
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
+from m3att.launched import process_rank
 from m3att.model_folder import BUNDLED_WORD, DEFAULT_MODEL, bundled_models
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
 
 SHOWN = {"mean_iou": "mean IoU", "precision_0.5": "Pr@0.5", "mean_box_iou": "box IoU", "pointing_accuracy": "pointing"}
 
 
+@one_voice()
 def finetune(words: Sequence[str], prog: str) -> int:
     """`m3att finetune`."""
     parser = SettingsParser(
@@ -75,6 +77,8 @@ def finetune(words: Sequence[str], prog: str) -> int:
             "note: without --old, nothing is known of what the model forgets; see docs/finetuning.md", file=sys.stderr
         )
     code = run_training(config, out, bool(given.get("resume")))
+    if process_rank():  # the first of several processes tells the rest
+        return code
 
     found = what_changed(RunFolder(out))
     show_changes(found, RunFolder(out))

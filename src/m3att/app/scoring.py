@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from m3att.data.source import Source
+    from m3att.engine.distributed import Processes
     from m3att.engine.scores import Scores
     from m3att.pretrained import Pretrained
     from m3att.report.answers import AnswerLog
@@ -73,17 +74,23 @@ class ScoredModel(NamedTuple):
     device: torch.device
 
 
-def open_model(given: Mapping[str, Any], options: Mapping[str, Any]) -> ScoredModel:
-    """The model that ``--model`` names and what it is scored on; what no option says comes from its training."""
+def open_model(given: Mapping[str, Any], options: Mapping[str, Any], processes: Processes | None = None) -> ScoredModel:
+    """The model that ``--model`` names and what it is scored on; what no option says comes from its training.
+
+    Args:
+        given: what was given on the command line.
+        options: the settings among it.
+        processes: that score together; None: this one is alone.
+    """
     import torch
 
     from m3att.data.open import open_source
-    from m3att.device import choose_device
+    from m3att.engine.distributed import ALONE
     from m3att.pretrained import load_model
 
     if given.get("threads"):
         torch.set_num_threads(given["threads"])
-    device = choose_device(given.get("device", "auto"))
+    device = (processes or ALONE).device(given.get("device", "auto"))
     pretrained = load_model(given["model"], device)
     trained = pretrained.config.data
     data = scored_data(trained)
@@ -142,15 +149,19 @@ def evaluate_command(model: Path, trained: DataConfig) -> str:
     return shlex.join(words)
 
 
-def score_model(scored: ScoredModel, workers: int, log: AnswerLog | None = None) -> Scores:
+def score_model(
+    scored: ScoredModel, workers: int, log: AnswerLog | None = None, processes: Processes | None = None
+) -> Scores:
     """Score a model with a progress bar.
 
     Args:
         scored: the model and its data.
         workers: processes that read.
         log: sorts the answers on the way; None: nothing is sorted.
+        processes: that score together; None: this one is alone.
     """
     from m3att.engine import evaluate as engine
+    from m3att.engine.distributed import ALONE
 
     pretrained, source, config, device = scored
     with progress_bar("scoring") as progress:
@@ -166,6 +177,7 @@ def score_model(scored: ScoredModel, workers: int, log: AnswerLog | None = None)
             progress,
             pretrained.calibration,
             None if log is None else log.watch,
+            processes or ALONE,
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from m3att.app.console import one_voice
 from m3att.app.dry_run import run_dry
 from m3att.app.live import training_progress
 from m3att.app.rehearse import run_find_rate, run_overfit
@@ -23,7 +24,8 @@ from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.encoders import fresh_halves, halves_of
 from m3att.engine.origin import EARLIER, earlier_runs, named_start, preset_before, started_from_folder
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError, StoppedError, counted
+from m3att.errors import ConfigError, LostError, StoppedError, counted
+from m3att.launched import process_rank, require_one_process
 from m3att.model_folder import BUNDLED_WORD
 from m3att.presets import PRESETS, find_preset
 from m3att.settings import (
@@ -61,6 +63,7 @@ FREE_ON_RESUME = {
 LENGTHENED = ("trapezoid", "constant")
 
 
+@one_voice()
 def train(words: Sequence[str], prog: str) -> int:
     """`m3att train`."""
     parser = SettingsParser(
@@ -116,11 +119,14 @@ def train(words: Sequence[str], prog: str) -> int:
         return 0
     found, steps = Path(given["json"]) if given.get("json") else None, options.get("train", {}).get("steps")
     if given.get("dry_run"):
+        require_one_process()
         return run_dry(config, found)
     if given.get("overfit_one_batch"):
+        require_one_process()
         return run_overfit(config, steps, found)
     assert out is not None
     if given.get("find_rate"):
+        require_one_process()
         return run_find_rate(config, steps, out)
     return run_training(config, out, bool(given.get("resume")))
 
@@ -232,7 +238,13 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         config: of the run.
         out: folder of the run.
         resume: whether it goes on.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        LostError: where another process has ended.
+        StoppedError: after SIGTERM.
     """
+    from m3att.engine.distributed import leave
     from m3att.engine.stopping import Stopping
 
     config, stop = named_start(config), Stopping(say_at_once)
@@ -251,6 +263,10 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
             if not folder.can_resume:
                 advice = "no checkpoint was written yet; the same command starts again"
             raise ended(ending, advice) from None
+        except LostError as error:
+            more = f"; go on with --resume from the checkpoint in {out}" if folder.can_resume else ""
+            raise LostError(f"{error}{more}") from None
+    leave()
     faults = folder.known_faults()
     if faults:
         print(f"left out, as they cannot be read: {len(faults):,} images or expressions, named in {folder.faults}")
@@ -321,4 +337,6 @@ def ended(ending: BaseException, advice: str) -> BaseException:
 
 def say_at_once(line: str) -> None:
     """Print a line to stderr from a signal handler, in which Python's own files must not be used."""
+    if process_rank():  # of several processes, the first says it
+        return
     os.write(2, f"\nm3att: {line}\n".encode())

@@ -1,19 +1,36 @@
-"""Several processes that train or evaluate one network together, as `torchrun` or `accelerate launch` start them."""
+"""Several processes that train or score one network together, as `torchrun` or `accelerate launch` start them.
+
+PyTorch connects them. The library accelerate wraps the network, and is imported only where there are several.
+"""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
+
+from m3att.device import choose_device
+from m3att.errors import ConfigError, LostError
+from m3att.launched import ask_all_by, process_count, process_rank
+from m3att.model.network import M3AttNet
+from m3att.model.norm import share_batch
+from m3att.model.shared import SharedBatch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 T = TypeVar("T")
+PATIENCE = timedelta(minutes=30)  # for a process that saves, or reads a slow drive, while the others wait for it
+LOST = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")  # in PyTorch's messages
 
 
 @dataclass(frozen=True)
@@ -24,27 +41,90 @@ class Processes:
         rank: number of this process; 0 alone writes and speaks.
         count: how many there are.
         accelerator: of the library accelerate; None for a process that is alone.
+        shared: the batch that the layers with BatchNorm share.
     """
 
     rank: int = 0
     count: int = 1
     accelerator: Accelerator | None = None
+    shared: SharedBatch = field(default_factory=SharedBatch)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def device(self, name: str) -> torch.device:
+        """The device of this process: of several on one machine, each has a GPU of its own.
+
+        Args:
+            name: of the settings.
+
+        Raises:
+            ConfigError: where there is no such device.
+        """
+        chosen: torch.device = choose_device(name) if self.accelerator is None else self.accelerator.device
+        return chosen
+
+    def wrap(self, network: M3AttNet) -> Any:
+        """The network as training calls it: its backward pass averages the gradients of all processes.
+
+        BatchNorm then has the statistics of the whole batch.
+
+        Args:
+            network: on its device; all processes get the weights of the first.
+        """
+        if self.accelerator is None:
+            return network
+        share_batch(network, self.shared)
+        with warnings.catch_warnings():  # PyTorch 2.13 has another name for broadcast_buffers, accelerate 1.15 not yet
+            warnings.simplefilter("ignore", FutureWarning)
+            return self.accelerator.prepare_model(network, device_placement=False)
+
+    def seed(self, seed: int, step: int) -> None:
+        """Make the random numbers of a step, such as dropout, differ between the processes.
+
+        They are a function of the arguments and the rank. So nothing of the other processes need be saved to resume. A
+        process that is alone goes on with its generator.
+
+        Args:
+            seed: of the run.
+            step: that comes.
+        """
+        if self.count > 1:
+            torch.manual_seed(int(np.random.SeedSequence([seed, step, self.rank]).generate_state(1, np.uint64)[0]))
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over all processes of a tensor (...) that each of them has, (...); no gradient goes through it."""
         if self.count == 1:
             return values
         values = values.detach().clone()
-        torch.distributed.all_reduce(values)
+        dist.all_reduce(values)
         return values
+
+    def largest(self, value: int) -> int:
+        """The largest of the numbers that the processes have."""
+        if self.count == 1:
+            return value
+        found = torch.tensor(value)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
 
     def joined(self, values: list[T]) -> list[T]:
         """The lists of all processes as one, in the order of their ranks; every process gets it."""
         if self.count == 1:
             return values
         lists: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(lists, values)
+        dist.all_gather_object(lists, values)
         return [value for found in lists for value in found]
+
+    def of_first(self, value: T) -> T:
+        """What the first process has; every process gets it."""
+        return self.joined([value])[0]
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self.joined([None])
 
     @contextmanager
     def micro_batch(self, forward: Any, counts: bool, is_last: bool) -> Iterator[None]:
@@ -53,10 +133,87 @@ class Processes:
         Args:
             forward: what `wrap` made of the network.
             counts: whether this process has a part of the micro-batch.
-            is_last: whether the gradients are then whole, so that they are added up over the processes.
+            is_last: whether the gradients are then whole, so that they are averaged over the processes.
         """
+        self.shared.counts = counts
         with nullcontext() if is_last or self.accelerator is None else self.accelerator.no_sync(forward):
             yield
 
 
 ALONE = Processes()
+
+
+def join(device: str) -> Processes:
+    """Meet the other processes that the launcher started; a process that is alone meets nobody.
+
+    Args:
+        device: of the settings.
+
+    Raises:
+        ConfigError: where the environment is not a launcher's, or there are too few GPUs.
+    """
+    if process_count() == 1:
+        return ALONE
+    missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise ConfigError(
+            f"WORLD_SIZE is {process_count()} and {missing[0]} is not set: start several processes with torchrun, "
+            "which sets both, or unset WORLD_SIZE"
+        )
+    on_gpu = choose_device(device).type == "cuda"
+    if on_gpu and int(os.environ["LOCAL_RANK"]) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"this machine has {torch.cuda.device_count()} GPUs, and each process needs one: start fewer with torchrun "
+            "--nproc-per-node, or give --train.device cpu"
+        )
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    if not dist.is_initialized():
+        store, rank, count = next(dist.rendezvous("env://", timeout=PATIENCE))  # type: ignore[attr-defined]
+        # Gloo too, so that lists and flags need no GPU.
+        backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
+        ask_all_by(lambda: first_to_claim(store))
+    # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass.
+    options = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    accelerator = Accelerator(cpu=not on_gpu, kwargs_handlers=[options])
+    return Processes(process_rank(), process_count(), accelerator)
+
+
+def first_to_claim(store: Any) -> bool:
+    """Whether this process is the first that asks. Where the store is lost too, each process is.
+
+    Args:
+        store: what torch.distributed calls a store, which all processes share.
+    """
+    own = str(process_rank())
+    try:
+        return bool(store.compare_set("m3att/speaks", "", own).decode() == own)
+    except RuntimeError:
+        return True
+
+
+@contextmanager
+def together(device: str) -> Iterator[Processes]:
+    """Meet the other processes, and turn the end of one of them into an error of one line.
+
+    Args:
+        device: of the settings.
+
+    Raises:
+        LostError: where another process has ended.
+    """
+    processes = join(device)
+    try:
+        yield processes
+    except RuntimeError as error:
+        if processes.count > 1 and any(word in str(error) for word in LOST):
+            raise LostError("another process has ended, and so has this one") from error
+        raise
+
+
+def leave() -> None:
+    """Part from the other processes, after the work is done."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

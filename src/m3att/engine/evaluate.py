@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from m3att.calibration import Calibration, gather, score_of
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.faults import FaultLog
+from m3att.data.faults import Fault, FaultLog
 from m3att.data.masks import draw, mask_box
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
@@ -23,6 +23,7 @@ from m3att.data.source import Source, find_readable
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.text import Tokenizer
 from m3att.engine.compare import compare, compare_boxes, compare_masks, contains, shared_pixels
+from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError, DataError, ImageError
 from m3att.metrics import BoxScore, Expression, MaskCounts
@@ -48,8 +49,11 @@ def evaluate(
     progress: Progress | None = None,
     calibration: Calibration | None = None,
     watch: Watch | None = None,
+    processes: Processes = ALONE,
 ) -> Scores:
     """Score a network on every expression of a source; each image is encoded once.
+
+    Several processes score the same batches as one, each some of them. So the counts do not depend on their number.
 
     Args:
         network: left in the mode it came in.
@@ -62,7 +66,9 @@ def evaluate(
         device: where the network is.
         progress: called after each batch with its number and how many there are.
         calibration: of the model's scores; None: a score is the mean probability inside the mask.
-        watch: sees the masks of each image while it is scored, in the order of the scores; no mask is kept.
+        watch: sees the masks of each image while it is scored, in the order of the scores; no mask is kept. Of several
+            processes, each sees its own.
+        processes: that score together; each of them gets all scores.
 
     Returns:
         Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
@@ -79,33 +85,89 @@ def evaluate(
     reader = BatchReader(source, tokenizer, inputs, data, training=False)
     # A generator of its own, so that scoring does not change the dropout of a training.
     chance = torch.Generator()
-    loader = DataLoader(reader, sampler=batches, batch_size=None, num_workers=workers, generator=chance)
+    own = batches[processes.rank :: processes.count]
+    loader = DataLoader(reader, sampler=own, batch_size=None, num_workers=workers, generator=chance)
     if workers:
         cv2.setNumThreads(0)  # otherwise a reading process that is forked while OpenCV has threads would hang
     scores = no_scores(source, data, config)
     training = network.training
     network.eval()
-    cut, partly_unknown, unknown, faults = 0, 0, 0, FaultLog(data.fault_limit)
+    parts: list[Part] = []
+    faults = FaultLog(data.fault_limit)
     faults.add(source.faults)
     with torch.inference_mode():
         for number, batch in enumerate(loader, start=1):
             faults.add(batch.faults)
             faults.check()
+            before = len(scores.expressions), len(scores.boxes)
             if batch.groups:
                 moved = batch.to(device)
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
                 logits_NHW = output.mask_logits_NHW.float().cpu()
                 score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration, watch)
-                cut += batch.cut
-                partly_unknown += batch.partly_unknown
-                unknown += batch.unknown
+            added = len(scores.expressions) - before[0], len(scores.boxes) - before[1]
+            parts.append(Part(*added, batch.cut, batch.partly_unknown, batch.unknown, batch.faults))
             if progress is not None:
-                progress(number, len(batches))
+                progress(min(number * processes.count, len(batches)), len(batches))
     network.train(training)
+    if processes.count > 1:
+        scores, parts = joined_scores(scores, parts, processes)
+        faults = FaultLog(data.fault_limit)
+        faults.add(source.faults)
+        for part in parts:  # as one process would have met them
+            faults.add(part.faults)
+            faults.check()
     left_out = tuple(faults.faults)
+    cut, partly_unknown = sum(part.cut for part in parts), sum(part.partly_unknown for part in parts)
+    unknown = sum(part.unknown for part in parts)
     spelling = {"nearest_spelling": True} if config.nearest_spelling else {}
     told = {**scores.about, **spelling, "calibrated": calibration is not None}
     return replace(scores, about=told, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
+
+
+class Part(NamedTuple):
+    """What one batch added to the scores.
+
+    Args:
+        expressions: that were scored by masks.
+        boxes: that were scored by boxes.
+        cut: see Batch.
+        partly_unknown: see Batch.
+        unknown: see Batch.
+        faults: what could not be read.
+    """
+
+    expressions: int
+    boxes: int
+    cut: int
+    partly_unknown: int
+    unknown: int
+    faults: tuple[Fault, ...]
+
+
+def joined_scores(scores: Scores, parts: list[Part], processes: Processes) -> tuple[Scores, list[Part]]:
+    """The scores of all processes, in the order in which one process would have found them.
+
+    Args:
+        scores: of this process, which scored every ``processes.count``-th batch.
+        parts: of its batches.
+        processes: that score together.
+    """
+    found = processes.joined([(scores, parts)])
+    every = replace(scores, counts={protocol: MaskCounts() for protocol in scores.counts}, expressions=[], boxes=[])
+    ordered: list[Part] = []
+    at = [(0, 0)] * len(found)  # expressions and boxes of each process so far
+    for number in range(sum(len(own) for _, own in found)):
+        rank = number % len(found)
+        one, own = found[rank]
+        part, (first, first_box) = own[number // len(found)], at[rank]
+        at[rank] = first + part.expressions, first_box + part.boxes
+        for protocol, counts in every.counts.items():
+            counts.extend(one.counts[protocol].subset(range(first, at[rank][0])))
+        every.expressions.extend(one.expressions[first : at[rank][0]])
+        every.boxes.extend(one.boxes[first_box : at[rank][1]])
+        ordered.append(part)
+    return every, ordered
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:

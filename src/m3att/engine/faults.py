@@ -19,10 +19,11 @@ class RunFaults:
     Args:
         folder: of the run. None: a training that leaves nothing behind; its faults are only counted.
         limit: most of them.
+        notes: whether this process counts them; of several, the first does.
     """
 
-    def __init__(self, folder: RunFolder | None, limit: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder | None, limit: int, notes: bool = True) -> None:
+        self.folder, self.notes = folder, notes
         # Messages say where the faults are named.
         self.path = Path("m3att data check") if folder is None else folder.faults
         self.log = FaultLog(limit, [] if folder is None else folder.known_faults())
@@ -33,6 +34,8 @@ class RunFaults:
         Raises:
             DataError: where there are more than the limit.
         """
+        if not self.notes:
+            return
         if self.log.add(faults) and self.folder is not None:
             lines = [json.dumps({"left_out": reason}, ensure_ascii=True) + "\n" for reason in self.log.reasons]
             replace_file(self.path, "".join(lines).encode())

@@ -1,10 +1,13 @@
-"""Writes the figures, faults, checkpoints and models of a run; nothing else writes into the folder of a run."""
+"""Writes the figures, faults, checkpoints and models of a run; nothing else writes into the folder of a run.
+
+Of several processes the first writes. The others call the same functions, which write nothing there.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +18,12 @@ from torch.utils.tensorboard import SummaryWriter
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
+from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.ema import WeightAverage
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import fault_of, require_finite
-from m3att.errors import DivergedError, ModelError
+from m3att.errors import ConfigError, DivergedError, ModelError
 from m3att.files import replace_file
 from m3att.losses import Losses
 from m3att.model.network import M3AttNet
@@ -39,8 +43,9 @@ class Recorder:
         optimizer: its state likewise.
         world: see `Source.world`.
         faults: what could not be read so far.
-        board: TensorBoard's file.
+        board: TensorBoard's file; None in a process that does not write.
         average: its network is the one that is saved as a model.
+        processes: that train together.
     """
 
     folder: RunFolder
@@ -50,11 +55,14 @@ class Recorder:
     optimizer: torch.optim.Optimizer
     world: str
     faults: RunFaults
-    board: SummaryWriter
+    board: SummaryWriter | None
     average: WeightAverage
+    processes: Processes = ALONE
 
     def log(self, position: Position, figures: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, and the same on TensorBoard."""
+        if self.board is None:
+            return
         counts = {"step": position.step, "expressions": position.expressions, "seconds": round(position.seconds, 1)}
         with self.folder.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**counts, **figures}) + "\n")
@@ -66,7 +74,7 @@ class Recorder:
 
         Args:
             step: its number.
-            ids: of its batch; see Batch.
+            ids: of its batch, as far as this process has it; see Batch.
             losses: of the step.
             norm: of its gradient, a scalar.
 
@@ -76,7 +84,10 @@ class Recorder:
         fault = fault_of(losses, norm)
         if fault is None:
             return False
-        images = [{"image_id": image, "expression_ids": list(expressions)} for image, expressions in ids]
+        every = self.processes.joined(list(ids))
+        if not self.processes.is_first:
+            return True
+        images = [{"image_id": image, "expression_ids": list(expressions)} for image, expressions in every]
         path, limit = self.folder.bad_steps, self.config.train.bad_steps
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "fault": fault, "images": images}) + "\n")
@@ -101,7 +112,7 @@ class Recorder:
         if agreement > position.best_mean_iou:
             position = replace(position, best_mean_iou=agreement, stale=0)
             folders.insert(0, self.folder.best)
-        for folder in folders:
+        for folder in folders if self.processes.is_first else ():
             save_model(folder, self.average.network, self.tokenizer, self.config, self.world)
         return position
 
@@ -113,6 +124,8 @@ class Recorder:
             ModelError: where it cannot be written, as on a disk that is full; the checkpoint before it stays.
         """
         require_finite(self.network, position.step)
+        if not self.processes.is_first:
+            return
         last, every = self.config.train.keep_last, self.config.train.keep_every
         try:
             save_checkpoint(self.folder, self.network, self.optimizer, position, last, every, self.average)
@@ -131,11 +144,12 @@ def recording(
     world: str,
     resume: bool,
     announce: Callable[[list[str]], None],
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[Recorder, Position]]:
     """Begin to write a run's folder, or go on with it.
 
     Args:
-        folder: held by this process.
+        folder: held by the first process. All of them read a checkpoint from it.
         config: of the run; replaces what the folder holds, as a run that goes on may read from elsewhere.
         tokenizer: its words.
         network: gets the checkpoint's weights where the run goes on.
@@ -143,32 +157,57 @@ def recording(
         world: see `Source.world`.
         resume: go on from the checkpoint; else figures of an earlier run that saved none are dropped.
         announce: called with a line about each checkpoint that is damaged.
+        processes: that train together.
 
     Yields:
         The recorder, and where the run stands.
 
     Raises:
+        ConfigError: where the processes do not see the same checkpoint.
         ModelError: where the checkpoint is missing or does not fit.
     """
     position, average = Position(), WeightAverage(network, config.train.ema)
     if resume:
         position = load_checkpoint(folder, network, optimizer, lambda line: announce([line]), average)
+        steps = sorted({found.step for found in processes.joined([position])})
+        if len(steps) > 1:
+            raise ConfigError(f"{folder.path}: the processes read checkpoints of steps {steps}: it is not on one drive")
+    if processes.is_first:
+        begin_folder(folder, config, tokenizer, network, position if resume else None)
+    faults = RunFaults(folder, config.data.fault_limit, notes=processes.is_first)
+    figures = SummaryWriter(str(folder.board), purge_step=position.step + 1) if processes.is_first else nullcontext()
+    with figures as board:
+        yield (
+            Recorder(folder, config, tokenizer, network, optimizer, world, faults, board, average, processes),
+            position,
+        )
+
+
+def begin_folder(
+    folder: RunFolder, config: RunConfig, tokenizer: Tokenizer, network: M3AttNet, resumed: Position | None
+) -> None:
+    """Write what a run's folder holds from the start, and drop what no checkpoint knows.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        tokenizer: its words.
+        network: its architecture.
+        resumed: where the run goes on; None: it starts anew.
+    """
     for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
         part.unlink()
     replace_file(folder.config, config_to_yaml(config).encode())
-    if resume:
-        drop_later_lines(folder.metrics, position.step)
+    if resumed is not None:
+        drop_later_lines(folder.metrics, resumed.step)
         if folder.bad_steps.is_file():
-            drop_later_lines(folder.bad_steps, position.step)
+            drop_later_lines(folder.bad_steps, resumed.step)
     else:
         replace_file(folder.tokenizer, tokenizer.tokenizer.to_str(pretty=True).encode())
         write_architectures(folder.path, network)
         folder.metrics.unlink(missing_ok=True)
         folder.faults.unlink(missing_ok=True)
         folder.bad_steps.unlink(missing_ok=True)
-    faults = RunFaults(folder, config.data.fault_limit)
-    with SummaryWriter(str(folder.board), purge_step=position.step + 1) as board:
-        yield Recorder(folder, config, tokenizer, network, optimizer, world, faults, board, average), position
 
 
 def drop_later_lines(path: Path, step: int) -> None:

@@ -135,9 +135,8 @@ class RunFolder:
         The folder is made where it is missing, and removed again where nothing was written to it.
 
         Raises:
-            ConfigError: where another process trains in the folder, or this one is one of several that share a run.
+            ConfigError: where another process trains in the folder.
         """
-        require_one_process()
         folder = self.path.resolve()
         made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,17 +180,4 @@ class RunFolder:
         who = "" if holder is None else f" (process {holder[1]} on {holder[0]})"
         return ConfigError(
             f"{self.path}: another process trains this run{who}: wait for it to end, or name another --out"
-        )
-
-
-def require_one_process() -> None:
-    """Refuse to be one of several processes that a launcher such as torchrun started for one training.
-
-    Raises:
-        ConfigError: says how to start instead.
-    """
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count.strip() not in ("", "0", "1"):
-        raise ConfigError(
-            f"one process trains one run, and the launcher started {count} (WORLD_SIZE): start m3att without torchrun"
         )

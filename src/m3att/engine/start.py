@@ -13,8 +13,8 @@ from torch import Tensor
 from m3att.config import ModelConfig, RunConfig, TrainConfig
 from m3att.data.source import Source
 from m3att.data.text import Coverage, Tokenizer
-from m3att.device import choose_device
 from m3att.encoders import PARTS, covers, fresh_halves
+from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.optim import build_optimizer
 from m3att.engine.origin import preset_before
 from m3att.engine.run_folder import RunFolder
@@ -49,13 +49,19 @@ class Start:
     new_words: tuple[str, ...] = ()
 
 
-def start_process(settings: TrainConfig) -> torch.device:
+def start_process(settings: TrainConfig, processes: Processes = ALONE) -> torch.device:
     """Seed this process and set its threads; returns the device to train on.
 
+    Args:
+        settings: of the run.
+        processes: that train together.
+
     Raises:
-        ConfigError: where there is no such device.
+        ConfigError: where there is no such device, or several processes are to compile the network.
     """
-    device = choose_device(settings.device)
+    if settings.compile and processes.count > 1:
+        raise ConfigError("train.compile: only a process that is alone compiles; leave it out, or start one process")
+    device = processes.device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)

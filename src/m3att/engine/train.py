@@ -1,9 +1,10 @@
-"""Trains a network by a RunConfig. It may be killed and resumed at any moment."""
+"""Trains a network by a RunConfig, in one process or several. It may be killed and resumed at any moment."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from m3att.config import RunConfig
 from m3att.data.open import open_training
 from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
+from m3att.engine.distributed import together
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import early_end, overview
 from m3att.engine.recorder import recording
@@ -62,13 +64,13 @@ def train(
     """
     stop, announce = stop or Stopping(), announce or (lambda lines: None)
     folder, settings = RunFolder(out), config.train
-    with folder.held():
-        if not resume and folder.can_resume:
+    with together(settings.device) as processes, folder.held() if processes.is_first else nullcontext():
+        if processes.is_first and not resume and folder.can_resume:
             raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or name another --out")
-        resume = folder.can_resume
+        resume = processes.of_first(folder.can_resume)
         if not resume:
             require_weights(config.model, fresh_halves(settings))  # at once: data may take a while to open
-        device = start_process(settings)
+        device = start_process(settings, processes)
         source, validation = open_training(config.data, settings.validate_images)
         old = open_old_validation(config)
         source.prepare()
@@ -76,22 +78,26 @@ def train(
         tokenizer, network = start.tokenizer, start.network
         optimizer = start_optimizer(network, config, device)
         steps = count_steps(config, source)
-        forward: Callable[..., Any] = torch.compile(network, dynamic=True) if settings.compile else network
-        recorded = recording(folder, config, tokenizer, network, optimizer, source.world, resume, announce)
+        world = source.world
+        recorded = recording(folder, config, tokenizer, network, optimizer, world, resume, announce, processes)
         with recorded as (recorder, position), stop.waiting():
+            forward: Callable[..., Any] = processes.wrap(network)
+            if settings.compile:
+                forward = torch.compile(forward, dynamic=True)
             recorder.faults.note(source.faults)
             announce(overview(config, source, validation, start, steps, position, old))
             begun = time.monotonic() - position.seconds
             if settings.validate_start and position.step == 0 and not resume:
-                found = validate(network, tokenizer, validation, old, config, device)
+                found = validate(network, tokenizer, validation, old, config, device, processes)
                 recorder.log(position, found.figures)
                 recorder.faults.note(found.left_out)
             network.train()
             until = position.step if position.has_ended(steps, settings.patience) else steps
-            for drawn in batches(config, source, tokenizer, position, until, recorder.faults):
+            for drawn in batches(config, source, tokenizer, position, until, recorder.faults, processes):
                 rate = learning_rate_at(position.step, steps, settings)
                 parts = [part.to(device) for part in drawn.parts]
-                losses, norm = train_step(forward, network, optimizer, parts, config, rate)
+                processes.seed(settings.seed, position.step)
+                losses, norm = train_step(forward, network, optimizer, parts, config, rate, processes)
                 position = replace(
                     position,
                     step=position.step + 1,
@@ -109,12 +115,13 @@ def train(
                     recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
                 if validates:
-                    found = validate(recorder.average.network, tokenizer, validation, old, config, device)
+                    found = validate(recorder.average.network, tokenizer, validation, old, config, device, processes)
                     figures |= found.figures
                     position = recorder.save_models(position, found.agreement)
                 if figures:
                     recorder.log(position, figures)
-                stops, ended = stop.asked, position.has_ended(steps, settings.patience)
+                asked = processes.largest(stop.signal or 0)
+                stops, ended = asked > 0, position.has_ended(steps, settings.patience)
                 if saves or stops or ended:
                     recorder.save_checkpoint(position)
                 if validates:
@@ -125,5 +132,7 @@ def train(
                     announce(early_end(position, steps))
                     break
                 if stops:
+                    stop.signal = stop.signal or asked  # perhaps only another process has received it
                     raise stop.error()
+        processes.wait()  # until everything is written
     return folder.last

@@ -12,6 +12,7 @@ from m3att.data.faults import Fault
 from m3att.data.open import MixedSource, open_old
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
+from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.evaluate import evaluate
 from m3att.model.network import M3AttNet
 
@@ -54,6 +55,7 @@ def validate(
     old: Source | None,
     config: RunConfig,
     device: torch.device,
+    processes: Processes = ALONE,
 ) -> Validated:
     """Score a network on the first ``train.validate_images`` images of each source.
 
@@ -64,13 +66,16 @@ def validate(
         old: what it is not to forget.
         config: of the run.
         device: of the network.
+        processes: that train together.
     """
     data = replace(config.data, images=config.train.validate_images)
     figures: dict[str, float] = {}
     agreements: list[float] = []
     left_out: tuple[Fault, ...] = ()
     for name, source in named(validation, old):
-        scores = evaluate(network, tokenizer, source, config.input, config.evaluate, data, 0, device)
+        scores = evaluate(
+            network, tokenizer, source, config.input, config.evaluate, data, 0, device, processes=processes
+        )
         figures |= scores.validation(name)
         agreements.append(scores.agreement)
         left_out += scores.left_out

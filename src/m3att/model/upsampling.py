@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from m3att.model.norm import SharedBatchNorm2d, update_running_statistics
+from m3att.model.shared import SharedBatch
+
 # Numbers of an enlarged map that exist at once in training: 32 MiB in float32.
 NUMBERS_AT_ONCE = 2**23
 
@@ -109,8 +112,9 @@ def enlarged_training(maps_NCHW: Tensor, norm: nn.BatchNorm2d, enlarge: nn.Modul
     Returns:
         (N, C_out, 2 H, 2 W), as if the maps were first enlarged, then normalised, and so on.
     """
-    centred_NCHW, mean_C, variance_C = enlarged_moments(maps_NCHW)
-    update_running_statistics(norm, mean_C, variance_C, 4 * maps_NCHW.numel() // maps_NCHW.shape[1])
+    shared = norm.shared if isinstance(norm, SharedBatchNorm2d) else None
+    count, centred_NCHW, mean_C, variance_C = enlarged_moments(maps_NCHW, shared)
+    update_running_statistics(norm, count, mean_C, variance_C)
     scale_C11 = (norm.weight * torch.rsqrt(variance_C + norm.eps)).view(-1, 1, 1)
     shift_C11 = norm.bias.view(-1, 1, 1)
 
@@ -127,7 +131,9 @@ def enlarged_training(maps_NCHW: Tensor, norm: nn.BatchNorm2d, enlarge: nn.Modul
     return torch.cat(parts)
 
 
-def enlarged_moments(maps_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def enlarged_moments(
+    maps_NCHW: Tensor, shared: SharedBatch | None = None
+) -> tuple[Tensor | int, Tensor, Tensor, Tensor]:
     """Statistics of maps after 2x bilinear upsampling, computed from the small maps.
 
     Along an axis, upsampling gives 0.25 a + 0.75 b and 0.75 b + 0.25 c for a cell b between a and c; a cell at the edge
@@ -136,13 +142,22 @@ def enlarged_moments(maps_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         maps_NCHW: small maps.
+        shared: the batch of which they are a part, whose statistics are wanted; None: they are the whole batch.
 
     Returns:
-        The maps less their mean (N, C, H, W), the mean (C,) and the biased variance (C,) of the enlarged maps, in
-        float32 or better.
+        How many numbers a channel of the enlarged maps has; the maps less their mean (N, C, H, W), the mean (C,) and
+        the biased variance (C,) of the enlarged maps, in float32 or better.
     """
     maps_NCHW = maps_NCHW.to(torch.promote_types(maps_NCHW.dtype, torch.float32))
-    mean_C = maps_NCHW.mean(dim=(0, 2, 3))
+    own = maps_NCHW.numel() // maps_NCHW.shape[1]
+    count: Tensor | int = own
+    if shared is None:
+        mean_C = maps_NCHW.mean(dim=(0, 2, 3))
+    else:
+        summed_C = maps_NCHW.sum(dim=(0, 2, 3))
+        sums = shared.summed(torch.cat([summed_C, summed_C.new_full((1,), own)]))
+        count = sums[-1].detach()
+        mean_C = sums[:-1] / count
     centred_NCHW = maps_NCHW - mean_C.view(-1, 1, 1)
     weighed_NCHW = centred_NCHW
     for axis in (2, 3):
@@ -150,24 +165,11 @@ def enlarged_moments(maps_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         before = torch.cat([weighed_NCHW.narrow(axis, 0, 1), weighed_NCHW.narrow(axis, 0, last)], dim=axis)
         after = torch.cat([weighed_NCHW.narrow(axis, 1, last), weighed_NCHW.narrow(axis, last, 1)], dim=axis)
         weighed_NCHW = 1.25 * weighed_NCHW + 0.375 * (before + after)
-    return centred_NCHW, mean_C, (centred_NCHW * weighed_NCHW).mean(dim=(0, 2, 3)) / 4
-
-
-@torch.no_grad()
-def update_running_statistics(norm: nn.BatchNorm2d, mean_C: Tensor, variance_C: Tensor, count: int) -> None:
-    """What BatchNorm does with the statistics of a batch.
-
-    Args:
-        norm: whose running statistics are updated.
-        mean_C: mean of each channel.
-        variance_C: biased variance of each channel; the running variance is the unbiased one.
-        count: numbers in a channel.
-    """
-    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
-    assert norm.momentum is not None
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean_C, norm.momentum)
-    norm.running_var.lerp_(variance_C * (count / (count - 1)), norm.momentum)
+    if shared is None:
+        variance_C = (centred_NCHW * weighed_NCHW).mean(dim=(0, 2, 3)) / 4
+    else:
+        variance_C = shared.summed((centred_NCHW * weighed_NCHW).sum(dim=(0, 2, 3))) / (4 * count)
+    return 4 * count, centred_NCHW, mean_C, variance_C
 
 
 def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from m3att.data.masks import draw
 from m3att.data.sample import Sample
 from m3att.data.source import Source
+from m3att.engine.distributed import Processes
 from m3att.engine.scores import Scores
 from m3att.files import replace_file
 from m3att.report.failures import Objects, blind_answers, kind_of
@@ -102,6 +103,11 @@ class AnswerLog:
                     blind_answers(truth_MHW[row], objects) if known else {},
                 )
             )
+
+    def join(self, processes: Processes) -> None:
+        """Take in what other processes have watched, in the order in which one process would have watched it."""
+        if processes.count > 1:
+            self.seen = sorted(processes.joined(self.seen), key=lambda seen: (seen.image, seen.position))
 
     def answers(self, scores: Scores) -> list[Answer]:
         """The answers with their figures under protocol `original` at the threshold of the settings.

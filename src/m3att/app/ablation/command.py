@@ -13,8 +13,9 @@ from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, p
 from m3att.app.console import write_json
 from m3att.app.train import given_settings, note_idle, started_config, with_options
 from m3att.config import RunConfig
-from m3att.engine.run_folder import RunFolder, require_one_process
+from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
+from m3att.launched import require_one_process
 from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
 

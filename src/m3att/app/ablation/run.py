@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.ablation.schedule import RESULT
-from m3att.app.cli import MISUSE, OK, complain, one_line
-from m3att.app.console import write_json
+from m3att.app.cli import complain, one_line
+from m3att.app.console import MISUSE, OK, write_json
 from m3att.app.live import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source

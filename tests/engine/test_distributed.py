@@ -1,0 +1,96 @@
+"""Two processes against one: losses, gradients, statistics, scores, batches, and the end of one of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m3att.engine.checkpoint import read_header
+from m3att.engine.distributed import ALONE, join
+from m3att.engine.run_folder import RunFolder
+from m3att.errors import ConfigError
+
+from . import processes_worker as worker
+
+
+@pytest.fixture(scope="module")
+def found(refer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder in which two processes worked, and what each of them found; the second killed itself."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, worker.__file__, str(refer_folder), str(folder)]
+    logs = [(folder / f"{rank}.log").open("w") for rank in range(2)]
+    started = [
+        subprocess.Popen(
+            words, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, stdout=log, stderr=log
+        )
+        for rank, log in enumerate(logs)
+    ]
+    codes = [process.wait(timeout=300) for process in started]
+    for log in logs:
+        log.close()
+    text = "".join((folder / f"{rank}.log").read_text() for rank in range(2))
+    assert codes == [0, -9], text
+    return folder, [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_losses_gradients_and_statistics_are_those_of_one_process(found: tuple[Path, list[dict[str, Any]]]) -> None:
+    """Also of micro-batches, with boxes and outlines, and where a process has no part of the batch."""
+    for one in found[1]:
+        for images, accumulate in worker.BATCHES:
+            step = one[f"step {images} {accumulate}"]
+            assert step["losses"] < 1e-5 and step["norm"] < 1e-5, step
+            assert step["gradients"] < 1e-3 and step["buffers"] < 1e-5, step
+
+
+def test_an_evaluation_counts_the_same_integers_in_the_same_order(found: tuple[Path, list[dict[str, Any]]]) -> None:
+    assert all(one["counts"] for one in found[1])
+
+
+def test_one_process_goes_on_with_the_batches_that_two_would_have_had(
+    found: tuple[Path, list[dict[str, Any]]], refer_folder: Path, tmp_path: Path
+) -> None:
+    folder, (first, second) = found
+    assert read_header(RunFolder(folder / "run").checkpoint)[0].step == 3
+    together = [sorted(one + other) for one, other in zip(first["seen"], second["seen"], strict=True)]
+    assert all(first["seen"]) and any(second["seen"])
+    rest = worker.train(worker.on_data(refer_folder, steps=5), folder / "run", resume=True)
+    alone = worker.train(worker.on_data(refer_folder, steps=5), tmp_path / "alone")
+    assert [*together, *map(sorted, rest)] == [sorted(step) for step in alone]
+    one, other = ((path / "metrics.jsonl").read_text().splitlines() for path in (folder / "run", tmp_path / "alone"))
+    assert len(one) == len(other) == 5
+    for left, right in zip(map(json.loads, one), map(json.loads, other), strict=True):
+        assert left["expressions"] == right["expressions"]
+        assert left["loss/total"] == pytest.approx(right["loss/total"], rel=1e-3)
+
+
+def test_a_process_that_dies_ends_the_other_with_one_line(found: tuple[Path, list[dict[str, Any]]]) -> None:
+    folder, (first, _) = found
+    assert first["lost"][0] == "another process has ended, and so has this one"
+    assert "Traceback" not in (folder / "0.log").read_text()
+
+
+def test_a_process_that_no_launcher_started_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", "0", "1"):
+        monkeypatch.setenv("WORLD_SIZE", value)
+        assert join("cpu") is ALONE
+
+
+def test_half_of_a_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match=r"^WORLD_SIZE is 2 and RANK is not set: start several .* with torchrun"):
+        join("cpu")
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with pytest.raises(ConfigError, match="no number of processes"):
+        join("cpu")
