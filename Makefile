@@ -19,13 +19,14 @@ DEMO_PHOTO_EXPRESSIONS := "the cup" "the spoon"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench-check clean
+.PHONY: help demo test lint bench-check reproduce-small clean
 
 help:
 	@echo "make demo   segment $(DEMO_PHOTO) and $(DEMO_SCENE) with the bundled weights"
 	@echo "make test   lint, check types, run the tests"
 	@echo "make lint   lint and check types only"
 	@echo "make bench-check  compare the speed of models, beside CLIPSeg, with the committed ratios"
+	@echo "make reproduce-small  try the paper's main comparison: about 15 minutes on two cores (docs/reproduction.md)"
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
@@ -46,6 +47,16 @@ bench-check: $(INSTALLED)
 	$(BIN)/m3att bench speed --preset refcoco-darknet53 refcoco-swin-b --peer clipseg --expressions 1 10 \
 		--threads 2 --rounds 3 --json out/speed.json
 	$(BIN)/python benchmarks/speed_check.py out/speed.json
+
+# The minimal example, M3Att against generic attention with three seeds, and what passes through the six networks.
+# Given again after an interruption, it goes on.
+REPRODUCED := out/reproduce-small
+reproduce-small: $(INSTALLED)
+	@mkdir -p $(REPRODUCED)
+	$(BIN)/python benchmarks/minimal.py --json $(REPRODUCED)/minimal.json
+	$(BIN)/m3att ablate --table 1 --rows 3-shared,3-generic --preset ablation-tiny --train.steps 600 \
+		--train.validate_every 150 --seeds 3 --jobs 2 --images 200 --out $(REPRODUCED)/runs
+	$(BIN)/python benchmarks/why.py $(REPRODUCED)/runs --images 80 --json $(REPRODUCED)/why.json
 
 # Installs again only when what is to be installed has changed; __init__.py holds the version. A system whose venv
 # module comes without pip (Debian without python3-venv) lends its own pip to the new environment.

@@ -110,12 +110,16 @@ def told_of(features_NF: NDArray[np.float64], targets_NT: NDArray[np.float64], i
 
 
 def changing_share(model: Pretrained, batch: Batch) -> list[float]:
-    """Of each layer's normed M3Att output: the energy that changes with the image, as a share of all."""
+    """Of each layer's normed M3Att output: the energy that changes with the image, as a share of all.
+
+    None for layers of generic attention, which have no norm after the attention.
+    """
     images, sentences = len(batch.samples), min(AT_ONCE, len(batch.word_ids_NL))
     normed: list[Tensor] = []
     hooks = [
         layer.norm_mutual.register_forward_hook(lambda _module, _inputs, output: normed.append(output))
         for layer in model.network.decoder.layers
+        if hasattr(layer, "norm_mutual")
     ]
     image_index_N = torch.arange(images).repeat_interleave(sentences)
     word_ids_NL, mask_NL = (
@@ -139,8 +143,8 @@ def look(model: Pretrained, images: int) -> dict[str, Any]:
     Raises:
         SystemExit: where M3Att gives no vector a word, or reads vision that knows the expression.
     """
-    if model.config.model.vision.early_fusion or model.config.model.decoder.attention == "val":
-        raise SystemExit("early fusion and VAL alone cannot be looked into")
+    if model.config.model.vision.early_fusion or model.config.model.decoder.attention in ("val", "vision_query"):
+        raise SystemExit("early fusion and VAL alone, in either form, cannot be looked into")
     source = ShapeRefSource("shaperef", "val", images)
     ious: dict[str, list[NDArray[np.float64]]] = {mode: [] for mode in SEEN}
     features: list[list[NDArray[np.float64]]] = [[] for _ in model.network.decoder.layers]
@@ -162,7 +166,7 @@ def look(model: Pretrained, images: int) -> dict[str, Any]:
         "expressions": len(where_NT),
         "mean_iou": {mode: float(np.concatenate(found).mean()) for mode, found in ious.items()},
         "centre_r2": [told_of(np.concatenate(layer), where_NT, image_N) for layer in features],
-        "changing_share": np.mean(shares, axis=0).tolist(),
+        "changing_share": np.mean(shares, axis=0).tolist() if shares[0] else [],
     }
 
 
@@ -179,12 +183,9 @@ def main() -> None:
             figures = found[name] = look(load_model(name), given.images)
         whole, mean, another = (100 * figures["mean_iou"][mode] for mode in SEEN)
         print(f"{name}: mean IoU {whole:.1f}; with M3Att's mean {mean:.1f}; with another image {another:.1f}")
-        for number, (told, share) in enumerate(
-            zip(figures["centre_r2"], figures["changing_share"], strict=True), start=1
-        ):
-            print(
-                f"  layer {number}: centre R^2 {told:.2f}; {100 * share:.1f} per cent change with the image", flush=True
-            )
+        for number, told in enumerate(figures["centre_r2"]):
+            changing = [f"; {100 * share:.1f} per cent change with the image" for share in figures["changing_share"]]
+            print(f"  layer {number + 1}: centre R^2 {told:.2f}{changing[number] if changing else ''}", flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps({"images": given.images, "models": found}, indent=1))
 

@@ -42,7 +42,8 @@ def tiny_network() -> ModelConfig:
 def shaperef_tiny_start() -> RunConfig:
     """The tiny network on ShapeRef scenes that are drawn on the fly; no scene repeats.
 
-    Its M3Att does not learn to use the image (docs/lab-notes.md). The rows of `ablation-tiny` freeze its backbone.
+    In our trainings its M3Att did not learn to use the image (docs/lab-notes.md). The rows of `ablation-tiny` freeze
+    its backbone.
     """
     return RunConfig(
         model=tiny_network(),
