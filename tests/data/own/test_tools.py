@@ -6,6 +6,8 @@ pictures, tasks as Label Studio exports them, and a json after Roboflow's public
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from m3att.app.cli import main
 from m3att.config import DataConfig
@@ -234,6 +237,37 @@ def test_labelme_tells_what_it_leaves_out(tmp_path: Path) -> None:
     assert reasons[0] == ("shape 1: a shape of type 'point' with 1 points encloses nothing", 1)
     assert reasons[1][1] == 1 and reasons[1][0].startswith("shape 2")
     assert reasons[2] == ("shape 3 is not what labelme writes", 1)
+
+
+@pytest.mark.parametrize(
+    ("corners", "pixels"),
+    [
+        ([[2, 3], [6, 6]], "2 3 6 6"),  # inside
+        ([[-2, 3], [2, 6]], "0 3 2 6"),
+        ([[2.6, -1.4], [6.6, 1.6]], "3 0 7 2"),
+        ([[17, 18], [21, 21]], "17 18 19 19"),
+        ([[20, 3], [24, 6]], None),  # outside
+        ([[2, -4], [6, -1]], None),
+    ],
+)
+def test_labelme_cuts_a_mask_at_the_edge(tmp_path: Path, corners: list[list[float]], pixels: str | None) -> None:
+    """As labelme 7.9.1 does with a mask that was moved over the edge (shapes_to_label in labelme/_utils/_mask.py)."""
+    stored = io.BytesIO()
+    Image.fromarray(np.ones((4, 5), np.uint8)).save(stored, "PNG")
+    shape = {"label": "cup", "description": "a cup", "shape_type": "mask", "points": corners}
+    shape["mask"] = base64.b64encode(stored.getvalue()).decode()
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    other = {"label": "box", "description": "a box", "shape_type": "rectangle", "points": [[9, 9], [12, 12]]}
+    file = {"shapes": [shape, other], "imagePath": "a.png", "imageHeight": 20, "imageWidth": 20}
+    (tmp_path / "a.json").write_text(json.dumps(file))
+    source = opened("labelme", tmp_path)
+    if pixels is None:
+        assert "its mask does not lie inside the image" in source.faults[0].reason
+    else:
+        left, top, right, bottom = (int(edge) for edge in pixels.split())
+        truth = np.zeros((20, 20), bool)
+        truth[top : bottom + 1, left : right + 1] = True
+        assert np.array_equal(source.read(0, source.expression_groups(0)[0]).masks_MHW[0], truth)
 
 
 def test_roboflow(tmp_path: Path) -> None:

@@ -135,7 +135,11 @@ def _part(shape: Mapping[str, Any], height: int | None, width: int | None) -> An
         return ellipse(x, y, *[math.dist((x, y), rim)] * 2)
     if kind != "mask":
         raise DataError(f"a shape of type {shown(kind, 40)} with {len(points)} points encloses nothing")
-    # The box of a mask ends with its last pixel.
     left, top = round(points[0][0]), round(points[0][1])
     box_HW = decode_mask(base64.b64decode(shape["mask"]), "its mask")
+    if height and width:  # a mask that was moved over the edge: labelme 7.9 cuts it there too (labelme/_utils/_mask.py)
+        box_HW = box_HW[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
+        if box_HW.size == 0:
+            raise DataError("its mask does not lie inside the image")
+        left, top = max(left, 0), max(top, 0)
     return mask_at(box_HW, left, top, height or 0, width or 0)
