@@ -477,3 +477,11 @@ def test_counts_of_words_in_the_mirror() -> None:
     assert len(rows) == len(keys)
     for row, key in zip(rows, keys, strict=True):
         assert row[1:] == [f"{counts[name][key]:,}" for name in ("refcoco", "refcoco+")]
+
+
+def test_rates_of_files_and_shards() -> None:
+    rows = table("docs/performance.md", "Files and shards", "", "files", "shards")
+    found = raw("shards")
+    ways = ("files", "shards")
+    assert row_of(rows, "open, seconds")[1:] == [f"{found['open_seconds'][way]:.2f}" for way in ways]
+    assert row_of(rows, "read, images a second")[1:] == [f"{found['images_per_second'][way]:.1f}" for way in ways]

@@ -61,6 +61,7 @@ COMMANDS: dict[str, Command] = {
     "data mix": Command(
         later("mix", "data_mix"), "join data sets into one to train on, without any photo of their test splits"
     ),
+    "data shard": Command(later("shard", "data_shard"), "pack a data set into tar shards, for network drives"),
     "train": Command(later("train", "train"), "train a network, or continue a run"),
     "finetune": Command(later("finetune", "finetune"), "teach a trained model your own photos and words"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),

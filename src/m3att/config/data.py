@@ -25,8 +25,8 @@ class DataConfig:
     scenes are drawn on the fly, and no scene repeats."""
     dataset: str = "shaperef"
     """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
-    shaperef+, shaperefg. Or your own: jsonl, coco, cvat, datumaro, label_studio, labelme, hf. Several, joined by
-    commas, are mixed."""
+    shaperef+, shaperefg. Or your own: jsonl, coco, cvat, datumaro, label_studio, labelme, hf, shards. Several, joined
+    by commas, are mixed."""
     split_by: str | None = None
     """Author of the split: unc, google, umd or berkeley. None: the usual one of the data set."""
     split: str = "val"

@@ -18,6 +18,7 @@ from m3att.data.masks import Mask
 from m3att.data.own.detect import detect
 from m3att.data.own.files import refuse_archive
 from m3att.data.own.hub import open_hub
+from m3att.data.own.shards import open_shards
 from m3att.data.own.source import open_jsonl
 from m3att.data.own.tools import TOOLS
 from m3att.data.refer.source import ReferSource
@@ -31,6 +32,7 @@ from m3att.errors import ConfigError, DataError, SplitError
 OWN: dict[str, Callable[[Path, str, Path | None], Source]] = {
     "jsonl": open_jsonl,
     "hf": open_hub,
+    "shards": open_shards,
     **TOOLS,
 }
 """How to open data of one's own, by the name that `data.dataset` gives them."""
@@ -207,7 +209,8 @@ def open_one(data: DataConfig, name: str, split: str, training: bool) -> Source:
     if name in OWN:
         if data.root is None:
             raise ConfigError(f"data set {name!r} is your own: give its file or folder as --data.root")
-        refuse_archive(Path(data.root))
+        if name != "shards":
+            refuse_archive(Path(data.root))
         if data.expression_field is None:
             return OWN[name](Path(data.root), split, image_root)
         if name not in TOOLS:

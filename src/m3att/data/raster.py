@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.data.annotation import parts_of, read_segmentation
-from m3att.data.images import SIDEWAYS, read_image, read_orientation, read_size
+from m3att.data.images import SIDEWAYS, Member, read_image, read_orientation, read_size
 from m3att.data.masks import is_polygon
 from m3att.errors import DataError, ImageError
 
@@ -30,7 +30,7 @@ Size = tuple[int, int]
 
 
 def read_annotated(
-    path: Path,
+    path: Path | Member,
     stated: Size | None,
     masks: Callable[[], Iterable[Any]],
     folders: Sequence[Path] = (),
@@ -60,7 +60,7 @@ def read_annotated(
 
 
 def annotated_size(
-    path: Path,
+    path: Path | Member,
     stated: Size | None,
     masks: Callable[[], Iterable[Any]],
     folders: Sequence[Path] = (),
@@ -73,7 +73,7 @@ def annotated_size(
 
 
 def is_upright(
-    path: Path,
+    path: Path | Member,
     size: Size,
     stated: Size | None,
     masks: Callable[[], Iterable[Any]],

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from m3att.data.images.members import Member
 from m3att.data.images.pixels import DAMAGED, SIDEWAYS, orientation_of, rgb_of, to_mask
 from m3att.errors import ImageError
 from m3att.quiet import no_warnings
@@ -26,7 +27,7 @@ MAX_PIXELS = 175_000_000
 _ADDRESS = re.compile("(^|/)https?:/", re.IGNORECASE)  # behind the folder that its file's paths start from, too
 
 
-def read_image(path: Path | str, upright: bool = True) -> NDArray[np.uint8]:
+def read_image(path: Path | str | Member, upright: bool = True) -> NDArray[np.uint8]:
     """Reads an image file as upright RGB.
 
     CMYK, palette, grey and 16-bit images are converted (16 bits are scaled to 8, and so are floats of 0 to 1),
@@ -47,7 +48,7 @@ def read_image(path: Path | str, upright: bool = True) -> NDArray[np.uint8]:
     return _converted(path, lambda image: rgb_of(image, upright, from_file=True))
 
 
-def read_orientation(path: Path | str) -> int:
+def read_orientation(path: Path | str | Member) -> int:
     """How the EXIF block of an image file says that it is to be turned.
 
     Args:
@@ -59,11 +60,10 @@ def read_orientation(path: Path | str) -> int:
     Raises:
         ImageError: where the file is missing, empty or no image.
     """
-    # Pillow turns a TIFF upright by itself, and then says that nothing is to be turned.
-    return _converted(path, lambda image: 1 if image.format == "TIFF" else orientation_of(image))
+    return _converted(path, _orientation)
 
 
-def read_size(path: Path | str) -> tuple[int, int]:
+def read_size(path: Path | str | Member) -> tuple[int, int]:
     """How large an image file is when it is upright, told from its header.
 
     Args:
@@ -77,6 +77,24 @@ def read_size(path: Path | str) -> tuple[int, int]:
     """
 
     return _converted(path, _upright_size)
+
+
+def decode_orientation(content: bytes, name: str) -> int:
+    """How an image is to be turned, as :func:`read_orientation` tells it, from the bytes of its file.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Raises:
+        ImageError: where it is empty or no image.
+    """
+    return _converted(name, _orientation, content)
+
+
+def _orientation(image: Image.Image) -> int:
+    # Pillow turns a TIFF upright by itself, and then says that nothing is to be turned.
+    return 1 if image.format == "TIFF" else orientation_of(image)
 
 
 def decode_size(content: bytes, name: str) -> tuple[int, int]:
@@ -147,8 +165,12 @@ def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
     return _converted(name, to_mask, content)
 
 
-def _converted(path: Path | str, convert: Callable[[Image.Image], Pixels], content: bytes | None = None) -> Pixels:
+def _converted(
+    path: Path | str | Member, convert: Callable[[Image.Image], Pixels], content: bytes | None = None
+) -> Pixels:
     """Opens an image file, or what it holds, and makes one line of whatever is wrong with it."""
+    if isinstance(path, Member):
+        content, path = path.read(), str(path)
     # What Pillow warns of, a quarter of our own limit or a broken EXIF block, either is no fault or becomes our error.
     with no_warnings():
         try:

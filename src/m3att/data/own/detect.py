@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from m3att.data.own.files import own_files, refuse_archive
+from m3att.data.own.shards import TAR
 from m3att.data.own.tools import tool_of
 from m3att.data.shaperef.world import VARIANTS
 from m3att.errors import DataError
@@ -42,6 +43,8 @@ def detect(place: str) -> Kind:
         if place.count("/") == 1 and not place.startswith((".", "/", "~")):
             return Kind(place, "hf")
         raise DataError(f"{place}: no such file or folder")
+    if path.suffix == TAR or (path.is_dir() and any(path.glob(f"*{TAR}"))):
+        return Kind(place, "shards")
     refuse_archive(path)
     if path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl"))):
         return Kind(place, "jsonl")

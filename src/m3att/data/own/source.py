@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from m3att.data.annotation import read_segmentation
 from m3att.data.boxes import box_in, fill_box
 from m3att.data.faults import Fault
-from m3att.data.images import read_size
+from m3att.data.images import Member, read_size
 from m3att.data.masks import Mask, draw, unite
 from m3att.data.own.content import Content, reason_of
 from m3att.data.own.files import file_of_split, lost_photos, with_photos
@@ -253,7 +253,7 @@ class CustomSource(Source):
 
     def _photo(
         self, index: int
-    ) -> tuple[Path, tuple[int, int] | None, Callable[[], list[Any]], tuple[Path, ...], Callable[[], bool]]:
+    ) -> tuple[Path | Member, tuple[int, int] | None, Callable[[], list[Any]], tuple[Path, ...], Callable[[], bool]]:
         """What `raster.read_annotated` takes."""
         height, width = self._sizes[index]
 
@@ -261,7 +261,10 @@ class CustomSource(Source):
             return [outline_of(mask) for _, mask in self._objects[index] if reason_of(mask) is None]
 
         stated = (height, width) if height and width else None
-        return self.image_path(index), stated, masks, self._mask_roots, self._others_turned
+        return self._file(index), stated, masks, self._mask_roots, self._others_turned
+
+    def _file(self, index: int) -> Path | Member:
+        return self.image_path(index)
 
     def _others_turned(self) -> bool:
         """Whether some outlines leave the size that is stated for their image; asked for a few photos, if ever."""
