@@ -13,7 +13,11 @@ IMAGES = 1000
 
 
 def data_shard(words: Sequence[str], prog: str) -> int:
-    """`m3att data shard`: exit code 1 where something could not be taken along."""
+    """`m3att data shard`: exit code 1 where something could not be taken along.
+
+    Raises:
+        ConfigError: where a shard would hold no image.
+    """
     parser = CommandParser(
         prog,
         "Pack photos and expressions into tar shards, as WebDataset has them. --data.dataset shards trains on them. A "

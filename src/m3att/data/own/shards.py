@@ -309,7 +309,13 @@ def texts_in(line: dict[str, Any]) -> list[str]:
 
 
 def add_file(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Add a file to a tar, the same bytes every time."""
+    """Add a file to a tar, the same bytes every time.
+
+    Args:
+        tar: open for writing.
+        name: of the file in it.
+        content: of the file.
+    """
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
     tar.addfile(entry, BytesIO(content))
