@@ -380,7 +380,7 @@ def test_settings_open_own_data(tmp_path: Path, lines: list[dict[str, Any]]) -> 
     assert (len(source), source.pixels) == (2, "photos")
     with pytest.raises(ConfigError, match=r"--data\.root"):
         open_source(DataConfig(dataset="coco"), "train")
-    assert set(OWN) == {"jsonl", "coco", "cvat", "datumaro", "label_studio", "labelme", "hf"}
+    assert set(OWN) == {"jsonl", "coco", "cvat", "datumaro", "label_studio", "labelme", "hf", "shards"}
 
 
 def sample_of(source: CustomSource, index: int) -> tuple[object, ...]:
