@@ -231,7 +231,7 @@ def test_masks_are_made_at_both_ends_of_the_threshold(tiny_model_folder: Path, v
 
 NUMBERS_OF_A_RUN = [
     *("train.log_every", "train.validate_every", "train.save_every", "train.validate_images", "train.workers"),
-    *("train.keep_last", "train.keep_every", "train.bad_steps", "train.ema", "train.patience"),
+    *("train.keep_last", "train.keep_every", "train.bad_steps", "train.ema", "train.patience", "train.tracked_images"),
     "train.accumulate",
     *("data.images", "data.fault_limit", "evaluate.batch_size"),
 ]

@@ -22,6 +22,10 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
             "model.vision.weights w has no effect: train.init bundled fills the network",
         ),
         ({"train.layer_decay": 0.7}, "train.layer_decay 0.7 has no effect: no encoder has weights of its own"),
+        (
+            {"train.tracked_images": 2, "train.trackers": []},
+            "train.tracked_images 2 has no effect: train.trackers names no tracker",
+        ),
         ({"data.per_image": 4, "data.grouped": False}, "data.per_image 4 has no effect: data.grouped is false"),
         ({"data.seed": 4, "data.root": "x"}, "data.seed 4 has no effect: the images of data.root are not drawn"),
         (

@@ -75,7 +75,7 @@ RANGES: dict[str, Range] = {
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
             "train.attention_weight", "train.box_weight",
             "train.pretrained_rate", "train.seed", "train.keep_every", "train.bad_steps",
-            "train.patience",
+            "train.patience", "train.tracked_images",
         ),
         Range(0, ANY),
     ),
@@ -93,6 +93,7 @@ RANGES: dict[str, Range] = {
     "train.ema": Range(0, 1, below=True),  # at 1 the average would never move
     **dict.fromkeys(("input.size", "model.grid_size"), Range(8, 4096)),
 }  # fmt: skip
+TRACKERS = ("tensorboard", "wandb", "mlflow")  # engine/trackers.py opens them
 MAP_STRIDES = (2, 4, 8, 16, 32)
 WIDTHS, BLOCKS = Range(1, 16_384), Range(0, 256)  # of each stage of the tiny backbone
 
@@ -172,6 +173,9 @@ def check_plan(train: TrainConfig, largest: int) -> None:
             f"train.early_sizes: {list(sizes)} is out of range, give 8 to input.size {largest}; "
             "for one size throughout give train.early_sizes '[]' and train.early_steps '[]'"
         )
+    unknown = [name for name in train.trackers if name not in TRACKERS]
+    if unknown or len(set(train.trackers)) < len(train.trackers):
+        raise ConfigError(f"train.trackers: {list(train.trackers)}; give some of {', '.join(TRACKERS)}, each once")
     if train.fresh and train.init is None:
         raise ConfigError("train.fresh: needs train.init; without it, every part starts from fresh weights")
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):

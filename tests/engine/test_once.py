@@ -28,7 +28,8 @@ CALLERS = {
     "Recorder": {"engine/recorder.py: recording"},
     "RunFaults": {"engine/recorder.py: recording", "engine/rehearsal.py: find_rate"},
     "WeightAverage": {"engine/recorder.py: recording"},
-    "SummaryWriter": {"engine/recorder.py: recording"},
+    "SummaryWriter": {"engine/trackers.py: TensorBoard.__init__"},
+    "tracking": {"engine/recorder.py: recording"},
     "save_model": {"engine/recorder.py: Recorder.save_models", "hub.py: save_pretrained"},
     "save_checkpoint": {"engine/recorder.py: Recorder.save_checkpoint", "engine/train.py: train"},
 }
@@ -43,6 +44,7 @@ WRITERS = {
     "engine/recorder.py: drop_later_lines",
     "engine/recorder.py: recording",
     "engine/run_folder.py: RunFolder._locked",
+    "engine/trackers.py: tracking",
 }
 WRITING = {
     "replace_file",

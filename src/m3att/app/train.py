@@ -56,6 +56,8 @@ FREE_ON_RESUME = {
     "train.patience",
     "train.save_every",
     "train.threads",
+    "train.tracked_images",
+    "train.trackers",
     "train.validate_every",
     "train.workers",
 }

@@ -103,6 +103,11 @@ class TrainConfig:
     for anything. A fresh `vision.backbone` or `language` gets its own pretrained weights, if its settings name some."""
     seed: int = 0
     """Seed of the fresh weights, of the order of the data, of augmentation, and of the ShapeRef scenes to train on."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where the figures of a training go beside metrics.jsonl: any of tensorboard, wandb and mlflow. The last two need
+    the extras of their names."""
+    tracked_images: int = 4
+    """Images of each validation that are drawn for the trackers, with the true and the predicted masks. 0: none."""
     log_every: int = 20
     """Steps between two lines of metrics.jsonl."""
     validate_every: int = 1000

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
@@ -23,6 +23,7 @@ from m3att.engine.ema import WeightAverage
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import fault_of, require_finite
+from m3att.engine.trackers import Trackers, tracking
 from m3att.errors import ConfigError, DivergedError, ModelError
 from m3att.files import replace_file
 from m3att.losses import Losses
@@ -43,7 +44,7 @@ class Recorder:
         optimizer: its state likewise.
         world: see `Source.world`.
         faults: what could not be read so far.
-        board: TensorBoard's file; None in a process that does not write.
+        trackers: where figures and pictures go too; none in a process that does not write.
         average: its network is the one that is saved as a model.
         processes: that train together.
     """
@@ -55,19 +56,22 @@ class Recorder:
     optimizer: torch.optim.Optimizer
     world: str
     faults: RunFaults
-    board: SummaryWriter | None
+    trackers: Trackers
     average: WeightAverage
     processes: Processes = ALONE
 
     def log(self, position: Position, figures: Mapping[str, float]) -> None:
-        """One line of metrics.jsonl, and the same on TensorBoard."""
-        if self.board is None:
+        """One line of metrics.jsonl, and the same to the trackers."""
+        if not self.processes.is_first:
             return
         counts = {"step": position.step, "expressions": position.expressions, "seconds": round(position.seconds, 1)}
         with self.folder.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**counts, **figures}) + "\n")
-        for name, value in figures.items():
-            self.board.add_scalar(name, value, position.step)
+        self.trackers.figures(position.step, figures)
+
+    def show(self, position: Position, pictures: Mapping[str, Image.Image]) -> None:
+        """Pictures of a validation, to the trackers."""
+        self.trackers.pictures(position.step, pictures)
 
     def skipped(self, step: int, ids: tuple[tuple[int, tuple[int, ...]], ...], losses: Losses, norm: Tensor) -> bool:
         """Whether a step changed no weight, as its loss or gradient is no finite number; its batch is then named.
@@ -163,7 +167,7 @@ def recording(
         The recorder, and where the run stands.
 
     Raises:
-        ConfigError: where the processes do not see the same checkpoint.
+        ConfigError: where the processes do not see the same checkpoint, or a tracker does not start.
         ModelError: where the checkpoint is missing or does not fit.
     """
     position, average = Position(), WeightAverage(network, config.train.ema)
@@ -175,10 +179,12 @@ def recording(
     if processes.is_first:
         begin_folder(folder, config, tokenizer, network, position if resume else None)
     faults = RunFaults(folder, config.data.fault_limit, notes=processes.is_first)
-    figures = SummaryWriter(str(folder.board), purge_step=position.step + 1) if processes.is_first else nullcontext()
-    with figures as board:
+    opened: AbstractContextManager[Trackers] = nullcontext(Trackers([], print))
+    if processes.is_first:
+        opened = tracking(folder, config, position.step, resume, lambda line: announce([line]))
+    with opened as trackers:
         yield (
-            Recorder(folder, config, tokenizer, network, optimizer, world, faults, board, average, processes),
+            Recorder(folder, config, tokenizer, network, optimizer, world, faults, trackers, average, processes),
             position,
         )
 
@@ -208,6 +214,7 @@ def begin_folder(
         folder.metrics.unlink(missing_ok=True)
         folder.faults.unlink(missing_ok=True)
         folder.bad_steps.unlink(missing_ok=True)
+        folder.tracker_ids.unlink(missing_ok=True)
 
 
 def drop_later_lines(path: Path, step: int) -> None:

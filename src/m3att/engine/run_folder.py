@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def tracker_ids(self) -> Path:
+        """The ids that a resumed run has at W&B and MLflow; absent where it has none."""
+        return self.path / "trackers.json"
+
+    @property
     def checkpoint(self) -> Path:
         """The newest weights, optimiser state and position in the data, for resuming."""
         return self.path / "checkpoint.safetensors"

@@ -20,9 +20,11 @@ from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import early_end, overview
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
+from m3att.engine.snapshots import Snapshots
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import flushed_denormals, step_figures, train_step
 from m3att.engine.stopping import Stopping
+from m3att.engine.trackers import require_trackers
 from m3att.engine.validation import open_old_validation, validate
 from m3att.errors import ConfigError
 from m3att.weights.start import require_weights
@@ -70,6 +72,7 @@ def train(
         resume = processes.of_first(folder.can_resume)
         if not resume:
             require_weights(config.model, fresh_halves(settings))  # at once: data may take a while to open
+        require_trackers(settings.trackers)
         device = start_process(settings, processes)
         source, validation = open_training(config.data, settings.validate_images)
         old = open_old_validation(config)
@@ -115,8 +118,11 @@ def train(
                     recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
                 if validates:
-                    found = validate(recorder.average.network, tokenizer, validation, old, config, device, processes)
+                    shots = Snapshots(settings.tracked_images)
+                    shown = recorder.average.network
+                    found = validate(shown, tokenizer, validation, old, config, device, processes, shots.watch)
                     figures |= found.figures
+                    recorder.show(position, shots.pictures)
                     position = recorder.save_models(position, found.agreement)
                 if figures:
                     recorder.log(position, figures)

@@ -13,7 +13,7 @@ from m3att.data.open import MixedSource, open_old
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.distributed import ALONE, Processes
-from m3att.engine.evaluate import evaluate
+from m3att.engine.evaluate import Watch, evaluate
 from m3att.model.network import M3AttNet
 
 NEW, OLD = "val", "old"  # what the names of their figures begin with
@@ -56,6 +56,7 @@ def validate(
     config: RunConfig,
     device: torch.device,
     processes: Processes = ALONE,
+    watch: Watch | None = None,
 ) -> Validated:
     """Score a network on the first ``train.validate_images`` images of each source.
 
@@ -67,14 +68,16 @@ def validate(
         config: of the run.
         device: of the network.
         processes: that train together.
+        watch: sees the masks of the split that the run is to learn; see `evaluate`.
     """
     data = replace(config.data, images=config.train.validate_images)
     figures: dict[str, float] = {}
     agreements: list[float] = []
     left_out: tuple[Fault, ...] = ()
     for name, source in named(validation, old):
+        seen = watch if name == NEW else None
         scores = evaluate(
-            network, tokenizer, source, config.input, config.evaluate, data, 0, device, processes=processes
+            network, tokenizer, source, config.input, config.evaluate, data, 0, device, watch=seen, processes=processes
         )
         figures |= scores.validation(name)
         agreements.append(scores.agreement)
