@@ -34,7 +34,7 @@ from m3att.engine import train as _  # noqa: F401 - imported before the forks
 from m3att.engine.run_folder import RunFolder
 
 MOMENTS = ("start-up", "between saves", "within a save")
-CLOCK = ("seconds", "expressions_per_second")
+CLOCK = ("seconds", "expressions_per_second", "data_wait", "memory_gib")
 PATIENCE = 600.0  # seconds that a training may take to reach the moment of its kill
 SETTINGS = """
 model:

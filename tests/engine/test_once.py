@@ -42,7 +42,7 @@ WRITERS = {
     "engine/recorder.py: Recorder.save_models",
     "engine/recorder.py: Recorder.skipped",
     "engine/recorder.py: drop_later_lines",
-    "engine/recorder.py: recording",
+    "engine/recorder.py: begin_folder",
     "engine/run_folder.py: RunFolder._locked",
     "engine/trackers.py: tracking",
 }

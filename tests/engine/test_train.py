@@ -39,7 +39,7 @@ from m3att.model.build import build_network
 from m3att.pretrained import load_model
 from m3att.settings import config_from_file, config_to_yaml
 
-CLOCK = ("seconds", "expressions_per_second")
+CLOCK = ("seconds", "expressions_per_second", "data_wait", "memory_gib")
 
 
 class StoppedError(Exception):

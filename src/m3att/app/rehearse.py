@@ -5,7 +5,7 @@ PyTorch is imported inside the functions, so that help and errors appear at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def run_overfit(config: RunConfig, steps: int | None, json_path: Path | None) ->
         json_path: also gets the findings.
     """
     from m3att.engine.rehearsal import overfit_one_batch
+    from m3att.report.tables import plain_table
 
     with progress_bar("one batch") as advance:
         found = overfit_one_batch(config, steps or OVERFIT_STEPS, advance)
@@ -80,6 +81,7 @@ def run_find_rate(config: RunConfig, steps: int | None, out: Path) -> int:
     """
     from m3att.engine.rehearsal import find_rate
     from m3att.report.rate_chart import require_drawing, write_rate_chart
+    from m3att.report.tables import plain_table
 
     require_drawing()  # before the work
     curve, picture = out / "rates.json", out / "rates.png"
@@ -118,20 +120,3 @@ def spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return [round(number * (count - 1) / (most - 1)) for number in range(most)]
-
-
-def plain_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """A table of figures.
-
-    Args:
-        heads: of the columns.
-        rows: cells of each row.
-    """
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    return table

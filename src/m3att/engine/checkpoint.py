@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from m3att.engine.ema import WeightAverage
+from m3att.engine.position import Position as Position
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ModelError, shown
 from m3att.files import replace_tensors, replacing
@@ -24,38 +24,6 @@ from m3att.model_folder import current_names
 
 FORMAT = 3
 """Of new checkpoints. Older ones are read too: 1 has no number and no checksum, 2 no average."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a training stands.
-
-    Args:
-        step: optimiser steps done.
-        epoch: number of the epoch that the next batch belongs to.
-        batch: number of the next batch in that epoch.
-        seconds: training time so far.
-        expressions: expressions trained on so far.
-        best_mean_iou: best validation so far; see `Scores.agreement`.
-        stale: validations since the best one.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    seconds: float = 0.0
-    expressions: int = 0
-    best_mean_iou: float = -1.0
-    stale: int = 0
-
-    def has_ended(self, steps: int, patience: int) -> bool:
-        """Whether a training is over.
-
-        Args:
-            steps: of the whole run.
-            patience: validations in a row that may be no better than the best; 0: any number.
-        """
-        return self.step >= steps or 0 < patience <= self.stale
 
 
 class DamagedError(Exception):

@@ -20,13 +20,13 @@ from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
-from m3att.device import peak_resident
 from m3att.encoders import halves_of
 from m3att.engine.batches import count_steps
 from m3att.engine.costs import Memory, Part, count_parts, estimate_memory
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.origin import named_start, preset_before
 from m3att.engine.overview import idle_phases
+from m3att.engine.pace import peak_memory
 from m3att.engine.start import start_optimizer, start_process, start_run
 from m3att.engine.step import fault_of, train_step
 from m3att.errors import ConfigError, DivergedError, counted
@@ -290,10 +290,3 @@ def free_memory(device: torch.device) -> int | None:
 def read_text(path: Path) -> str:
     """A small file of the system's; empty where there is none."""
     return path.read_text(encoding="ascii") if path.is_file() else ""
-
-
-def peak_memory(device: torch.device) -> int | None:
-    """Most bytes in use so far: of PyTorch on a GPU, of this process on Unix; None elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return peak_resident()

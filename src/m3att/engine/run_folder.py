@@ -128,10 +128,12 @@ class RunFolder:
 
         A process that was killed may leave a part of a line at the end.
         """
+        return (self.read_metrics() or [{}])[-1]
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The whole lines of the metrics."""
         text = self.metrics.read_text(encoding="utf-8") if self.metrics.is_file() else ""
-        whole = text[: text.rfind("\n") + 1].splitlines()
-        found: dict[str, Any] = json.loads(whole[-1]) if whole else {}
-        return found
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -50,6 +50,28 @@ def is_alive(path: Path) -> bool:
     return time.time() - path.stat().st_mtime < ALIVE
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock file, asked by one that does not want it.
+
+    For a moment the file is locked for reading. A training that starts in that moment is refused, as if another one
+    held it; so a process that is known to be gone is not asked about.
+    """
+    holder = holder_of(path)
+    if holder is None:
+        return False
+    if holder[0] == socket.gethostname():
+        if holder[1] == os.getpid():
+            return True  # to open and close the file here would give up the lock
+        if not process_exists(holder[1]):
+            return False
+    try:
+        with path.open("rb") as file:
+            free = try_lock(file)
+    except OSError:
+        return False
+    return is_alive(path) if free is None else not free
+
+
 def process_exists(number: int) -> bool:
     """Whether another process of this machine has a number."""
     if number == os.getpid():
@@ -84,6 +106,10 @@ def beating(path: Path) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
+    def try_lock(file: IO[bytes]) -> bool | None:
+        """Whether no process has locked a file; None where that cannot be asked, as here."""
+        return None
+
     def take_lock(file: IO[bytes]) -> bool | None:
         """Lock a file for this process; returns whether no other process has it."""
         file.seek(0)
@@ -96,14 +122,21 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    def try_lock(file: IO[bytes]) -> bool | None:
+        """Whether no process has locked a file; None where there are no locks."""
+        return _lock(file, fcntl.LOCK_SH)
+
     def take_lock(file: IO[bytes]) -> bool | None:
         """Lock a file for this process; returns whether no other process has it, and None where there are no locks.
 
         Only this process has the lock. Reading processes do not inherit it, so one that lives a moment longer than a
         killed training does not keep the run from being resumed.
         """
+        return _lock(file, fcntl.LOCK_EX)
+
+    def _lock(file: IO[bytes], kind: int) -> bool | None:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, kind | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return False

@@ -18,6 +18,7 @@ from m3att.engine.batches import batches, count_steps
 from m3att.engine.distributed import together
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import early_end, overview
+from m3att.engine.pace import Pace
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.snapshots import Snapshots
@@ -96,7 +97,9 @@ def train(
                 recorder.faults.note(found.left_out)
             network.train()
             until = position.step if position.has_ended(steps, settings.patience) else steps
-            for drawn in batches(config, source, tokenizer, position, until, recorder.faults, processes):
+            pace = Pace(device)
+            following = batches(config, source, tokenizer, position, until, recorder.faults, processes)
+            for drawn in pace.watched(following):
                 rate = learning_rate_at(position.step, steps, settings)
                 parts = [part.to(device) for part in drawn.parts]
                 processes.seed(settings.seed, position.step)
@@ -108,6 +111,7 @@ def train(
                     batch=drawn.following[1],
                     seconds=time.monotonic() - begun,
                     expressions=position.expressions + drawn.expressions,
+                    steps=steps,
                 )
                 logs, validates, saves = (
                     position.step == steps or position.step % every == 0
@@ -116,7 +120,7 @@ def train(
                 skipped = recorder.skipped(position.step, drawn.ids, losses, norm)
                 if not skipped:
                     recorder.average.update()
-                figures = step_figures(losses, norm, rate, position) if logs and not skipped else {}
+                figures = step_figures(losses, norm, rate, position) | pace.figures() if logs and not skipped else {}
                 if validates:
                     shots = Snapshots(settings.tracked_images)
                     shown = recorder.average.network

@@ -20,6 +20,9 @@ from m3att.app.ablation import schedule as ablation_runs
 from m3att.app.ablation.schedule import Run, check_folder, plan, read_result
 from m3att.app.cli import main
 from m3att.config import RunConfig
+from m3att.engine.position import position_of
+from m3att.engine.run_folder import RunFolder
+from m3att.engine.stopping import Stopping
 from m3att.errors import ConfigError, DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
@@ -36,7 +39,7 @@ def words(config: Path, out: Path, *more: str) -> list[str]:
 def here(run: Run, images: int | None = None, parent: int | None = None) -> None:
     """Carry a run out in this process."""
     order = {"folder": str(run.folder), "config": config_to_dict(run.config), "images": images, "name": ""}
-    ablation_run.execute(order | {"parent": os.getppid() if parent is None else parent})
+    ablation_run.execute(order | {"parent": os.getppid() if parent is None else parent}, Stopping())
 
 
 @pytest.fixture
@@ -110,19 +113,31 @@ def test_killed_and_resumed_it_gives_the_same_table(
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_an_interruption_ends_all_runs_and_says_how_to_go_on(small_config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "m3att: interrupted"), (signal.SIGTERM, 75, "m3att: stopped by SIGTERM")],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_a_signal_ends_all_runs_with_a_checkpoint_and_says_how_to_go_on(
+    small_config: Path, tmp_path: Path, number: int, code: int, said: str
+) -> None:
     line = words(small_config, tmp_path, "--rows", "ours", "--train.steps", "100000")
+    line += ["--train.save_every", "100000"]
     process = subprocess.Popen([sys.executable, "-m", "m3att", *line], stderr=subprocess.PIPE, text=True)
     checkpoint = tmp_path / "table-2" / "ours" / "seed-0" / "checkpoint.safetensors"
     try:
-        wait_for(lambda: process.poll() is not None or checkpoint.exists())
-        process.send_signal(signal.SIGINT)
+        metrics = checkpoint.with_name("metrics.jsonl")
+        wait_for(lambda: process.poll() is not None or (metrics.is_file() and bool(metrics.read_text("utf-8"))))
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "Traceback" not in err
-    assert err.endswith("m3att: interrupted; what is finished stays; go on with the same words\n")
+    assert err.endswith(f"{said}; what is finished stays; go on with the same words\n")
+    folder = RunFolder(checkpoint.parent)
+    position = position_of(checkpoint)
+    assert position is not None and position.step == folder.last_metrics()["step"]  # no step is lost
     saved = checkpoint.stat().st_mtime_ns
     time.sleep(0.3)
     assert checkpoint.stat().st_mtime_ns == saved

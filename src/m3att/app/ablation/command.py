@@ -11,10 +11,10 @@ from typing import Any
 from m3att.ablations import OURS, TABLES, Row, Table, find_table
 from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
 from m3att.app.console import write_json
-from m3att.app.train import given_settings, note_idle, started_config, with_options
+from m3att.app.train import ended, given_settings, note_idle, started_config, with_options
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, StoppedError
 from m3att.launched import require_one_process
 from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
@@ -120,6 +120,7 @@ def run_table(
         images: validation images that are scored at most.
         jobs: processes at a time.
     """
+    from m3att.engine.stopping import Stopping
     from m3att.files import replace_file
 
     require_one_process()
@@ -142,9 +143,10 @@ def run_table(
             write_tables(table, found(base, table, seeds, out, images), seeds_of(table, seeds, out), out)
 
         try:
-            run_all(missing, images, jobs, lock, done)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("what is finished stays; go on with the same words") from None
+            with Stopping().listening():
+                run_all(missing, images, jobs, lock, done)
+        except (KeyboardInterrupt, StoppedError) as ending:
+            raise ended(ending, "what is finished stays; go on with the same words") from None
         results = found(base, table, seeds, out, images)
         print(write_tables(table, results, seeds_of(table, seeds, out), out))
     failed = [run for run in runs if (run.result(images) or {}).get("state") == FAILED]

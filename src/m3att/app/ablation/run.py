@@ -16,15 +16,16 @@ from typing import Any
 
 from m3att.app.ablation.schedule import RESULT
 from m3att.app.cli import complain, one_line
-from m3att.app.console import MISUSE, OK, write_json
+from m3att.app.console import MISUSE, OK, STOPPED, write_json
 from m3att.app.live import LINE_EVERY_SECONDS, figures_line
 from m3att.config import RunConfig
 from m3att.data.open import open_source
 from m3att.device import choose_device
 from m3att.engine.evaluate import evaluate
 from m3att.engine.run_folder import RunFolder
+from m3att.engine.stopping import Stopping
 from m3att.engine.train import train
-from m3att.errors import DivergedError, M3AttError
+from m3att.errors import DivergedError, M3AttError, StoppedError
 from m3att.pretrained import load_model
 from m3att.report.curves import read_metrics
 from m3att.settings import config_from_dict
@@ -33,26 +34,35 @@ CURVE = "val/mean_iou"
 
 
 def main() -> int:
-    """Carry out the order on stdin; returns the exit code."""
+    """Carry out the order on stdin; returns the exit code. At SIGTERM a training saves a checkpoint first."""
     order = json.load(sys.stdin)
+    stop = Stopping()
     try:
-        execute(order)
+        with stop.listening():
+            execute(order, stop)
+    except StoppedError:
+        return STOPPED
     except M3AttError as error:
         complain(f"{order['name']}: {one_line(error)}")
         return MISUSE
     return OK
 
 
-def execute(order: Mapping[str, Any]) -> None:
+def execute(order: Mapping[str, Any], stop: Stopping) -> None:
     """Train, score and write the result; a training that diverges is a result too.
 
     Args:
-        order: of `ablation_runs.start`.
+        order: of `schedule.start`.
+        stop: ends the training after a step, or the scoring at once.
+
+    Raises:
+        StoppedError: where ``stop`` was asked.
     """
     folder, config, images = Path(order["folder"]), config_from_dict(order["config"]), order["images"]
     try:
         report = reporter(order["name"], order["parent"])
-        model = train(config, folder, RunFolder(folder).can_resume, report)
+        model = train(config, folder, RunFolder(folder).can_resume, report, stop=stop)
+        stop.check()
     except DivergedError as error:
         print(f"{order['name']}: failed: {error}", file=sys.stderr, flush=True)
         write_json(folder / RESULT, {"state": "failed", "reason": str(error)})

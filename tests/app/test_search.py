@@ -1,0 +1,64 @@
+"""`m3att search` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from m3att.app.cli import main
+from m3att.settings import config_from_file
+
+pytest.importorskip("optuna")
+
+
+def test_a_search_writes_the_best_settings_and_goes_on(
+    small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    out = tmp_path / "search"
+    words = ["search", "--config", str(small_config), "--out", str(out), "--train.steps", "1", "--train.trackers", "[]"]
+    words += ["--set", "train.learning_rate=log:1e-4:1e-2"]
+    assert main([*words, "--trials", "1"]) == 0
+    assert main([*words, "--trials", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-4].split() == ["trial", "mean", "IoU", "state", "train.learning_rate"]
+    assert lines[-1].startswith(f"best settings: {out / 'best.yaml'}; train with them: m3att train --config ")
+    found = json.loads((out / "trials.json").read_text("utf-8"))["trials"]
+    assert {row["folder"] for row in found} == {"trial-0000", "trial-0001"}
+    best = config_from_file(out / "best.yaml")
+    assert best.train.learning_rate == found[0]["settings"]["train.learning_rate"] and best.train.steps == 1
+    other = [word.replace("1e-2", "1e-1") for word in words]
+    assert "searches train.learning_rate=log:1e-4:1e-2, not train.learning_rate=log:1e-4:1e-1" in refused(*other)
+    assert "was made with train.clip 1.0, not 2.0" in refused(*words, "--train.clip", "2")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--preset shaperef-tiny-hour --set train.clip=1:2", "--out is missing"),
+        ("--preset shaperef-tiny-hour --out o", "--set is missing"),
+        ("--preset shaperef-tiny-hour --out o --set train.clip=1:2 --trials 0", "--trials: 0 is out of range"),
+        (
+            "--preset shaperef-tiny-hour --out o --set train.clip=1:2 --pruner best",
+            "'best' does not fit, give median or none",
+        ),
+        ("--preset shaperef-tiny-hour --out o --set train.clip=1:2 --set train.clip=1,2", "give each setting once"),
+        ("--preset shaperef-tiny --out o --set train.clip=1:2", "is trained first by m3att train alone"),
+        ("--out o --set train.clip=1:2", "what to train?"),
+    ],
+)
+def test_misuse_is_answered_in_one_line(
+    line: str, message: str, refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("search", *line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_optuna_is_named(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    words = ["search", "--preset", "shaperef-tiny-hour", "--out", "o", "--set", "train.clip=1:2"]
+    assert refused(*words) == "m3att search needs optuna: pip install 'm3att[search]'"
