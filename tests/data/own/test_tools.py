@@ -262,6 +262,10 @@ def test_labelme_cuts_a_mask_at_the_edge(tmp_path: Path, corners: list[list[floa
     (tmp_path / "a.json").write_text(json.dumps(file))
     source = opened("labelme", tmp_path)
     if pixels is None:
+        alone = tmp_path / "alone.json"
+        alone.write_text(json.dumps({**file, "shapes": [shape]}))
+        with pytest.raises(DataError, match=r"no object that has an expression can be read: .*inside the image"):
+            opened("labelme", alone)
         assert "its mask does not lie inside the image" in source.faults[0].reason
     else:
         left, top, right, bottom = (int(edge) for edge in pixels.split())

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from m3att.data.fields import text_field
 from m3att.data.own.coco import ABOUT, content_of_coco, read_coco
 from m3att.data.own.content import Content, read_json
 from m3att.data.own.cvat import coco_of_cvat
@@ -135,6 +136,9 @@ def _of_coco(path: Path, split: str | None, field: str | None) -> Content:
 
 def _of_tool(name: str, place: Path, split: str | None, field: str | None) -> Content:
     data, faults = CONVERTED[name].to_coco(place, field)
+    lost = next((reason for reason, cost in faults.items() if cost), None)
+    if lost is not None and all(text_field(entry) is None for entry in data["annotations"]):
+        raise DataError(f"no object that has an expression can be read: {lost}")
     content = content_of_coco(data, place, split)
     image_root = place if place.is_dir() else content.image_root  # the names of photos start from a folder of files
     return replace(content, image_root=image_root, faults=content.faults | faults)
