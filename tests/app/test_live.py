@@ -61,6 +61,16 @@ def test_the_view_keeps_the_newest_of_each_figure(clock: list[float]) -> None:
     assert lines[4].split() == ["validation", "mean", "IoU", "0.300", "best", "0.400"]
 
 
+def test_a_view_of_a_run_that_has_ended_says_no_time_left(clock: list[float]) -> None:
+    view, console = View(), Console(file=StringIO(), width=120)
+    view.update(10, 100, FIGURES)
+    clock[0] += 90
+    view.update(100, 100, {})
+    console.print(view)
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().splitlines()[0].rstrip().endswith("100/100")
+
+
 def test_a_view_before_the_first_figures_has_no_rows() -> None:
     assert view_rows({}, None) == []
     assert [title for title, _ in view_rows({"val/mean_iou": 0.1}, None)] == ["validation"]

@@ -110,7 +110,7 @@ class View:
         if "agreement" in figures:
             self.best = max(figures["agreement"], self.best if self.best is not None else 0.0)
         left = self.clock.left(step, steps)
-        text = "" if left is None else f"{duration(left)} left"
+        text = "" if left is None or step >= steps else f"{duration(left)} left"
         self.bar.update(self.task, completed=step, total=steps, left=text)
 
     def __rich__(self) -> Any:
