@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from m3att.app.console import CommandParser, progress_bar, show, write_json
+from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+from m3att.app.train import started_config
+from m3att.config import RunConfig
+from m3att.settings import SettingsParser, add_settings
 
 _PEERS = ("clipseg", "swin-b+bert")
 
@@ -160,4 +164,64 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
     show(speed_table(figures))
     if given.json is not None:
         write_json(given.json, figures)
+    return 0
+
+
+def bench_train(words: Sequence[str], prog: str) -> int:
+    """`m3att bench train`."""
+    parser = SettingsParser(
+        prog,
+        description="Measure a training: its waiting for data, its loop beside the bare work of its network, and its "
+        "memory by batch size. Nothing is kept. Goals are a wait and an overhead of less than 5 per cent.",
+        usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] [--steps N] [--json FILE]",
+    )
+    parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset")
+    parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
+    parser.add_argument("--steps", type=int, default=20, metavar="N", help="steps that are counted (default: 20)")
+    parser.add_argument(
+        "--batch-sizes",
+        type=int,
+        nargs="*",
+        metavar="N",
+        help="batch sizes whose memory is measured (default: half, one and two times train.batch_size)",
+    )
+    parser.add_argument("--json", type=str, metavar="FILE", help="also write the figures to this file")
+    add_settings(parser, RunConfig)
+    given = parser.parse_args(words, defaults=False).as_dict()
+    options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
+    steps = given.get("steps", 20)
+    if steps < 2 or any(size < 1 for size in given.get("batch_sizes") or ()):
+        parser.error("--steps must be at least 2, and each of --batch-sizes at least 1")
+    if given.get("json"):
+        probe_file(Path(given["json"]), "--json")
+    config = started_config(given, options)
+
+    from m3att.bench.training import measure_memory, measure_training, planned
+    from m3att.report.tables import plain_table
+
+    plan = planned(config, steps)
+    for note in plan.notes:
+        print(f"note: {note}")
+    with progress_bar("steps") as progress:
+        found = measure_training(plan, progress)
+    size = config.train.batch_size
+    sizes = given.get("batch_sizes")
+    sizes = sorted({max(1, size // 2), size, 2 * size}) if sizes is None else sizes
+    # Only the batch size of the measured run: its micro-batches would hide what a batch needs.
+    whole = replace(plan.config, train=replace(plan.config.train, accumulate=1))
+    found = {**found, "preset": given.get("preset"), "memory": measure_memory(whole, sizes)}
+    rows = [
+        ("expressions a step", f"{found['expressions']:.1f} on {found['images']:.1f} images"),
+        (f"seconds a step ({found['clock']})", f"{found['step_seconds']:.3f}"),
+        ("of these bare", f"{found['bare_seconds']:.3f}"),
+        ("overhead of the loop", f"{100 * found['overhead']:.1f} %"),
+        (f"waiting for data ({found['workers']} workers)", f"{100 * found['wait_share']:.1f} %"),
+        ("expressions a second", f"{found['expressions_per_second']:.1f}"),
+    ]
+    for row in found["memory"]:
+        gigabytes = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**30:.2f} GiB"
+        rows.append((f"memory, {row['expressions']} expressions on {row['images']} images", gigabytes))
+    show(plain_table(("figure", "value"), rows))
+    if given.get("json"):
+        write_json(Path(given["json"]), found)
     return 0

@@ -74,6 +74,9 @@ COMMANDS: dict[str, Command] = {
         later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
     ),
     "bench data": Command(later("bench", "bench_data"), "measure how fast data are opened and read on this machine"),
+    "bench train": Command(
+        later("bench", "bench_train"), "measure what a training waits for, its overhead and its memory"
+    ),
     "bench speed": Command(later("bench", "bench_speed"), "measure how fast models are, beside other networks"),
 }
 
