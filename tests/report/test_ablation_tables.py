@@ -108,6 +108,15 @@ def test_intervals_and_equal_time_by_hand() -> None:
     assert "-78.5 to +48.5" in text and "at 1.67 minutes, when the fastest run ended" in text
 
 
+def test_learning_rates_are_told_by_row_where_they_differ() -> None:
+    fast, slow = finished(0.4) | {"learning_rate": 1e-3}, finished(0.5) | {"learning_rate": 4e-4}
+    text = to_markdown(summarise(TABLE, {"plain": {0: fast}, "full": {0: slow}}, [0]), TABLE)
+    assert "Learning rates: plain 0.001, full 0.0004." in text
+    text = to_markdown(summarise(TABLE, {"plain": {0: slow}, "full": {0: slow}}, [0]), TABLE)
+    assert "Learning rate: 0.0004." in text and "Learning rates" not in text
+    assert "Learning rate" not in to_markdown(summarise(TABLE, WHOLE, [0, 1, 2]), TABLE)
+
+
 def test_a_table_that_is_not_whole_says_so() -> None:
     results = {"plain": {0: finished(0.4), 1: FAILED}, "full": {1: finished(0.5)}}
     summary = summarise(TABLE, results, [0, 1])

@@ -105,6 +105,7 @@ def _row(table: Table, row: Row, results: Results, shortest: float | None) -> di
         "equal_time": _at_equal_time([own[seed] for seed in values], shortest),
         "remark": row.remark,
         "seconds": [round(own[seed]["seconds"], 1) for seed in values],
+        "learning_rates": sorted({own[seed]["learning_rate"] for seed in values if "learning_rate" in own[seed]}),
     }
 
 
@@ -213,6 +214,12 @@ def notes(summary: Mapping[str, Any], table: Table) -> list[str]:
             f"{counted(budget['batch_size'], 'expression')}; "
             f"{summary['minutes']:g} minutes of training on average."
         )
+    by_row = {row["name"]: row["learning_rates"] for row in summary["rows"] if row.get("learning_rates")}
+    if len({rate for rates in by_row.values() for rate in rates}) == 1:
+        said.append(f"Learning rate: {next(iter(by_row.values()))[0]:g}.")
+    elif by_row:
+        listed = ", ".join(f"{name} {' and '.join(f'{rate:g}' for rate in rates)}" for name, rates in by_row.items())
+        said.append(f"Learning rates: {listed}.")
     for row in summary["rows"]:
         said += [f"Failed: {row['name']}, seed {one['seed']}: {one['reason']}." for one in row["failed"]]
     return said

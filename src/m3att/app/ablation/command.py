@@ -10,6 +10,7 @@ from typing import Any
 
 from m3att.ablations import OURS, TABLES, Row, Table, find_table
 from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
+from m3att.app.ablation.tune import Tuning, read_tuning, tune
 from m3att.app.console import write_json
 from m3att.app.train import ended, given_settings, note_idle, started_config, with_options
 from m3att.config import RunConfig
@@ -18,6 +19,8 @@ from m3att.errors import ConfigError, StoppedError
 from m3att.launched import require_one_process
 from m3att.report.ablation_tables import FAILED, summarise, to_latex, to_markdown
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
+
+GO_ON = "what is finished stays; go on with the same words"
 
 
 def ablate(words: Sequence[str], prog: str) -> int:
@@ -40,6 +43,12 @@ def ablate(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--images", type=int, metavar="N", help="score only this many images of the split (default: all)"
     )
+    parser.add_argument(
+        "--tune", type=str, metavar="RATE,RATE", help="first choose a learning rate for each row out of these"
+    )
+    parser.add_argument(
+        "--tune-split", type=str, metavar="SPLIT", help="the split that decides; the table is scored on another one"
+    )
     parser.add_argument("--report", action="store_true", help="train nothing; write the table from the runs that exist")
     parser.add_argument("--out", type=str, metavar="DIR", help="folder for runs and tables")
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
@@ -58,11 +67,12 @@ def ablate(words: Sequence[str], prog: str) -> int:
     rows = table.find([name.strip() for name in given["rows"].split(",")]) if given.get("rows") else table.rows
     base = base_config(given, out)
     options = settings_options(given)
+    tuning = read_tuning(given.get("tune"), given.get("tune_split"), base.data.split)
     note_idle(base, given_settings(given, options))
     for key in sorted(set(flatten(options)) & set(OURS).union(*(row.changes for row in rows))):
         print(f"note: --{key} has no effect on rows that set it themselves, as the table wants", file=sys.stderr)
     seeds = range(base.train.seed, base.train.seed + given.get("seeds", 1))
-    return run_table(base, table, rows, seeds, out, given.get("images"), given.get("jobs", 1))
+    return run_table(base, table, rows, seeds, out, given.get("images"), given.get("jobs", 1), tuning)
 
 
 def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
@@ -107,7 +117,14 @@ def settings_options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_table(
-    base: RunConfig, table: Table, rows: Sequence[Row], seeds: Sequence[int], out: Path, images: int | None, jobs: int
+    base: RunConfig,
+    table: Table,
+    rows: Sequence[Row],
+    seeds: Sequence[int],
+    out: Path,
+    images: int | None,
+    jobs: int,
+    tuning: Tuning | None = None,
 ) -> int:
     """Train and score what is missing, and write the table after each run; returns the exit code.
 
@@ -119,6 +136,7 @@ def run_table(
         out: folder of the runs.
         images: validation images that are scored at most.
         jobs: processes at a time.
+        tuning: learning rates that are tried for each row first; None: the rate of the settings.
     """
     from m3att.engine.stopping import Stopping
     from m3att.files import replace_file
@@ -126,10 +144,16 @@ def run_table(
     require_one_process()
     check_folder(base, plan(base, table, rows, seeds, out), out)
     with hold(out) as lock:
-        runs = plan(base, table, rows, seeds, out)
-        check_folder(base, runs, out)
         if not RunFolder(out).is_run:
             replace_file(RunFolder(out).config, config_to_yaml(base).encode())
+        if tuning is not None:
+            try:
+                with Stopping().listening():
+                    tune(base, table, rows, tuning, out, images, lambda some: run_all(some, images, jobs, lock, told))
+            except (KeyboardInterrupt, StoppedError) as ending:
+                raise ended(ending, GO_ON) from None
+        runs = plan(base, table, rows, seeds, out)
+        check_folder(base, runs, out)
         missing = list({run.folder: run for run in reversed(runs) if run.result(images) is None}.values())[::-1]
         every = len({run.folder for run in runs})
         said = f"table {table.name}: {every} runs, {every - len(missing)} of them done; {jobs} at once"
@@ -146,13 +170,24 @@ def run_table(
             with Stopping().listening():
                 run_all(missing, images, jobs, lock, done)
         except (KeyboardInterrupt, StoppedError) as ending:
-            raise ended(ending, "what is finished stays; go on with the same words") from None
+            raise ended(ending, GO_ON) from None
         results = found(base, table, seeds, out, images)
         print(write_tables(table, results, seeds_of(table, seeds, out), out))
     failed = [run for run in runs if (run.result(images) or {}).get("state") == FAILED]
     for run in failed:
         print(f"{run.name}: failed; to try again, delete {run.folder}", file=sys.stderr)
     return 1 if failed or stopped else 0
+
+
+def told(run: Run, code: int) -> None:
+    """Say that a run of a tuning stopped before its end.
+
+    Args:
+        run: of the tuning.
+        code: exit code of its process.
+    """
+    if code:
+        print(f"{run.name}: stopped with exit code {code}", file=sys.stderr, flush=True)
 
 
 def seeds_of(table: Table, seeds: Sequence[int], out: Path) -> list[int]:

@@ -71,6 +71,7 @@ def execute(order: Mapping[str, Any], stop: Stopping) -> None:
     result = {
         "state": "finished",
         "images_asked": images,
+        "learning_rate": config.train.learning_rate,
         "budget": {"steps": last["step"], "batch_size": config.train.batch_size, "input_size": config.input.size},
         "expressions_trained": last["expressions"],
         "seconds": last["seconds"],

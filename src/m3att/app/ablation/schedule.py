@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, row_config
+from m3att.app.ablation.rates import row_folder, tuned_config
 from m3att.app.train import FREE_ON_RESUME
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
@@ -71,7 +72,7 @@ def plan(base: RunConfig, table: Table, rows: Iterable[Row], seeds: Sequence[int
     chosen, places, runs = list(rows), dict[RunConfig, Path](), []
     for seed in seeds:
         for row in chosen:
-            config = row_config(base, row, seed)
+            config = tuned_config(base, table, row, seed, out)
             # Rows that are the same network, such as one half of each pair of the open points, share a run.
             folder = places.setdefault(config, run_folder(base, table, row, seed, out))
             runs.append(Run(folder, config, row, seed, f"table {table.name}, {row.name}, seed {seed}"))
@@ -91,11 +92,11 @@ def run_folder(base: RunConfig, table: Table, row: Row, seed: int, out: Path) ->
     own = folder_name(table, row, seed, out)
     if RunFolder(own).is_run:
         return own
-    config = row_config(base, row, seed)
+    config = tuned_config(base, table, row, seed, out)
     for other in TABLES.values():
         for twin in fitting_rows(base, other):
             folder = folder_name(other, twin, seed, out)
-            if RunFolder(folder).is_run and row_config(base, twin, seed) == config:
+            if RunFolder(folder).is_run and tuned_config(base, other, twin, seed, out) == config:
                 return folder
     return own
 
@@ -121,7 +122,7 @@ def folder_name(table: Table, row: Row, seed: int, out: Path) -> Path:
         seed: of the run.
         out: folder of the runs.
     """
-    return out / f"table-{table.name}" / row.name / f"seed-{seed}"
+    return row_folder(table, row, out) / f"seed-{seed}"
 
 
 def seeds_found(table: Table, out: Path) -> list[int]:
