@@ -20,7 +20,6 @@ from m3att.calibration import (
     Evidence,
     cross_validated,
     fit,
-    gather,
     numbers_of,
     reliability,
     score_of,
@@ -28,7 +27,6 @@ from m3att.calibration import (
 )
 from m3att.errors import ConfigError
 
-THRESHOLD = 0.35
 SHARE = st.floats(0, 1)
 
 
@@ -40,31 +38,9 @@ def some_evidence(count: int, seed: int = 0) -> tuple[list[Evidence], NDArray[np
     return [Evidence(*row) for row in rows.tolist()], np.clip(promised + chance.normal(0, 0.1, count), 0, 1)
 
 
-def test_evidence_is_what_slow_loops_find() -> None:
-    probability_HW = np.random.default_rng(3).random((7, 9), dtype=np.float32)
-    found = gather(probability_HW, probability_HW > THRESHOLD, THRESHOLD)
-    inside = [float(p) for p in probability_HW.ravel() if p > THRESHOLD]
-    outside = [float(p) for p in probability_HW.ravel() if not p > THRESHOLD]
-    high = sum(p > 0.675 for p in inside)
-    low = sum(float(p) > 0.175 for p in probability_HW.ravel())
-    slow = (sum(inside) / len(inside), sum(inside) / (len(inside) + sum(outside)), high / low, len(inside) / 63)
-    assert found == pytest.approx(slow, rel=1e-6)
-
-
-def test_an_empty_mask_says_nothing_and_scores_zero() -> None:
-    probability_HW = np.full((4, 4), 0.2, np.float32)
-    assert gather(probability_HW, probability_HW > THRESHOLD, THRESHOLD) is None
+def test_an_empty_mask_scores_zero() -> None:
     assert score_of(None, None) == score_of(None, Calibration(3.0, (1.0,) * 4, 9, 0, 2)) == 0.0
-
-
-def test_a_perfectly_sure_map_and_an_unsure_one() -> None:
-    sure_HW = np.zeros((4, 4), np.float32)
-    sure_HW[:2] = 1.0
-    assert gather(sure_HW, sure_HW > THRESHOLD, THRESHOLD) == (1.0, 1.0, 1.0, 0.5)
-    unsure_HW = np.full((4, 4), 0.4, np.float32)
-    found = gather(unsure_HW, unsure_HW > THRESHOLD, THRESHOLD)
-    assert found is not None and found.firm == 0.0 and found.inside == pytest.approx(0.4)
-    assert score_of(found, None) == found.inside  # the score of a model that is not calibrated
+    assert score_of(Evidence(0.4, 0.3, 0.2, 0.1), None) == 0.4  # the score of a model that is not calibrated
 
 
 @settings(max_examples=50, deadline=None)

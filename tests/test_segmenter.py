@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,25 +109,23 @@ def test_a_mask_is_what_the_network_trained_and_scored_with_says(
     np.testing.assert_allclose(prediction.probability, probability_NHW[0], atol=1e-5)
 
 
-def test_a_large_image_is_answered_in_turns_that_bound_memory(
+def test_expressions_beyond_one_turn_get_the_same_masks(
     segmenter: Segmenter, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = segmenter.encode(image)
     expected = scene.segment([MAN, DOG, CAT])
     sizes: list[int] = []
-    inverse = Resize.probability
+    whole = Segmenter.mask_logits
 
-    def spy(self: Resize, mask_logits_NHW: NDArray[np.float32], stride: float) -> NDArray[np.float32]:
-        sizes.append(len(mask_logits_NHW))
-        return inverse(self, mask_logits_NHW, stride)
+    def spy(self: Segmenter, features: Any, expressions: Sequence[str]) -> NDArray[np.float32]:
+        sizes.append(len(expressions))
+        return whole(self, features, expressions)
 
-    monkeypatch.setattr(Resize, "probability", spy)
-    monkeypatch.setattr(m3att.segmenter, "PIXELS_AT_ONCE", 2 * 40 * 60 + 1)
-    chunked = scene.segment([MAN, DOG, CAT])
-    monkeypatch.setattr(m3att.segmenter, "PIXELS_AT_ONCE", 1)
-    assert len(scene.segment([MAN, DOG])) == 2
-    assert sizes == [2, 1, 1, 1]
-    for one, other in zip(expected, chunked, strict=True):
+    monkeypatch.setattr(Segmenter, "mask_logits", spy)
+    monkeypatch.setattr(m3att.segmenter, "EXPRESSIONS_AT_ONCE", 2)
+    found = scene.segment([MAN, DOG, CAT])
+    assert sizes == [2, 1]
+    for one, other in zip(expected, found, strict=True):
         assert np.array_equal(one.mask, other.mask)
 
 

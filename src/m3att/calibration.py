@@ -1,7 +1,7 @@
 """How far a score can be trusted: a calibrated score is the IoU to expect of a mask.
 
-A probability map says a few things about its own mask (`Evidence`). A `Calibration` turns them into a score by a
-logistic function that was fitted to the IoU of scored expressions. PyTorch is not needed.
+A probability map says a few things about its own mask (`Evidence`, which `mask_map` collects). A `Calibration` turns
+them into a score by a logistic function that was fitted to the IoU of scored expressions. PyTorch is not needed.
 """
 
 from __future__ import annotations
@@ -38,24 +38,6 @@ class Evidence(NamedTuple):
     expected: float
     firm: float
     share: float
-
-
-def gather(probability_HW: NDArray[np.float32], mask_HW: NDArray[np.bool_], threshold: float) -> Evidence | None:
-    """The evidence of one map; None for an empty mask.
-
-    Args:
-        probability_HW: at the image's own size.
-        mask_HW: where it is over the threshold.
-        threshold: in [0, 1). The higher one lies half-way to 1, the lower one half-way to 0.
-    """
-    inside = probability_HW[mask_HW]
-    if not inside.size:
-        return None
-    within, everywhere = float(inside.sum(dtype=np.float64)), float(probability_HW.sum(dtype=np.float64))
-    high = np.count_nonzero(inside > (1 + threshold) / 2)
-    low = np.count_nonzero(probability_HW > threshold / 2)
-    expected = within / (inside.size + max(0.0, everywhere - within))
-    return Evidence(within / inside.size, expected, high / low, inside.size / mask_HW.size)
 
 
 @dataclass(frozen=True)

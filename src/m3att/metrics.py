@@ -28,7 +28,8 @@ class Expression(NamedTuple):
         first: whether it is the first sentence of its referent.
         has_target: whether it names anything. False if the true mask is empty at the image's own size.
         score: of its mask, as users get it; None where no network made the mask.
-        evidence: what the probability map says about the mask; None where the mask is empty, or no network made it.
+        evidence: what the probability map says about the mask, if a calibration is to be fitted; None where the mask is
+            empty, or no network made it.
     """
 
     image: int
@@ -213,8 +214,13 @@ def count_masks(predicted_NHW: NDArray[np.bool_], truth_NHW: NDArray[np.bool_], 
         truth_NHW: bool, of the same size.
         least_pixels: a predicted mask of fewer counts as empty.
     """
+    if predicted_NHW.shape != truth_NHW.shape:
+        raise ValueError(f"masks of shape {predicted_NHW.shape} and true masks of shape {truth_NHW.shape}")
     counts = MaskCounts()
-    areas = (np.count_nonzero(masks, axis=(1, 2)) for masks in (predicted_NHW & truth_NHW, predicted_NHW, truth_NHW))
-    for intersection, predicted, truth in zip(*(area_N.tolist() for area_N in areas), strict=True):
-        counts.add(intersection, predicted, truth, least_pixels)
+    # Mask by mask: NumPy counts a whole array many times faster than along axes.
+    for predicted_HW, truth_HW in zip(predicted_NHW, truth_NHW, strict=True):
+        shared, predicted, truth = (
+            int(np.count_nonzero(mask)) for mask in (predicted_HW & truth_HW, predicted_HW, truth_HW)
+        )
+        counts.add(shared, predicted, truth, least_pixels)
     return counts

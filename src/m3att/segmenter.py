@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3att.backends import Backend
-from m3att.calibration import gather, score_of
 from m3att.data.spelling import SpellingTokenizer
 from m3att.data.transforms import Resize
 from m3att.errors import ConfigError, ExpressionError, ModelError
 from m3att.exported import Exported, load_exported
 from m3att.inputs import Picture, is_text, load_pixels, shorten
+from m3att.mask_map import mask_maps
 from m3att.model_folder import WEIGHTS, find_model, has_graphs
 from m3att.prediction import Prediction, Predictions
-from m3att.regions import REGIONS, mask_over
+from m3att.regions import REGIONS
 
 if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
     import torch
@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # the ONNX form of a model runs without PyTorch
 
 BACKENDS = ("auto", "onnx", "pytorch")
 EXPRESSIONS_AT_ONCE = 64  # most that the network reads at once
-PIXELS_AT_ONCE = 2**25  # most of masks at the image's own size, as floats (134 MB), unless one mask has more
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,31 +95,26 @@ class Scene:
     def _predict(
         self, texts: list[str], checks: list[ExpressionCheck], threshold: float, region: str
     ) -> Iterator[Prediction]:
-        """Predictions, in turns that limit both the batch of the network and the pixels held as floats."""
+        """Predictions, in turns that limit the batch of the network. One map of the image's size exists at a time."""
         stride = self.segmenter.backend.mask_stride
-        rows = max(1, PIXELS_AT_ONCE // (self.resize.height * self.resize.width))
         for start in range(0, len(texts), EXPRESSIONS_AT_ONCE):
             turn = texts[start : start + EXPRESSIONS_AT_ONCE]
             logits_NHW = self.segmenter.mask_logits(self.features, turn)
-            for first in range(0, len(turn), rows):
-                # As in engine.evaluate: the masks that are scored are the masks that users get.
-                probability_NHW = self.resize.probability(logits_NHW[first : first + rows], stride)
-                for number, probability_HW in enumerate(probability_NHW, start=first):
-                    mask_HW = mask_over(probability_HW, threshold, region)
-                    evidence = gather(probability_HW, mask_HW, threshold)
-                    yield Prediction(
-                        turn[number],
-                        mask_HW,
-                        score_of(evidence, self.segmenter.model.calibration),
-                        threshold,
-                        self.image,
-                        logits_NHW[number].copy(),  # a view would keep the logits of the whole turn in memory
-                        self.resize,
-                        stride,
-                        checks[start + number].unknown_words,
-                        checks[start + number].words_cut,
-                        checks[start + number].read_as,
-                    )
+            # As in engine.compare: the masks that are scored are the masks that users get.
+            for number, mask_map in enumerate(mask_maps(logits_NHW, self.resize, stride)):
+                yield Prediction(
+                    turn[number],
+                    mask_map.mask(threshold, region),
+                    mask_map.score(threshold, region, self.segmenter.model.calibration),
+                    threshold,
+                    self.image,
+                    logits_NHW[number].copy(),  # a view would keep the logits of the whole turn in memory
+                    self.resize,
+                    stride,
+                    checks[start + number].unknown_words,
+                    checks[start + number].words_cut,
+                    checks[start + number].read_as,
+                )
 
 
 @dataclass(frozen=True)

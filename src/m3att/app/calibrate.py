@@ -36,7 +36,7 @@ def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
 
     Args:
         pretrained: the model that was scored.
-        scores: of it.
+        scores: of it, with evidence.
 
     Returns:
         For the JSON file: the calibration, and how well it fits images that were left out of the fit.
@@ -49,7 +49,8 @@ def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
     from m3att.calibration import cross_validated, fit, reliability
     from m3att.pretrained import write_calibration
 
-    positions, evidence, score_N, iou_N = scores.scored()
+    positions, score_N, iou_N = scores.scored()
+    evidence = [one.evidence for one in (scores.expressions[at] for at in positions) if one.evidence is not None]
     image_N = np.array([scores.expressions[at].image for at in positions])
     left_out_N = cross_validated(evidence, iou_N, image_N)
     before, after = (reliability(some_N, iou_N)["expected_calibration_error"] for some_N in (score_N, left_out_N))

@@ -109,7 +109,8 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         weights = None if scored is None else scored.pretrained.weights_sha256()
         log = None if scored is None or "answers" not in given else AnswerLog(scored.source)
         workers = given.get("workers", 0)
-        scores = score_floor(options) if scored is None else score_model(scored, workers, log, processes)
+        keeps = bool(given.get("calibrate"))
+        scores = score_floor(options) if scored is None else score_model(scored, workers, log, processes, keeps)
         if log is not None:
             log.join(processes)
     leave()

@@ -150,7 +150,11 @@ def evaluate_command(model: Path, trained: DataConfig) -> str:
 
 
 def score_model(
-    scored: ScoredModel, workers: int, log: AnswerLog | None = None, processes: Processes | None = None
+    scored: ScoredModel,
+    workers: int,
+    log: AnswerLog | None = None,
+    processes: Processes | None = None,
+    keep_evidence: bool = False,
 ) -> Scores:
     """Score a model with a progress bar.
 
@@ -159,6 +163,7 @@ def score_model(
         workers: processes that read.
         log: sorts the answers on the way; None: nothing is sorted.
         processes: that score together; None: this one is alone.
+        keep_evidence: for a calibration.
     """
     from m3att.engine import evaluate as engine
     from m3att.engine.distributed import ALONE
@@ -178,6 +183,7 @@ def score_model(
             pretrained.calibration,
             None if log is None else log.watch,
             processes or ALONE,
+            keep_evidence,
         )
 
 

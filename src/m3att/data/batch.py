@@ -36,7 +36,8 @@ class Batch:
         image_index_N: image of each expression.
         word_ids_NL: word ids.
         word_mask_NL: True = a real word.
-        masks_MHW: uint8 coverage in [0, 255] at the input size, one for each different referent.
+        masks_MHW: uint8 coverage in [0, 255] at the input size, one for each different referent; none in evaluation,
+            which compares at the images' own size.
         mask_index_N: number of the mask of each expression.
         boxed_M: whether a mask is only a filled box; see Sample.
         samples: the samples of the batch, for comparison at the images' own size; empty in training.
@@ -113,7 +114,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         samples: B images with their expressions; B may be 0, where none of a batch could be read.
         tokenizer: turns words to ids.
         inputs: size and resize of the network's input.
-        keep_samples: keep the originals, for evaluation.
+        keep_samples: keep the originals, for evaluation, and make no masks at the input size.
     """
     if not samples:
         square, none = (0, inputs.size, inputs.size), torch.empty(0, dtype=torch.int64)
@@ -132,7 +133,8 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
     for number, (resize, sample) in enumerate(zip(resizes, samples, strict=True)):
         mask_index += [count + row for row in sample.mask_index_N]
         image_index += [number] * len(sample.expressions)
-        masks.append(resize.masks(sample.masks))
+        if not keep_samples:
+            masks.append(resize.masks(sample.masks))
         count += len(sample.masks)
     categories = [
         resize.categories(sample.categories_HW)
@@ -145,7 +147,7 @@ def make_batch(samples: Sequence[Sample], tokenizer: Tokenizer, inputs: InputCon
         torch.tensor(image_index),
         words.word_ids_NL,
         words.word_mask_NL,
-        torch.from_numpy(np.concatenate(masks)),
+        torch.from_numpy(np.concatenate(masks) if masks else np.empty((0, inputs.size, inputs.size), np.uint8)),
         torch.tensor(mask_index),
         torch.tensor([boxed for sample in samples for boxed in sample.boxed_M], dtype=torch.bool),
         tuple(samples) if keep_samples else (),

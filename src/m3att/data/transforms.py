@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -150,11 +151,27 @@ class Resize:
         Raises:
             ValueError: where the maps do not cover the square.
         """
-        top, left, height, width = self.content
         cells_NHW = np.asarray(maps_NHW, dtype=np.float32)
-        square_NHW = scale_maps(cells_NHW, self.covered(cells_NHW.shape[1:], stride))
+        image_NHW = np.empty((len(cells_NHW), self.height, self.width), dtype=np.float32)
+        for cells_HW, image_HW in zip(cells_NHW, image_NHW, strict=True):
+            self.invert_into(cells_HW, stride, image_HW)
+        return image_NHW
+
+    def invert_into(self, cells_HW: NDArray[np.float32], stride: float, out_HW: NDArray[np.float32]) -> None:
+        """As `invert`, for one map.
+
+        Args:
+            cells_HW: over the square.
+            stride: see `invert`.
+            out_HW: (height, width); receives the map on the image's own pixels.
+
+        Raises:
+            ValueError: where the map does not cover the square.
+        """
+        top, left, height, width = self.content
+        square_HW = scale_map(cells_HW, self.covered(cells_HW.shape, stride))
         # An axis on which the image is smaller than the square is averaged, as the adjoint of the enlargement.
-        return scale_maps(square_NHW[:, top : top + height, left : left + width], (self.height, self.width))
+        scale_map(square_HW[top : top + height, left : left + width], (self.height, self.width), out_HW)
 
     def probability(self, mask_logits_NHW: ArrayLike, stride: float) -> NDArray[np.float32]:
         """Mask logits as probabilities at the image's own pixels.
@@ -171,41 +188,50 @@ class Resize:
         Raises:
             ValueError: where the logits do not cover the square.
         """
-        logits_NHW = self.invert(mask_logits_NHW, stride)
-        # In place, because the maps are large. A tanh does not overflow, where exp(-logit) would.
-        logits_NHW *= np.float32(0.5)
-        np.tanh(logits_NHW, out=logits_NHW)
-        logits_NHW += np.float32(1)
-        logits_NHW *= np.float32(0.5)
-        return logits_NHW
+        return to_probability(self.invert(mask_logits_NHW, stride))
 
 
-def scale_maps(maps_NHW: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Maps at another size: an axis that grows is interpolated linearly, one that shrinks is averaged by triangles.
+def to_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn logits into probabilities in place, because maps are large, and return them."""
+    # A tanh does not overflow, where exp(-logit) would.
+    logits *= np.float32(0.5)
+    np.tanh(logits, out=logits)
+    logits += np.float32(1)
+    logits *= np.float32(0.5)
+    return logits
+
+
+def scale_map(
+    map_HW: NDArray[np.float32], size: tuple[int, int], out_HW: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """A map at another size: an axis that grows is interpolated linearly, one that shrinks is averaged by triangles.
 
     This is PyTorch's bilinear interpolation with antialiasing, without PyTorch. To a single column PyTorch 2.13
     antialiases wrongly.
 
     Args:
-        maps_NHW: N maps; they are not changed.
+        map_HW: is not changed.
         size: (height, width) wanted.
+        out_HW: receives the result; None: the result is a new array, or the map itself if it has that size.
 
     Returns:
-        (N, height, width), a new array.
+        (height, width).
     """
     height, width = size
-    if height < maps_NHW.shape[1]:
-        maps_NHW = triangles(maps_NHW.shape[1], height) @ maps_NHW
-    if width < maps_NHW.shape[2]:
-        maps_NHW = maps_NHW @ triangles(maps_NHW.shape[2], width).T
-    if maps_NHW.shape[1:] == size:
-        return maps_NHW.copy()
-    scaled_NHW = np.empty((len(maps_NHW), height, width), dtype=np.float32)
-    for map_HW, scaled_HW in zip(maps_NHW, scaled_NHW, strict=True):
-        cv2.resize(map_HW, (width, height), dst=scaled_HW, interpolation=cv2.INTER_LINEAR)
-    return scaled_NHW
+    if height < map_HW.shape[0]:
+        map_HW = triangles(map_HW.shape[0], height) @ map_HW
+    if width < map_HW.shape[1]:
+        map_HW = map_HW @ triangles(map_HW.shape[1], width).T
+    if map_HW.shape != size:
+        scaled = cv2.resize(map_HW, (width, height), dst=out_HW, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(scaled, dtype=np.float32)
+    if out_HW is None:
+        return map_HW
+    out_HW[:] = map_HW
+    return out_HW
 
 
+@lru_cache(maxsize=16)
 def triangles(cells: int, fewer: int) -> NDArray[np.float32]:
     """Weights by which a row of cells shrinks: each wanted one looks at a triangle around its centre.
 
@@ -219,7 +245,9 @@ def triangles(cells: int, fewer: int) -> NDArray[np.float32]:
     scale = cells / fewer
     centres_R1 = (np.arange(fewer)[:, None] + 0.5) * scale
     weights_RC = np.maximum(0.0, 1.0 - np.abs(np.arange(cells) + 0.5 - centres_R1) / scale)
-    return np.asarray(weights_RC / weights_RC.sum(axis=1, keepdims=True), dtype=np.float32)
+    shares_RC = np.asarray(weights_RC / weights_RC.sum(axis=1, keepdims=True), dtype=np.float32)
+    shares_RC.setflags(write=False)  # it is kept, and handed out again
+    return shares_RC
 
 
 def fit(picture: NDArray[np.uint8], size: tuple[int, int], interpolation: int) -> NDArray[np.uint8]:

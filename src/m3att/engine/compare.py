@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from m3att.data.masks import mask_box
 from m3att.data.transforms import Resize
+from m3att.mask_map import MaskMap, mask_maps
 from m3att.metrics import MaskCounts, count_masks
-from m3att.protocols import ORIGINAL, Protocol
+from m3att.protocols import Protocol
 from m3att.regions import mask_over
 
 Corners = tuple[int, int, int, int]
@@ -27,8 +28,11 @@ def compare(
     mask_index_N: NDArray[np.int64],
     resize: Resize,
     counts: dict[Protocol, MaskCounts],
-) -> Tensor:
+    see: Callable[[MaskMap], None] | None = None,
+) -> None:
     """Add the expressions of one image to the counts of every protocol; protocols with equal counting share the work.
+
+    Expressions are taken one after the other, so that only one map of the image's size exists.
 
     Args:
         mask_logits_NHW: the network's output.
@@ -37,23 +41,42 @@ def compare(
         mask_index_N: the true mask of each expression.
         resize: from the image to the network's input.
         counts: are added to.
-
-    Returns:
-        (N, height, width), the probabilities from which `original` makes its masks.
+        see: gets the map of each expression, as `Segmenter` decides by it, while it is valid.
     """
-    counted: dict[tuple[object, ...], MaskCounts] = {}
-    scores: dict[tuple[object, ...], Tensor] = {}
-    for protocol, total in counts.items():
-        if protocol.counting not in counted:
-            mapping = mapping_of(protocol)
-            if mapping not in scores:
-                scores[mapping] = mask_scores(mask_logits_NHW, stride, resize, protocol)
-            predicted_NHW = decide(scores[mapping].numpy(), protocol)
+    kinds = {protocol.counting: protocol for protocol in counts}
+    counted = {counting: MaskCounts() for counting in kinds}
+    truths: dict[tuple[object, ...], tuple[NDArray[np.bool_], list[int]]] = {}
+    for protocol in kinds.values():
+        if (protocol.frame, protocol.truth) not in truths:
             truth_MHW = true_masks(masks_MHW, resize.size, protocol)
-            counted[protocol.counting] = count_masks(predicted_NHW, truth_MHW[mask_index_N], protocol.least_pixels)
+            truths[protocol.frame, protocol.truth] = truth_MHW, [int(np.count_nonzero(one)) for one in truth_MHW]
+    maps = mask_maps(mask_logits_NHW.float().numpy(), resize, stride)
+    for number, (row, mask_map) in enumerate(zip(mask_index_N.tolist(), maps, strict=True)):
+        scores: dict[tuple[object, ...], NDArray[np.float32]] = {}
+        for counting, protocol in kinds.items():
+            truth_MHW, areas = truths[protocol.frame, protocol.truth]
+            truth_HW = truth_MHW[row]
+            if is_segmenters(protocol):
+                box, predicted_HW = mask_map.mask_in_box(protocol.threshold, protocol.region)
+                truth_HW = truth_HW[box]
+            else:
+                mapping = mapping_of(protocol)
+                if mapping not in scores:
+                    scores[mapping] = mask_scores(
+                        mask_logits_NHW[number : number + 1], stride, resize, protocol
+                    ).numpy()
+                predicted_HW = decide(scores[mapping], protocol)[0]
+            shared, predicted = (int(np.count_nonzero(mask)) for mask in (predicted_HW & truth_HW, predicted_HW))
+            counted[counting].add(shared, predicted, areas[row], protocol.least_pixels)
+        if see is not None:
+            see(mask_map)
+    for protocol, total in counts.items():
         total.extend(counted[protocol.counting])
-    found = scores.get(mapping_of(ORIGINAL))
-    return mask_scores(mask_logits_NHW, stride, resize, ORIGINAL) if found is None else found
+
+
+def is_segmenters(protocol: Protocol) -> bool:
+    """Whether a protocol makes masks as `Segmenter` does, with `MaskMap`."""
+    return protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image"
 
 
 def mapping_of(protocol: Protocol) -> tuple[object, ...]:
@@ -142,7 +165,7 @@ def mask_scores(mask_logits_NHW: Tensor, stride: float, resize: Resize, protocol
     Returns:
         (N, height, width) float32; 0 and 1 where the protocol decides before it interpolates.
     """
-    if protocol.kernel == "antialiased" and protocol.maps == "logits" and protocol.frame == "image":
+    if is_segmenters(protocol):
         return torch.from_numpy(resize.probability(mask_logits_NHW, stride))  # as `Segmenter` gives it
     maps_NHW = mask_logits_NHW.float()
     if protocol.maps == "probabilities":

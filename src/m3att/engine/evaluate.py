@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from m3att.calibration import Calibration, gather, score_of
+from m3att.calibration import Calibration, Evidence
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
 from m3att.data.faults import Fault, FaultLog
@@ -26,10 +26,10 @@ from m3att.engine.compare import compare, compare_boxes, compare_masks, contains
 from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError, DataError, ImageError
+from m3att.mask_map import MaskMap
 from m3att.metrics import BoxScore, Expression, MaskCounts
 from m3att.model.network import M3AttNet
 from m3att.protocols import ORIGINAL, Protocol, chosen_protocols
-from m3att.regions import mask_over
 
 REPORTED_THRESHOLDS = (0.35, 0.5)
 Progress = Callable[[int, int], None]  # expressions or images done, of how many batches
@@ -50,6 +50,7 @@ def evaluate(
     calibration: Calibration | None = None,
     watch: Watch | None = None,
     processes: Processes = ALONE,
+    keep_evidence: bool = False,
 ) -> Scores:
     """Score a network on every expression of a source; each image is encoded once.
 
@@ -69,6 +70,7 @@ def evaluate(
         watch: sees the masks of each image while it is scored, in the order of the scores; no mask is kept. Of several
             processes, each sees its own.
         processes: that score together; each of them gets all scores.
+        keep_evidence: keep what each map says about its mask, for a calibration.
 
     Returns:
         Counts under the protocols that are asked for, and under `original` at 0.35, 0.5 and the configured threshold.
@@ -104,7 +106,7 @@ def evaluate(
                 moved = batch.to(device)
                 output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
                 logits_NHW = output.mask_logits_NHW.float().cpu()
-                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration, watch)
+                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration, watch, keep_evidence)
             added = len(scores.expressions) - before[0], len(scores.boxes) - before[1]
             parts.append(Part(*added, batch.cut, batch.partly_unknown, batch.unknown, batch.faults))
             if progress is not None:
@@ -197,6 +199,7 @@ def score_batch(
     scores: Scores,
     calibration: Calibration | None = None,
     watch: Watch | None = None,
+    keep_evidence: bool = False,
 ) -> None:
     """Add one batch's masks to the scores, image by image.
 
@@ -208,6 +211,7 @@ def score_batch(
         scores: are added to in place.
         calibration: of the model's scores.
         watch: see `evaluate`.
+        keep_evidence: see `evaluate`.
     """
     limit, region = scores.shown.threshold, scores.shown.region
     for number, (sample, resize, group) in enumerate(zip(batch.samples, batch.resizes, batch.groups, strict=True)):
@@ -221,12 +225,18 @@ def score_batch(
             logits_nHW, index_n = logits_nHW[torch.from_numpy(~boxed_n)], index_n[~boxed_n]
         if not len(index_n):
             continue
-        probability_nHW = compare(logits_nHW, stride, sample.masks_MHW, index_n, resize, scores.counts).numpy()
+        said: list[tuple[float, Evidence | None]] = []
+        masks: list[NDArray[np.bool_]] = []
+
+        def see(mask_map: MaskMap) -> None:
+            evidence = mask_map.evidence(limit, region) if keep_evidence else None
+            said.append((mask_map.score(limit, region, calibration), evidence))  # noqa: B023
+            if watch is not None:
+                masks.append(mask_map.mask(limit, region))  # noqa: B023
+
+        compare(logits_nHW, stride, sample.masks_MHW, index_n, resize, scores.counts, see)
         found = expressions_of(sample, group, source, scores.beside)
-        masks = [mask_over(probability_HW, limit, region) for probability_HW in probability_nHW]
-        for expression, probability_HW, mask_HW in zip(found, probability_nHW, masks, strict=True):
-            evidence = gather(probability_HW, mask_HW, limit)
-            score = score_of(evidence, calibration)
+        for expression, (score, evidence) in zip(found, said, strict=True):
             scores.expressions.append(expression._replace(score=score, evidence=evidence))
         if watch is not None:
             outlined = np.flatnonzero(~boxed_n).tolist()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.calibration import Evidence, reliability, told_apart
+from m3att.calibration import reliability, told_apart
 from m3att.data.faults import Fault
 from m3att.metrics import BoxScore, Expression, MaskCounts, box_figures, figures
 from m3att.protocols import Protocol
@@ -96,17 +96,15 @@ class Scores:
             found[name] = figures(self.headline, counts.subset(positions), carrying)
         return found
 
-    def scored(self) -> tuple[list[int], list[Evidence], NDArray[np.float64], NDArray[np.float64]]:
+    def scored(self) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
         """The masks that have a score: those that a network made and that are not empty.
 
         Returns:
-            Their positions among the expressions, their evidence, their scores (M,), and their IoU (M,) under `shown`.
+            Their positions among the expressions, their scores (M,), and their IoU (M,) under `shown`.
         """
-        found = [(at, one.score, one.evidence) for at, one in enumerate(self.expressions) if one.evidence is not None]
-        positions = [at for at, _, _ in found]
-        iou_N = self.iou_N(self.shown)[positions]
-        score_N = np.array([0.0 if score is None else score for _, score, _ in found])
-        return positions, [evidence for _, _, evidence in found], score_N, iou_N
+        scores = [one.score or 0.0 for one in self.expressions]
+        positions = [at for at, score in enumerate(scores) if score > 0]  # that of an empty mask is 0
+        return positions, np.array(scores)[positions], self.iou_N(self.shown)[positions]
 
     def reliability(self) -> dict[str, Any] | None:
         """How well the scores agree with the IoU (`calibration.reliability`); None where there is no score.
@@ -114,7 +112,7 @@ class Scores:
         If some expressions name nothing, ``no_target`` says how many of them got a mask, their mean score, the mean
         score of the others, and how often one of the others scores higher (AUROC).
         """
-        positions, _, score_N, iou_N = self.scored()
+        positions, score_N, iou_N = self.scored()
         if not positions:
             return None
         found = reliability(score_N, iou_N)

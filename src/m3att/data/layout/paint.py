@@ -179,18 +179,21 @@ def _paint(
     _paint_pattern(layer, look.pattern, accent)
     tones = {ACCENT: accent, DARK: _DARK, LIGHT: _LIGHT, SKIN: _shaded(_SKIN, min(1.0, shade))}
     size = np.array([w - 1, h - 1], dtype=np.float32)
+    polygons: list[NDArray[np.int32]] = []
     for tone, points in silhouette(look.silhouette, h < _WIDE * w):
         polygon = np.rint(points * size).astype(np.int32)
         if tone != BODY:
             cv2.fillPoly(layer, [polygon], tones[tone])
         cv2.fillPoly(shape, [polygon], 1)
         cv2.fillPoly(owner_roi, [polygon], number)
+        polygons.append(polygon)
     inner: NDArray[Any] = shape
     if min(w, h) > 2 * _MIN_SIDE:  # the rim of the whole silhouette in dark parts an object from its own kind behind it
         edge = max(1, min(w, h) // 24)
         kernel = np.ones((2 * edge + 1, 2 * edge + 1), dtype=np.uint8)
         inner = cv2.erode(shape, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        cv2.copyTo(np.full((h, w, 3), _OUTLINE, dtype=np.uint8), shape, image_roi)
+        for polygon in polygons:
+            cv2.fillPoly(image_roi, [polygon], (_OUTLINE,) * 3)
     cv2.copyTo(layer, inner, image_roi)
     return int(cv2.countNonZero(shape))
 
