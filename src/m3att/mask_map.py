@@ -95,7 +95,13 @@ class MaskMap:
         return mask_HW
 
     def score(self, threshold: float, region: str = "all", calibration: Calibration | None = None) -> float:
-        """The score of the mask; see `score_of`. Without a calibration only pixels inside the mask are looked at."""
+        """The score of the mask; see `score_of`. Without a calibration only pixels inside the mask are looked at.
+
+        Args:
+            threshold: see `mask_in_box`.
+            region: see `mask_in_box`.
+            calibration: of the model's scores.
+        """
         if calibration is not None:
             return score_of(self.evidence(threshold, region), calibration)
         return self.mean_inside(threshold, region) or 0.0
