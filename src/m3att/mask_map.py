@@ -149,6 +149,9 @@ def near_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         logits: contiguous, one or two axes.
+
+    Returns:
+        The same array, of its shape (H, W) or (P,).
     """
     np.negative(logits, out=logits)
     cv2.exp(logits, logits)

@@ -192,7 +192,7 @@ class Resize:
 
 
 def to_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn logits into probabilities in place, because maps are large, and return them."""
+    """Turn logits (of any shape) into probabilities in place, because maps are large, and return them."""
     # A tanh does not overflow, where exp(-logit) would.
     logits *= np.float32(0.5)
     np.tanh(logits, out=logits)
