@@ -180,7 +180,7 @@ def test_masks_are_counted_pixel_by_pixel() -> None:
         assert counts.predicted[n] == sum(one for one, _ in pairs)
     assert counts.iou_N(ORIGINAL, [Expression(0)] * 5)[3:].tolist() == [1.0, 0.0]
     assert count_masks(predicted_NHW, truth_NHW, least_pixels=64).predicted.tolist() == [0] * 5
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="true masks of shape"):
         count_masks(predicted_NHW, truth_NHW[:4])
 
 
