@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 
 # Holds a folder, says so, and waits for a line on its standard input; a child that was forked before lives a while.
 HOLDER = """
@@ -160,3 +160,13 @@ def test_asking_a_folder_loads_no_network_library() -> None:
     script = "import sys, m3att.engine.run_folder; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_lines_are_read_and_a_half_written_last_one_is_left_out(tmp_path: Path) -> None:
+    folder, lines = RunFolder(tmp_path), [{"step": 1, "loss/mask": 0.5}, {"step": 2, "val/mean_iou": 0.25}]
+    assert folder.read_metrics() == [] and folder.last_metrics() == {}
+    folder.metrics.write_text("\n".join([*map(json.dumps, lines), '{"step": 4, "lo']))
+    assert folder.read_metrics() == lines and folder.last_metrics() == lines[-1]
+    folder.metrics.write_text('{"step": 1}\nnothing\n{"step": 2}\n')
+    with pytest.raises(DataError, match=r"metrics\.jsonl, line 2: not what a training logs"):
+        folder.read_metrics()

@@ -131,6 +131,13 @@ def test_a_run_with_broken_settings_is_in_the_list(finished: Path, tmp_path: Pat
     assert run.state == UNREADABLE and "no_such" in run.fault and run.preset() is None
 
 
+def test_a_run_with_a_broken_log_is_in_the_list(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "a")
+    (tmp_path / "a" / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    (run,) = find_runs([tmp_path])
+    assert run.state == UNREADABLE and "metrics.jsonl, line 2: not what a training logs" in run.fault
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0{}", b"\x05\0\0\0\0\0\0\0{}"])
 def test_a_damaged_checkpoint_has_no_position(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)

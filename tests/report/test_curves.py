@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
-from m3att.errors import DataError
-from m3att.report.curves import MOST_POINTS, best_validation, curves, read_metrics, series_of
+from m3att.report.curves import MOST_POINTS, best_validation, curves, series_of
 
 LINES = [
     {"step": 1, "loss/mask": 0.5, "loss/dice": 0.9, "loss/box": 0.0, "loss/total": 1.4, "learning_rate": 0.1},
@@ -16,16 +12,6 @@ LINES = [
     {"step": 2, "val/mean_iou": 0.3, "val/precision_0.5": 0.2, "val/precision_0.9": 0.0},
     {"step": 3, "val/mean_iou": 0.25, "val/precision_0.5": 0.2, "val/precision_0.9": 0.0},
 ]
-
-
-def test_lines_are_read_and_a_half_written_last_one_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    assert read_metrics(path) == []
-    path.write_text("\n".join([*map(json.dumps, LINES), '{"step": 4, "lo']))
-    assert read_metrics(path) == LINES
-    path.write_text('{"step": 1}\nnothing\n{"step": 2}\n')
-    with pytest.raises(DataError, match=r"metrics\.jsonl, line 2: not what a training logs"):
-        read_metrics(path)
 
 
 def test_a_long_series_is_thinned_and_keeps_its_ends() -> None:

@@ -129,9 +129,8 @@ def what_changed(folder: RunFolder) -> dict[str, Any]:
         ``before`` and ``after`` by name, as in metrics.jsonl, the step of the best one, ``steps`` and ``minutes``.
     """
     from m3att.engine.validation import AGREEMENT, NEW, OLD
-    from m3att.report.curves import read_metrics
 
-    validated = [line for line in read_metrics(folder.metrics) if AGREEMENT in line]
+    validated = [line for line in folder.read_metrics() if AGREEMENT in line]
     names = [name for name in validated[0] if name.startswith((f"{NEW}/", f"{OLD}/"))]
     best = max(validated[1:], key=lambda line: float(line[AGREEMENT]))
     return {

@@ -13,7 +13,7 @@ from typing import Any
 
 from m3att.config import RunConfig
 from m3att.engine.run_lock import beating, holder_of, is_alive, sign, take_lock
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 from m3att.settings import config_from_file
 
 _held: set[Path] = set()  # by this process, which its own locks do not keep out
@@ -126,14 +126,31 @@ class RunFolder:
     def last_metrics(self) -> dict[str, Any]:
         """The newest whole line of the metrics; empty where there is none.
 
-        A process that was killed may leave a part of a line at the end.
+        Raises:
+            DataError: where a line is not one of a training.
         """
         return (self.read_metrics() or [{}])[-1]
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The whole lines of the metrics."""
-        text = self.metrics.read_text(encoding="utf-8") if self.metrics.is_file() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        """The lines of the metrics; none where there is no such file yet.
+
+        A line that is half-written is left out if it is the last one: the training may be at work, or was killed.
+
+        Raises:
+            DataError: where a line is not one of a training.
+        """
+        found: list[dict[str, Any]] = []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.is_file() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = json.loads(line)
+                int(entry["step"])
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines):
+                    break
+                raise DataError(f"{self.metrics}, line {number}: not what a training logs ({error})") from error
+            found.append(entry)
+        return found
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from m3att.config import RunConfig
 from m3att.engine.position import Position, position_of
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.run_lock import is_held
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 from m3att.presets import PRESETS
 from m3att.settings import config_to_dict, differences, flatten
 
@@ -118,12 +118,12 @@ def read_run(path: Path) -> RunRow:
     folder = RunFolder(path)
     changed = max((file.stat().st_mtime for file in (folder.metrics, folder.config) if file.is_file()), default=0.0)
     try:
-        config = folder.read_config()
-    except ConfigError as error:
+        config, lines = folder.read_config(), folder.read_metrics()
+    except (ConfigError, DataError) as error:
         return RunRow(path, UNREADABLE, fault=str(error), changed=changed)
     position = position_of(folder.checkpoint)
     figures: dict[str, Any] = {}
-    for line in folder.read_metrics():
+    for line in lines:
         figures |= line  # the newest of each name
     return RunRow(
         path=path,
@@ -131,7 +131,7 @@ def read_run(path: Path) -> RunRow:
         config=config,
         step=int(figures.get("step", position.step if position else 0)),
         steps=config.train.steps or (position.steps if position else 0) or None,
-        best=best_of(folder, position),
+        best=best_of(lines, position),
         loss=figures.get("loss/total"),
         scores={name: figures[name] for name in SCORES if name in figures},
         seconds=figures.get("seconds"),
@@ -155,10 +155,15 @@ def state_of(folder: RunFolder, config: RunConfig, position: Position | None) ->
     return FINISHED if steps and position.has_ended(steps, config.train.patience) else STOPPED
 
 
-def best_of(folder: RunFolder, position: Position | None) -> float | None:
-    """The best validation of a run, by its checkpoint and by what was logged since."""
+def best_of(lines: Sequence[Mapping[str, Any]], position: Position | None) -> float | None:
+    """The best validation of a run, by its checkpoint and by what was logged since.
+
+    Args:
+        lines: of the metrics.
+        position: of the checkpoint.
+    """
     known = [position.best_mean_iou] if position is not None and position.best_mean_iou >= 0 else []
-    logged = [line.get("agreement", line.get("val/mean_iou")) for line in folder.read_metrics()]
+    logged = [line.get("agreement", line.get("val/mean_iou")) for line in lines]
     return max([*known, *(float(value) for value in logged if value is not None)], default=None)
 
 

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from m3att.errors import DataError
 from m3att.report.charts import Series, line_chart
 
 LOSS, VALIDATION = "loss/", "val/"
 NO_LOSS = "loss/target_spread"  # is logged beside the losses, and is none
 MOST_POINTS = 400  # of a line; more cannot be told apart
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's ``metrics.jsonl``; none where there is no such file yet.
-
-    A line that is half-written is left out if it is the last one: the training may be at work.
-
-    Raises:
-        DataError: where a line is not one of a training.
-    """
-    found: list[dict[str, Any]] = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            int(entry["step"])
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
-            raise DataError(f"{path}, line {number}: not what a training logs ({error})") from error
-        found.append(entry)
-    return found
 
 
 def series_of(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
@@ -49,7 +24,7 @@ def curves(metrics: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
     """Charts of losses, learning rate and validation, by title; only of what was logged.
 
     Args:
-        metrics: of `read_metrics`.
+        metrics: of `RunFolder.read_metrics`.
         name: of the run, which the charts are told apart by.
     """
     logged = list(dict.fromkeys(key for entry in metrics for key in entry))

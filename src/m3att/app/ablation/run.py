@@ -27,7 +27,6 @@ from m3att.engine.stopping import Stopping
 from m3att.engine.train import train
 from m3att.errors import DivergedError, M3AttError, StoppedError
 from m3att.pretrained import load_model
-from m3att.report.curves import read_metrics
 from m3att.settings import config_from_dict
 
 CURVE = "val/mean_iou"
@@ -76,9 +75,7 @@ def execute(order: Mapping[str, Any], stop: Stopping) -> None:
         "expressions_trained": last["expressions"],
         "seconds": last["seconds"],
         "curve": [
-            [line["step"], line["seconds"], line[CURVE]]
-            for line in read_metrics(RunFolder(folder).metrics)
-            if CURVE in line
+            [line["step"], line["seconds"], line[CURVE]] for line in RunFolder(folder).read_metrics() if CURVE in line
         ],
         "last_metrics": last,
         "scores": score(model, config, images, order["parent"]),

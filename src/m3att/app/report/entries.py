@@ -15,7 +15,7 @@ from m3att.engine.run_folder import RunFolder
 from m3att.errors import DataError
 from m3att.report.ablation_tables import notes, table_cells
 from m3att.report.charts import line_chart
-from m3att.report.curves import best_validation, curves, read_metrics, series_of
+from m3att.report.curves import best_validation, curves, series_of
 from m3att.report.page import Entry
 from m3att.report.paper_tables import TableView
 from m3att.report.pictures import best_median_worst, failures_by_kind
@@ -47,7 +47,7 @@ def make_entry(target: Target, given: Mapping[str, Any], options: Mapping[str, A
 def run_entry(target: Target) -> Entry:
     """The curves and facts of a training."""
     folder = RunFolder(Path(target.word))
-    metrics = read_metrics(folder.metrics)
+    metrics = folder.read_metrics()
     facts = []
     if metrics:
         last = metrics[-1]
@@ -117,7 +117,7 @@ def ablations_entry(target: Target) -> Entry:
         )
         series = {}
         for run in runs:
-            steps, values = series_of(read_metrics(RunFolder(run.folder).metrics), "val/mean_iou")
+            steps, values = series_of(RunFolder(run.folder).read_metrics(), "val/mean_iou")
             if steps:
                 series[f"{run.row.name}, seed {run.seed}"] = (steps, values)
         if series:
