@@ -485,3 +485,24 @@ def test_rates_of_files_and_shards() -> None:
     ways = ("files", "shards")
     assert row_of(rows, "open, seconds")[1:] == [f"{found['open_seconds'][way]:.2f}" for way in ways]
     assert row_of(rows, "read, images a second")[1:] == [f"{found['images_per_second'][way]:.1f}" for way in ways]
+
+
+def test_what_fine_tuning_learns_and_forgets() -> None:
+    scores = raw("finetune")["scores"]
+    rows = table("docs/finetuning.md", "What the model forgets", "model", "new words: mean IoU")
+    ways = {"photo": "before", "fine-tuned with --old": "with old data", "fine-tuned without": "without"}
+    for name, way in ways.items():
+        found = [percent(scores[way][kind][key]) for kind in ("new", "old") for key in ("mean_iou", "precision_0.5")]
+        assert row_of(rows, name)[1:] == found
+    overview = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    before, after, alone = (scores[way] for way in ways.values())
+    learned = "290 expressions with words that photo did not know, after fine-tuning on 50 other photos: mean IoU"
+    assert row_of(overview, f"{learned} ([more](finetuning.md#what-the-model-forgets))")[2] == percent(
+        after["new"]["mean_iou"]
+    )
+    assert row_of(overview, "the same, before fine-tuning")[2] == percent(before["new"]["mean_iou"])
+    started, forgotten = (percent(one["old"]["mean_iou"]) for one in (before, alone))
+    kept = (
+        f"874 expressions of the old kind, after fine-tuning: mean IoU ({started} before, {forgotten} without old data)"
+    )
+    assert row_of(overview, kept)[2] == percent(after["old"]["mean_iou"])
