@@ -176,6 +176,10 @@ def check_plan(train: TrainConfig, largest: int) -> None:
     unknown = [name for name in train.trackers if name not in TRACKERS]
     if unknown or len(set(train.trackers)) < len(train.trackers):
         raise ConfigError(f"train.trackers: {list(train.trackers)}; give some of {', '.join(TRACKERS)}, each once")
+    if train.shard and train.optimizer == "muon":
+        raise ConfigError("train.shard: muon needs whole matrices; give train.optimizer adamw or adam")
+    if train.shard and train.ema:
+        raise ConfigError("train.shard: no moving average is kept of divided weights; give train.ema 0")
     if train.fresh and train.init is None:
         raise ConfigError("train.fresh: needs train.init; without it, every part starts from fresh weights")
     for key, steps in (("early_steps", ends), ("restarts", train.restarts)):

@@ -35,6 +35,7 @@ from m3att.engine.batches import batches
 from m3att.engine.distributed import ALONE, Processes, together
 from m3att.engine.evaluate import evaluate
 from m3att.engine.optim import build_optimizer
+from m3att.engine.sharding import whole_tensor
 from m3att.engine.step import train_step
 from m3att.errors import LostError
 from m3att.launched import may_speak, process_rank
@@ -77,10 +78,14 @@ def half_boxed(batch: Batch) -> Batch:
     return replace(batch, boxed_M=boxed_M, has_boxes=bool(boxed_M.any()))
 
 
-def step(processes: Processes, tokenizer: Tokenizer, images: Sequence[int], accumulate: int) -> dict[str, Any]:
-    """Losses, gradients, running statistics and weights after a step on a batch."""
+def step(
+    processes: Processes, tokenizer: Tokenizer, images: Sequence[int], accumulate: int, divided: bool = False
+) -> dict[str, Any]:
+    """Losses, gradients and running statistics of a step on a batch."""
     network = network_of(tokenizer)
-    forward, optimizer = processes.wrap(network), build_optimizer(network, RUN.train)
+    forward = processes.wrap(network, divided)
+    network = forward if divided else network
+    optimizer = build_optimizer(network, RUN.train)
     reader = BatchReader(SOURCE, tokenizer, RUN.input, RUN.data, training=True, categories=True)
     parts = []
     for micro in divide([Group(image, None, 1 + image, image) for image in images], accumulate):
@@ -91,7 +96,9 @@ def step(processes: Processes, tokenizer: Tokenizer, images: Sequence[int], accu
     return {
         "losses": {name: value.detach() for name, value in vars(losses).items()},
         "norm": norm,
-        "gradients": {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None},
+        "gradients": {
+            name: whole_tensor(weight.grad) for name, weight in network.named_parameters() if weight.grad is not None
+        },
         "buffers": dict(network.named_buffers()),
     }
 
@@ -151,8 +158,16 @@ def main(data: Path, folder: Path) -> None:
             for images, accumulate in BATCHES:
                 shared, alone = (step(which, tokenizer, images, accumulate) for which in (processes, ALONE))
                 found[f"step {images} {accumulate}"] = furthest(shared, alone)
+            shared, alone = (
+                step(processes, tokenizer, [0, 1, 2, 3, 4], 2, True),
+                step(ALONE, tokenizer, [0, 1, 2, 3, 4], 2),
+            )
+            found["divided"] = furthest(shared, alone)
             found["counts"] = counts(processes, tokenizer) == counts(ALONE, tokenizer)
             found["seen"] = train(on_data(data), folder / "run")
+            sharded = on_data(data)
+            train(replace(sharded, train=replace(sharded.train, shard=True, steps=1)), folder / "divided")
+            train(replace(sharded, train=replace(sharded.train, shard=True)), folder / "divided", resume=True)
             write(folder, found)
             processes.wait()
             if processes.rank == processes.count - 1:

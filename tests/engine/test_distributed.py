@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from m3att.bounds import check_fit
 from m3att.engine.checkpoint import read_header
 from m3att.engine.distributed import ALONE, join
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
+from m3att.settings import config_from_dict, nest
 
 from . import processes_worker as worker
 
@@ -53,6 +57,19 @@ def test_losses_gradients_and_statistics_are_those_of_one_process(found: tuple[P
             assert step["gradients"] < 1e-3 and step["buffers"] < 1e-5, step
 
 
+def test_divided_weights_have_the_same_gradients_and_their_checkpoint_is_whole(
+    found: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    """FSDP2. Its training was interrupted, and went on from a checkpoint."""
+    folder, every = found
+    for one in every:
+        assert one["divided"]["losses"] < 1e-5 and one["divided"]["gradients"] < 1e-3, one["divided"]
+    whole, divided = (load_file(folder / name / "checkpoint.safetensors") for name in ("run", "divided"))
+    assert whole.keys() == divided.keys()
+    for name in (name for name in whole if name.startswith(("network.", "optimizer."))):
+        torch.testing.assert_close(divided[name], whole[name], rtol=1e-3, atol=2e-4, msg=name)
+
+
 def test_an_evaluation_counts_the_same_integers_in_the_same_order(found: tuple[Path, list[dict[str, Any]]]) -> None:
     assert all(one["counts"] for one in found[1])
 
@@ -80,6 +97,12 @@ def test_a_process_that_dies_ends_the_other_with_one_line(found: tuple[Path, lis
     assert "Traceback" not in (folder / "0.log").read_text()
 
 
+@pytest.mark.parametrize(("key", "value"), [("train.optimizer", "muon"), ("train.ema", 0.9)])
+def test_divided_weights_do_not_go_with_everything(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^train\.shard: "):
+        check_fit(config_from_dict(nest({"train.optimizer": "adamw", "train.shard": True, key: value})))
+
+
 def test_a_process_that_no_launcher_started_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", "0", "1"):
         monkeypatch.setenv("WORLD_SIZE", value)
@@ -90,6 +113,11 @@ def test_half_of_a_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ConfigError, match=r"^WORLD_SIZE is 2 and RANK is not set: start several .* with torchrun"):
+        join("cpu")
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="accelerate is set to FSDP"):
         join("cpu")
     monkeypatch.setenv("WORLD_SIZE", "many")
     with pytest.raises(ConfigError, match="no number of processes"):

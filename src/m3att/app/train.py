@@ -55,6 +55,7 @@ FREE_ON_RESUME = {
     "train.log_every",
     "train.patience",
     "train.save_every",
+    "train.shard",
     "train.threads",
     "train.tracked_images",
     "train.trackers",

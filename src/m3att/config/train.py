@@ -82,6 +82,9 @@ class TrainConfig:
     recompute: bool = False
     """Gradient checkpointing: compute the layers of F_enc and of the encoders of the library transformers again in the
     backward pass, instead of keeping what they computed. A step needs much less memory and takes longer."""
+    shard: bool = False
+    """With several processes, divide weights, gradients and the optimiser's state among them (PyTorch's FSDP2). Each
+    process keeps a whole copy of the weights for validations. With one process it changes nothing."""
     compile: bool = False
     """Compile the network with torch.compile."""
     device: str = "auto"

@@ -38,6 +38,7 @@ def save_checkpoint(
     keep_last: int = 1,
     keep_every: int = 0,
     average: WeightAverage | None = None,
+    state: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the state of a training as one safetensors file; an interruption leaves the old one.
 
@@ -49,13 +50,14 @@ def save_checkpoint(
         keep_last: how many of the newest checkpoints are kept, this one included.
         keep_every: a checkpoint whose step is a multiple of it is kept too. 0: none is.
         average: moving average of the weights, where the run has one.
+        state: the moments as a whole, if each process has a part of them; None: those of the optimiser.
 
     Raises:
         ModelError: where it cannot be written.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    for number, values in (state or optimizer.state_dict()["state"]).items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
     if average is not None:
         tensors |= {f"average.{name}": value for name, value in average.state().items()}
     tensors["random"] = torch.get_rng_state()

@@ -66,16 +66,21 @@ class Processes:
         chosen: torch.device = choose_device(name) if self.accelerator is None else self.accelerator.device
         return chosen
 
-    def wrap(self, network: M3AttNet) -> Any:
+    def wrap(self, network: M3AttNet, divide: bool = False) -> Any:
         """The network as training calls it: its backward pass averages the gradients of all processes.
 
         BatchNorm then has the statistics of the whole batch.
 
         Args:
             network: on its device; all processes get the weights of the first.
+            divide: make a copy of it, of which each process has a part; see `engine.sharding`.
         """
         if self.accelerator is None:
             return network
+        if divide:
+            from m3att.engine.sharding import shard
+
+            return shard(network, self.shared)
         share_batch(network, self.shared)
         with warnings.catch_warnings():  # PyTorch 2.13 has another name for broadcast_buffers, accelerate 1.15 not yet
             warnings.simplefilter("ignore", FutureWarning)
@@ -136,6 +141,10 @@ class Processes:
             is_last: whether the gradients are then whole, so that they are averaged over the processes.
         """
         self.shared.counts = counts
+        if hasattr(forward, "set_requires_gradient_sync"):  # of FSDP2
+            forward.set_requires_gradient_sync(is_last)
+            yield
+            return
         with nullcontext() if is_last or self.accelerator is None else self.accelerator.no_sync(forward):
             yield
 
@@ -160,6 +169,12 @@ def join(device: str) -> Processes:
             f"WORLD_SIZE is {process_count()} and {missing[0]} is not set: start several processes with torchrun, "
             "which sets both, or unset WORLD_SIZE"
         )
+    for kind in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true":
+            raise ConfigError(
+                f"accelerate is set to {kind}, and m3att divides only the batch: start it with torchrun, or with "
+                "accelerate launch --multi_gpu"
+            )
     on_gpu = choose_device(device).type == "cuda"
     if on_gpu and int(os.environ["LOCAL_RANK"]) >= torch.cuda.device_count():
         raise ConfigError(
@@ -177,7 +192,8 @@ def join(device: str) -> Processes:
         ask_all_by(lambda: first_to_claim(store))
     # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass.
     options = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    accelerator = Accelerator(cpu=not on_gpu, kwargs_handlers=[options])
+    # What `accelerate launch --mixed_precision bf16` or `--dynamo_backend` asks for stands in m3att's own settings.
+    accelerator = Accelerator(cpu=not on_gpu, mixed_precision="no", dynamo_backend="no", kwargs_handlers=[options])
     return Processes(process_rank(), process_count(), accelerator)
 
 

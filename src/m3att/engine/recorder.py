@@ -47,6 +47,8 @@ class Recorder:
         trackers: where figures and pictures go too; none in a process that does not write.
         average: its network is the one that is saved as a model.
         processes: that train together.
+        divided: network and optimiser that are trained in the place of these, if each process has a part of the
+            weights.
     """
 
     folder: RunFolder
@@ -59,6 +61,27 @@ class Recorder:
     trackers: Trackers
     average: WeightAverage
     processes: Processes = ALONE
+    divided: tuple[M3AttNet, torch.optim.Optimizer] | None = None
+
+    def dividing(self, divided: M3AttNet, optimizer: torch.optim.Optimizer) -> Recorder:
+        """The same recorder for a training of divided weights.
+
+        Args:
+            divided: of `engine.sharding.shard`, of the network.
+            optimizer: of the divided network; it takes over the state of the present one.
+        """
+        from m3att.engine.sharding import divide_state
+
+        divide_state(self.optimizer, optimizer)
+        self.optimizer.state.clear()
+        return replace(self, divided=(divided, optimizer))
+
+    def collect(self) -> None:
+        """Bring the network up to date, if another one is trained in its place; all processes must do it."""
+        if self.divided is not None:
+            from m3att.engine.sharding import collect
+
+            collect(self.divided[0], self.network)
 
     def log(self, position: Position, figures: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, and the same to the trackers."""
@@ -127,12 +150,18 @@ class Recorder:
             DivergedError: where a weight is no finite number.
             ModelError: where it cannot be written, as on a disk that is full; the checkpoint before it stays.
         """
+        self.collect()
         require_finite(self.network, position.step)
+        state = None
+        if self.divided is not None:
+            from m3att.engine.sharding import whole_state
+
+            state = whole_state(self.divided[1], self.optimizer)
         if not self.processes.is_first:
             return
         last, every = self.config.train.keep_last, self.config.train.keep_every
         try:
-            save_checkpoint(self.folder, self.network, self.optimizer, position, last, every, self.average)
+            save_checkpoint(self.folder, self.network, self.optimizer, position, last, every, self.average, state)
         except (ModelError, OSError) as error:
             more = "go on with --resume from the checkpoint before it" if self.folder.can_resume else "start again"
             raise ModelError(f"{error}; make room, and {more}") from error

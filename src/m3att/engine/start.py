@@ -160,6 +160,11 @@ def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) 
     """
     network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return make_optimizer(network, config)
+
+
+def make_optimizer(network: M3AttNet, config: RunConfig) -> torch.optim.Optimizer:
+    """The optimiser of a network on its device, without any state."""
     return build_optimizer(network, config.train, pretrained_parts(network, config.model))
 
 

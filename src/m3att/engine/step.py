@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from m3att.config import RunConfig, TrainConfig
 from m3att.data.batch import Batch
@@ -81,6 +82,7 @@ def train_step(
         parts.append((batch.counts, losses, moments_of(output)))
     losses = added(parts, processes)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip or float("inf"))
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
     if fault_of(losses, norm) is None:
         optimizer.step()
     else:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,12 +21,13 @@ from m3att.engine.pace import Pace
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.snapshots import Snapshots
-from m3att.engine.start import start_optimizer, start_process, start_run
+from m3att.engine.start import make_optimizer, start_optimizer, start_process, start_run
 from m3att.engine.step import flushed_denormals, step_figures, train_step
 from m3att.engine.stopping import Stopping
 from m3att.engine.trackers import require_trackers
 from m3att.engine.validation import open_old_validation, validate
 from m3att.errors import ConfigError
+from m3att.model.network import M3AttNet
 from m3att.weights.start import require_weights
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, the newest figures
@@ -85,9 +85,13 @@ def train(
         world = source.world
         recorded = recording(folder, config, tokenizer, network, optimizer, world, resume, announce, processes)
         with recorded as (recorder, position), stop.waiting():
-            forward: Callable[..., Any] = processes.wrap(network)
+            wrapped = processes.wrap(network, settings.shard)
+            trained: M3AttNet = wrapped if settings.shard else network
+            if trained is not network:
+                optimizer = make_optimizer(trained, config)
+                recorder = recorder.dividing(trained, optimizer)
             if settings.compile:
-                forward = torch.compile(forward, dynamic=True)
+                wrapped = torch.compile(wrapped, dynamic=True)
             recorder.faults.note(source.faults)
             announce(overview(config, source, validation, start, steps, position, old))
             begun = time.monotonic() - position.seconds
@@ -95,7 +99,7 @@ def train(
                 found = validate(network, tokenizer, validation, old, config, device, processes)
                 recorder.log(position, found.figures)
                 recorder.faults.note(found.left_out)
-            network.train()
+            trained.train()
             until = position.step if position.has_ended(steps, settings.patience) else steps
             pace = Pace(device)
             following = batches(config, source, tokenizer, position, until, recorder.faults, processes)
@@ -103,7 +107,7 @@ def train(
                 rate = learning_rate_at(position.step, steps, settings)
                 parts = [part.to(device) for part in drawn.parts]
                 processes.seed(settings.seed, position.step)
-                losses, norm = train_step(forward, network, optimizer, parts, config, rate, processes)
+                losses, norm = train_step(wrapped, trained, optimizer, parts, config, rate, processes)
                 position = replace(
                     position,
                     step=position.step + 1,
@@ -122,6 +126,7 @@ def train(
                     recorder.average.update()
                 figures = step_figures(losses, norm, rate, position) | pace.figures() if logs and not skipped else {}
                 if validates:
+                    recorder.collect()
                     shots = Snapshots(settings.tracked_images)
                     shown = recorder.average.network
                     found = validate(shown, tokenizer, validation, old, config, device, processes, shots.watch)
