@@ -132,7 +132,7 @@ def test_tables_fit_on_a_screen(page: str) -> None:
     assert [line for line in rows if line.strip("|").count("|") >= WIDEST] == []
 
 
-@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/datasets.md", "docs/training.md"])
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/datasets.md", "docs/runs.md", "docs/training.md"])
 def test_files_that_a_page_names_exist(page: str) -> None:
     folders = [REPOSITORY / name for name in ("src", "tests", "benchmarks")]
     ours = [path.as_posix() for folder in folders for path in folder.rglob("*.py")]

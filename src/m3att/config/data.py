@@ -21,8 +21,8 @@ class DataConfig:
     """Which images and expressions."""
 
     root: str | None = None
-    """Folder of the data set in the REFER layout, or your own file or folder (`jsonl`, `coco`, `hf`). None: ShapeRef
-    scenes are drawn on the fly, and no scene repeats."""
+    """Folder of the data set in the REFER layout, or your own file or folder (`jsonl`, `coco`, `shards` ...). None:
+    ShapeRef scenes are drawn on the fly, and no scene repeats."""
     dataset: str = "shaperef"
     """A published data set: refcoco, refcoco+, refcocog, refclef, grefcoco, phrasecut. A drawn one: shaperef,
     shaperef+, shaperefg. Or your own: jsonl, coco, cvat, datumaro, label_studio, labelme, hf, shards. Several, joined
