@@ -11,7 +11,7 @@ from m3att.data.shaperef.world import VARIANTS
 
 STEPS, VALIDATIONS = 400, 4
 BATCH, PER_IMAGE = 32, 8
-RATE = 2e-4  # with Adam's own steps; docs/lab-notes.md compares others
+RATE = 2e-4  # half of what `photo` was trained with; the only rate that was tried
 HELD_OUT = 0.2  # of 50 photos 10
 
 

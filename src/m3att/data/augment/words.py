@@ -1,7 +1,7 @@
 """What an expression says about sides, places and colours, so that a changed picture does not make it wrong.
 
 The rules are for English. Of an expression in another script nothing is known, so it counts as one that speaks of
-everything. docs/lab-notes.md says how often the rules are right on RefCOCO.
+everything. docs/training.md says how often the rules are right on RefCOCO.
 """
 
 from __future__ import annotations
