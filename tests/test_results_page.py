@@ -506,3 +506,21 @@ def test_what_fine_tuning_learns_and_forgets() -> None:
         f"874 expressions of the old kind, after fine-tuning: mean IoU ({started} before, {forgotten} without old data)"
     )
     assert row_of(overview, kept)[2] == percent(after["old"]["mean_iou"])
+
+
+def test_what_a_training_costs_beside_its_network() -> None:
+    found = raw("bench-train-layout")
+    rows = table("docs/performance.md", "What a training costs beside its network", "figure", "value")
+    overview = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    wait, overhead = percent(found["wait_share"]), percent(found["overhead"])
+    assert row_of(rows, "overhead of the loop, per cent")[1] == overhead
+    assert row_of(rows, "waiting for data, per cent")[1] == wait
+    seconds = f"{found['step_seconds']:.3f}, {found['bare_seconds']:.3f}"
+    assert row_of(rows, "seconds a step, of these bare")[1] == seconds
+    for one in found["memory"]:
+        what = f"memory of {one['expressions']} expressions on {one['images']} images, GiB"
+        assert row_of(rows, what)[1] == f"{one['peak_bytes'] / 2**30:.2f}"
+    waiting = "training refcoco-layout-tiny: per cent of the time waiting for data"
+    page = "([more](performance.md#what-a-training-costs-beside-its-network))"
+    assert row_of(overview, f"{waiting} {page}")[2] == wait
+    assert row_of(overview, "the same: overhead of the loop over the bare step, per cent")[2] == overhead
