@@ -171,8 +171,9 @@ def bench_train(words: Sequence[str], prog: str) -> int:
     """`m3att bench train`."""
     parser = SettingsParser(
         prog,
-        description="Measure a training: its waiting for data, its loop beside the bare work of its network, and its "
-        "memory by batch size. Nothing is kept. Goals are a wait and an overhead of less than 5 per cent.",
+        description="Measure a training: how long it waits for data, how much longer its loop takes than the bare work "
+        "of its network, and its memory by batch size. Nothing is kept. Wait and overhead should each be below "
+        "5 per cent.",
         usage=f"{prog} --preset NAME | --config FILE [--section.field VALUE ...] [--steps N] [--json FILE]",
     )
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset")

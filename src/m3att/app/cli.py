@@ -64,12 +64,12 @@ COMMANDS: dict[str, Command] = {
     "data shard": Command(later("shard", "data_shard"), "pack a data set into tar shards, for network drives"),
     "train": Command(later("train", "train"), "train a network, or continue a run"),
     "finetune": Command(later("finetune", "finetune"), "teach a trained model your own photos and words"),
-    "search": Command(later("search", "search"), "look for good settings: train with many, and keep the best"),
+    "search": Command(later("search", "search"), "look for good settings: train with many, and report the best"),
     "runs": Command(later("runs", "runs"), "list runs and compare them"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),
     "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a data set"),
     "report": Command(later("report.command", "report"), "write a page about runs: curves, figures, failures"),
-    "report figure": Command(later("report.figure", "figure"), "draw Figure 7, 8, 9 or 10 of the paper of a model"),
+    "report figure": Command(later("report.figure", "figure"), "draw Figure 7, 8, 9 or 10 of the paper for a model"),
     "ablate": Command(
         later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
     ),

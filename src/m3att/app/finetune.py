@@ -38,7 +38,7 @@ def finetune(words: Sequence[str], prog: str) -> int:
         "data_place",
         nargs="?",
         metavar="DATA",
-        help="your own data: a file, a folder or a Hub id; what kind it is, is told by its content",
+        help="your own data: a file, a folder or a Hub id; m3att tells its form from the content",
     )
     parser.add_argument(
         "--from", type=str, metavar="MODEL", help=f"a bundled model ({', '.join(bundled_models())}), a folder, a Hub id"
@@ -48,8 +48,8 @@ def finetune(words: Sequence[str], prog: str) -> int:
         type=str,
         nargs="+",
         metavar="DATA",
-        help="short for --data.old: data of the kind that the model has learned from. Of a model of drawn scenes they "
-        "are drawn",
+        help="short for --data.old: data of the kind that the model has learned from. For a model of drawn scenes, "
+        "m3att draws them",
     )
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")

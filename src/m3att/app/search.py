@@ -37,13 +37,15 @@ def search(words: Sequence[str], prog: str) -> int:
         "those with the best validation.",
         usage=f"{prog} --preset NAME | --config FILE --set KEY=VALUES [--set ...] --out DIR [--trials N] "
         "[--section.field VALUE ...]",
-        epilog="VALUES: LOW:HIGH, log:LOW:HIGH (each power of ten as often), or ONE,OTHER. The same command goes on "
-        "with a search that was stopped.",
+        epilog="VALUES: LOW:HIGH, log:LOW:HIGH (each power of ten is tried equally often), or ONE,OTHER. --set may "
+        "be given several times. To go on with a search that was stopped, give the same command again.",
     )
     parser.add_argument("--preset", type=str, metavar="NAME", help="start from a preset; `m3att presets` lists them")
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     parser.add_argument("--out", type=str, metavar="DIR", help="folder of the search")
-    parser.add_argument("--set", type=str, action="append", metavar="KEY=VALUES", help="a setting that is searched")
+    parser.add_argument(
+        "--set", type=str, action="append", metavar="KEY=VALUES", help="a setting to search, with its values"
+    )
     parser.add_argument(
         "--trials", type=int, default=TRIALS, metavar="N", help="trainings in all, earlier ones in the folder included"
     )

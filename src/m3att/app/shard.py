@@ -20,8 +20,8 @@ def data_shard(words: Sequence[str], prog: str) -> int:
     """
     parser = CommandParser(
         prog,
-        "Pack photos and expressions into tar shards, as WebDataset has them. --data.dataset shards trains on them. A "
-        "network drive serves a few large files faster than many small ones.",
+        "Pack photos and expressions into tar shards, in the form of WebDataset. Train on them with --data.dataset "
+        "shards. A network drive serves a few large files faster than many small ones.",
     )
     parser.add_argument(
         "place",
@@ -32,7 +32,7 @@ def data_shard(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write to")
     parser.add_argument(
-        "--images", type=int, default=IMAGES, metavar="N", help="images of a shard (default: %(default)s)"
+        "--images", type=int, default=IMAGES, metavar="N", help="images in a shard (default: %(default)s)"
     )
     parser.add_argument("--split-by", help="author of the split of a data set in the REFER layout")
     parser.add_argument("--image-root", type=Path, metavar="DIR", help="folder of the images")

@@ -122,8 +122,8 @@ class MaskDecoderConfig:
     narrowing: int = 1
     """Factor by which the width falls after each upsampling. In the paper the width stays the same (1)."""
     unit_convolutions: int = 1
-    """Convolutions before each upsampling. Fig. 6 has a "x2" at its upsampling unit, which may mean 2. Sec. III-D
-    speaks of four convolutions in all, which are 1."""
+    """Convolutions before each upsampling. Fig. 6 has a "x2" at its upsampling unit, which may mean 2. With 1 there
+    are four convolutions in all, as Sec. III-D says."""
     figure_6: bool = False
     """Fig. 6 to the letter: the vectors of F_dec after self-attention are the kernels themselves, and are applied to
     F_enc itself. Off: with a residual, a norm and a linear layer before the kernels, and a projection of F_enc."""

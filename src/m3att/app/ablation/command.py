@@ -44,10 +44,13 @@ def ablate(words: Sequence[str], prog: str) -> int:
         "--images", type=int, metavar="N", help="score only this many images of the split (default: all)"
     )
     parser.add_argument(
-        "--tune", type=str, metavar="RATE,RATE", help="first choose a learning rate for each row out of these"
+        "--tune", type=str, metavar="RATE,RATE", help="first choose one of these learning rates for each row"
     )
     parser.add_argument(
-        "--tune-split", type=str, metavar="SPLIT", help="the split that decides; the table is scored on another one"
+        "--tune-split",
+        type=str,
+        metavar="SPLIT",
+        help="the split on which --tune compares the rates; not the one that the table is scored on",
     )
     parser.add_argument("--report", action="store_true", help="train nothing; write the table from the runs that exist")
     parser.add_argument("--out", type=str, metavar="DIR", help="folder for runs and tables")
