@@ -136,6 +136,7 @@ def measure(folder: Path, steps: int, rounds: int) -> dict[str, Any]:
     """Expressions a second of 1 and of 2 processes, in turn."""
     write_refer(folder / "larger", "shaperef", {"train": 120, "val": 4}, seed=4)
     paces: dict[int, list[float]] = {1: [], 2: []}
+    load = round(os.getloadavg()[0], 1)  # of other programs
     for turn in range(rounds):
         for count, found in paces.items():
             out = folder / f"pace-{count}-{turn}"
@@ -155,6 +156,7 @@ def measure(folder: Path, steps: int, rounds: int) -> dict[str, Any]:
     best = {count: max(found) for count, found in paces.items()}
     return {
         "steps": steps,
+        "load_before": load,
         "expressions_per_second": {str(count): [round(pace, 2) for pace in found] for count, found in paces.items()},
         "efficiency": round(best[2] / (2 * best[1]), 3),
     }
@@ -176,10 +178,11 @@ def main() -> None:
             found["divided"] = divide(Path(folder))
         if "pace" in given.parts:
             found["pace"] = measure(Path(folder), given.steps, given.rounds)
-    found["machine"] = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "torch": torch.__version__}
+    found["machine"] = {"cores": os.cpu_count(), "torch": torch.__version__}
     print(json.dumps(found, indent=1))
-    if given.json is not None:
-        write_json(given.json, found)
+    if given.json is not None:  # what is not measured now stays in it
+        before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
+        write_json(given.json, {**before, **found})
 
 
 if __name__ == "__main__":

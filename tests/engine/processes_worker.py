@@ -50,7 +50,7 @@ RUN = RunConfig(
         word_limit=24,
         vision=VisionConfig(widths=(8, 16), blocks=(0, 0), encoder_layers=1),
         language=LanguageConfig(word_channels=8),
-        decoder=DecoderConfig(layers=2, heads=2, feedforward=1, dropout=0),
+        decoder=DecoderConfig(layers=2, heads=2, feedforward=1, dropout=0, reconstruction_stop_gradient=True),
         mask=MaskDecoderConfig(channels=4, upsamplings=2),
     ),
     input=InputConfig(size=32, resize="stretch"),

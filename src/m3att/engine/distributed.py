@@ -190,8 +190,12 @@ def join(device: str) -> Processes:
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
         ask_all_by(lambda: first_to_claim(store))
-    # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass.
-    options = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass. Some networks
+    # have weights without gradient, such as W_proj if LFR's target is kept out of it. PyTorch warns if there are none.
+    options = DistributedDataParallelKwargs(
+        broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=True
+    )
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     # What `accelerate launch --mixed_precision bf16` or `--dynamo_backend` asks for stands in m3att's own settings.
     accelerator = Accelerator(cpu=not on_gpu, mixed_precision="no", dynamo_backend="no", kwargs_handlers=[options])
     return Processes(process_rank(), process_count(), accelerator)
