@@ -516,7 +516,7 @@ def test_what_a_training_costs_beside_its_network() -> None:
     assert row_of(rows, "overhead of the loop, per cent")[1] == overhead
     assert row_of(rows, "waiting for data, per cent")[1] == wait
     seconds = f"{found['step_seconds']:.3f}, {found['bare_seconds']:.3f}"
-    assert row_of(rows, "seconds a step, of these bare")[1] == seconds
+    assert row_of(rows, "seconds of a step in the loop, and of a bare step")[1] == seconds
     for one in found["memory"]:
         what = f"memory of {one['expressions']} expressions on {one['images']} images, GiB"
         assert row_of(rows, what)[1] == f"{one['peak_bytes'] / 2**30:.2f}"

@@ -31,7 +31,8 @@ def ablate(words: Sequence[str], prog: str) -> int:
         "and spread over seeds beside the paper's figures. Give the same command again to continue: finished runs are "
         "kept, and a stopped run goes on.",
         usage=f"{prog} --table {'|'.join(TABLES)} --preset NAME | --config FILE [--section.field VALUE ...] --out DIR "
-        "[--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] | --table NAME --out DIR --report",
+        "[--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] [--tune RATE,RATE --tune-split SPLIT] | "
+        "--table NAME --out DIR --report",
         epilog="rows: " + " ".join(f"table {name}: {_names(table.rows)}." for name, table in TABLES.items()),
     )
     parser.add_argument("--table", type=str, metavar="NAME", help=f"the table: {', '.join(TABLES)}")
