@@ -97,6 +97,44 @@ def test_the_minimal_example_has_the_figures_of_its_file() -> None:
             assert cell == (f"{text} ({ends(difference['interval'])})" if difference else text)
 
 
+def test_the_comparison_on_symbols_has_the_figures_of_its_file() -> None:
+    measured = raw("symbolic")
+    shown = rows_of("The main comparison on symbols")
+    assert len(shown) == len(measured["rows"]) and measured["seeds"] == 3
+    for cells, row in zip(shown, measured["rows"], strict=True):
+        assert cells[0] == row["row"]
+        figures = [", ".join(f"{100 * value:.1f}" for value in row[key]) for key in ("all", "match", "compare")]
+        assert cells[1:4] == figures
+        pairs = [own - first for own, first in zip(row["all"], measured["rows"][0]["all"], strict=True)]
+        interval = paired_interval(pairs)
+        assert interval is not None
+        less = [f"{100 * statistics.mean(pairs):+.1f}", ends(interval)] if row["less_first"] else ["", ""]
+        assert cells[4:] == less
+
+
+def test_the_first_pair_has_the_figures_of_its_file() -> None:
+    rows = {row["name"]: row for row in raw("ablation-table-1-generic")["rows"] if row["n"]}
+    values = [f"{100 * rows[name]['figures']['mean_iou']['mean']:.1f}" for name in ("3-shared", "3-generic")]
+    section = SECTIONS["A first pair on ShapeRef"]
+    assert (
+        f"M3Att has a mean IoU of {values[0]} on 250 images of val, and the paper's generic attention {values[1]}."
+        in (section)
+    )
+    assert [rows[name]["n"] for name in ("3-shared", "3-generic")] == [1, 1]
+
+
+def test_why_has_the_figures_of_its_file() -> None:
+    models = raw("why-table-1-generic")["models"]
+    shown = rows_of("Why the rows differ")
+    for cells, name in zip(shown, ("3-generic", "3-shared"), strict=True):
+        model = models[f"table-1/{name}/seed-0"]
+        assert cells[1:4] == [f"{100 * value:.1f}" for value in model["looks"]["mean_iou"].values()]
+        assert cells[4:6] == [f"{model['words'][key]:.2f}" for key in ("f_dec", "f_t")]
+        assert cells[6] == ", ".join(f"{value:.2f}" for value in model["gradient"])
+    ranks = [layer["effective_rank"] for layer in models["table-1/3-shared/seed-0"]["f_mul"]]
+    assert (f"{min(ranks):.1f}", f"{max(ranks):.1f}") == ("1.0", "1.1")
+
+
 def test_links_and_raw_files_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)", PAGE):
         assert (REPOSITORY / "docs" / target).is_file(), target
