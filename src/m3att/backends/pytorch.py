@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from m3att.data.batch import to_pixels
 from m3att.errors import ConfigError
 from m3att.model.grid import Grid
+from m3att.model.lowered import lowered
 from m3att.model.network import BackboneMaps, EncodedImages, M3AttNet
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -20,7 +21,8 @@ class TorchBackend:
     Args:
         network: in evaluation mode, on the device.
         device: of the network.
-        dtype: `float32`, or `bfloat16` or `float16` for autocast, as in training; weights stay float32.
+        dtype: `float32`, or `bfloat16` or `float16` for autocast, as in training. The network stays as it is; a copy of it
+            holds rounded weights, which takes half as much memory again.
 
     Raises:
         ConfigError: if there is no such type.
@@ -29,7 +31,8 @@ class TorchBackend:
     def __init__(self, network: M3AttNet, device: torch.device, dtype: str = "float32") -> None:
         if dtype not in DTYPES:
             raise ConfigError(f"dtype {dtype!r}: give {', '.join(DTYPES)}")
-        self.network, self.device, self.dtype = network, device, DTYPES[dtype]
+        self.device, self.dtype = device, DTYPES[dtype]
+        self.network = network if dtype == "float32" else lowered(network, self.dtype)
 
     @property
     def mask_stride(self) -> float:

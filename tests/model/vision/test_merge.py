@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from m3att.model.vision.merge import ScaleMerge, choose_grid, fit_grid
+from m3att.model.vision.merge import ScaleMerge, choose_grid, fit_grid, projection
 
 CHANNELS = (3, 4, 5)
 
@@ -131,3 +131,15 @@ def test_the_grid_is_that_before_the_coarsest_or_the_wanted_one() -> None:
 def test_a_grid_that_is_none_of_the_maps_is_refused(grid: int) -> None:
     with pytest.raises(ValueError, match=f"no map {grid} of 3"):
         ScaleMerge(CHANNELS, 6, grid)
+
+
+def test_in_evaluation_batch_norm_is_part_of_the_convolution() -> None:
+    part = projection(3, 5).eval()
+    part[1].running_mean.normal_()
+    part[1].running_var.uniform_(0.5, 2)
+    maps_BCHW = torch.randn(2, 3, 4, 4)
+    plain_BCHW = torch.relu(part[1](part[0](maps_BCHW)))
+    assert torch.allclose(part(maps_BCHW), plain_BCHW, atol=1e-6)
+    part.train()
+    plain_BCHW = torch.relu(part[1](part[0](maps_BCHW)))
+    assert torch.equal(part(maps_BCHW), plain_BCHW)

@@ -9,22 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.folding import FoldedConvolution
 
 WIDTHS = (32, 64, 128, 256, 512, 1024)  # of the first convolution and of the five stages
 BLOCKS = (1, 2, 8, 8, 4)  # residual blocks of the stages
 
 
-class Convolution(nn.Module):
+class Convolution(FoldedConvolution):
     """Convolution, BN, leaky ReLU: Darknet's only layer with weights."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(channels_out)
-
-    def forward(self, features_BCHW: Tensor, slope_1: Tensor) -> Tensor:
+    def forward(self, features_BCHW: Tensor, slope_1: Tensor) -> Tensor:  # type: ignore[override]
         """Convolve to (B, channels_out, ceil(H / stride), ceil(W / stride)); ``slope_1`` is the leaky ReLU's."""
-        normed_BCHW = self.norm(self.conv(features_BCHW))
+        rim = self.conv.kernel_size[0] // 2
+        normed_BCHW = self.convolve(features_BCHW, (rim, rim))
         return functional.prelu(normed_BCHW, slope_1.to(normed_BCHW.dtype))
 
 

@@ -12,6 +12,7 @@ from m3att.model.grid import Grid
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.contract import VisionBackbone
+from m3att.model.vision.encoder_layer import EncoderLayer
 from m3att.model.vision.fusion import EarlyFusion
 from m3att.model.vision.merge import ScaleMerge, choose_grid
 
@@ -75,7 +76,7 @@ class VisionEncoder(nn.Module):
             self.merge = ScaleMerge(backbone.channels, merged_channels, number)
         self.projection = Projection(merged_channels, channels)
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True)
+            EncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True)
             for _ in range(layers)
         )
         self.fusion = EarlyFusion(backbone.channels[-1], channels) if early_fusion else None

@@ -8,10 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from m3att.model.upsampling import convolved
 
-def projection(channels_in: int, channels_out: int) -> nn.Sequential:
-    """1x1 convolution with BN and ReLU."""
-    return nn.Sequential(
+
+class Projection(nn.Sequential):
+    """1x1 convolution with BN and ReLU; in evaluation mode BN is part of the convolution."""
+
+    def forward(self, maps_BCHW: Tensor) -> Tensor:
+        """(B, C_out, H, W) of (B, C_in, H, W)."""
+        convolution, norm, activation = self
+        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        result: Tensor = convolved(maps_BCHW, convolution, norm)
+        if norm.training:
+            result = norm(result)
+        result = activation(result)
+        return result
+
+
+def projection(channels_in: int, channels_out: int) -> Projection:
+    """The parts of a Projection, with fresh weights."""
+    return Projection(
         nn.Conv2d(channels_in, channels_out, 1, bias=False),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
