@@ -21,8 +21,8 @@ class TorchBackend:
     Args:
         network: in evaluation mode, on the device.
         device: of the network.
-        dtype: `float32`, or `bfloat16` or `float16` for autocast, as in training. The network stays as it is; a copy of it
-            holds rounded weights, which takes half as much memory again.
+        dtype: `float32`, or `bfloat16` or `float16` for autocast, as in training. The network stays as it is; a copy
+            of it holds rounded weights, which takes up to half as much memory again.
 
     Raises:
         ConfigError: if there is no such type.

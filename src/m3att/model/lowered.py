@@ -15,7 +15,7 @@ def lowered(network: M3AttNet, dtype: torch.dtype) -> M3AttNet:
 
     Autocast rounds the weights of every layer at every call: 175 million numbers for one expression of Swin-B and BERT.
     The copy holds them rounded, so its output is the same. Only linear layers are changed, which have nearly all of the
-    weights: convolutions are rounded after they took BatchNorm in, and norms and recurrent networks keep their precision.
+    weights. Convolutions are rounded after they took BatchNorm in. Norms and recurrent networks keep their precision.
 
     Args:
         network: in evaluation mode; is not changed.

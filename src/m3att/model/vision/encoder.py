@@ -76,8 +76,7 @@ class VisionEncoder(nn.Module):
             self.merge = ScaleMerge(backbone.channels, merged_channels, number)
         self.projection = Projection(merged_channels, channels)
         self.layers = nn.ModuleList(
-            EncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True)
-            for _ in range(layers)
+            EncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True) for _ in range(layers)
         )
         self.fusion = EarlyFusion(backbone.channels[-1], channels) if early_fusion else None
         if freeze:

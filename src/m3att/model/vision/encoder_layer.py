@@ -29,8 +29,7 @@ class EncoderLayer(nn.TransformerEncoderLayer):
         Returns:
             (B, P, C).
         """
-        fused = torch.is_autocast_enabled(src.device.type) and not (self.training or args or options)
-        if not fused or torch.jit.is_tracing():
+        if self.training or args or options or not torch.is_autocast_enabled(src.device.type):
             result: Tensor = super().forward(src, *args, **options)
             return result
         attention = self.self_attn
