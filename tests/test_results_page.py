@@ -443,14 +443,19 @@ def test_speed_of_a_backbone() -> None:
 
 def test_training_steps() -> None:
     """docs/performance.md: the time and memory of a training step, and the speed, from the raw figures."""
-    head = ("refcoco-darknet53", "forward, CPU seconds", "with backward", "ratio", "peak", "estimate")
+    head = ("preset and way", "batch", "forward, CPU seconds", "with backward", "ratio", "peak", "estimate")
     rows = table("docs/performance.md", "Measured training steps", *head)
-    for label, way in (("layers as drawn", "as drawn"), ("now", "now")):
-        found = raw("training-memory-darknet53")[way]
-        seconds = [f"{found[key]:.2f}" for key in ("forward", "step")]
-        ratio = f"{found['step'] / found['forward']:.2f}"
+    ways = {"layers as drawn": "as drawn", "now": "now", "train.recompute": "recompute"}
+    files = {"Darknet-53": ("darknet53", "darknet53-48"), "Swin-B": ("swin-b",)}
+    for row in rows:
+        network, label = row[0].split(", ")
+        runs = [raw(f"training-memory-{name}") for name in files[network]]
+        (run,) = (run for run in runs if row[1] == f"{run['expressions']} on {run['images']} images")
+        found = run[ways[label]]
         memory = [f"{found[key] / 2**30:.2f} GiB" for key in ("peak", "batch")]
-        assert row_of(rows, label) == [label, *seconds, ratio, *memory]
+        seconds = [f"{found[key]:.2f}" for key in ("forward", "step")]
+        assert row[2:] == [*seconds, f"{found['step'] / found['forward']:.2f}", *memory]
+    assert len(rows) == 6
 
 
 def test_speed_beside_clipseg() -> None:
