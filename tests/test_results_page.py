@@ -143,6 +143,18 @@ def test_the_overview() -> None:
         expected[f"memory of training refcoco-darknet53, share of that of the layers as drawn: {name}"] = (
             f"{step['now'][row] / step['as drawn'][row]:.2f}"
         )
+    shared = raw("distributed")["equality"]
+    assert shared["same_scores"] and shared["same_batches"]
+    apart = [
+        value
+        for found in shared["largest_relative_difference"].values()
+        for name, value in found.items()
+        if "after" not in name
+    ]
+    expected[
+        "losses and gradient norm of a step by 2 and 4 processes: largest relative difference from 1 process "
+        "([more](scaling.md#several-processes-gpus-and-machines))"
+    ] = f"{max(apart):.0e}"
     proof = raw("kill-proof")
     assert proof["same_to_the_last_bit"] and all(proof["found"].values())
     rows = table(RESULTS, "Overview", "task", "target", "figure", "command")
