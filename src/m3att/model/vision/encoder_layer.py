@@ -29,7 +29,7 @@ class EncoderLayer(nn.TransformerEncoderLayer):
         Returns:
             (B, P, C).
         """
-        if self.training or args or options or not torch.is_autocast_enabled(src.device.type):
+        if self.training or args or options or src.is_meta or not torch.is_autocast_enabled(src.device.type):
             result: Tensor = super().forward(src, *args, **options)
             return result
         attention = self.self_attn

@@ -88,7 +88,7 @@ class FoldedConvolution(nn.Module):
 
     def may_fold(self) -> bool:
         """Whether nothing learns here now, and no compiler or exporter looks on, which folds by itself."""
-        if self.norm.training or torch.compiler.is_compiling():
+        if self.norm.training or torch.compiler.is_compiling() or self.conv.weight.is_meta:
             return False
         learns = any(weight.requires_grad for weight in self.parameters())
         return not (learns and torch.is_grad_enabled())
