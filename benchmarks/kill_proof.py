@@ -46,7 +46,7 @@ model:
 input: {{size: 32, resize: stretch}}
 data: {{root: {root}, flip: true, sentences: one}}
 train: {{steps: {steps}, batch_size: 4, optimizer: adamw, schedule: cosine, learning_rate: 0.001, weight_decay: 0.01,
-        warmup: 5, dice_weight: 1.0, device: cpu, workers: 0, threads: 1, log_every: 1, save_every: 4,
+        warmup: 5, ema: 0.9, dice_weight: 1.0, device: cpu, workers: 0, threads: 1, log_every: 1, save_every: 4,
         validate_every: 10, validate_images: 2, keep_last: 2, keep_every: 20}}
 """
 
@@ -174,6 +174,7 @@ def compare(whole: Path, killed: Path) -> dict[str, bool]:
     return {
         "weights": same_tensors(one.checkpoint, other.checkpoint, "network."),
         "optimiser": same_tensors(one.checkpoint, other.checkpoint, "optimizer."),
+        "moving average": same_tensors(one.checkpoint, other.checkpoint, "average."),
         "random state": same_tensors(one.checkpoint, other.checkpoint, "random"),
         "position in the data": position_of(one.checkpoint) == position_of(other.checkpoint),
         "schedule": rates[0] == rates[1],
