@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     data, threads = arguments.data, str(arguments.threads)
     models = {"before": "photo"}
@@ -38,6 +38,7 @@ def main() -> None:
         run = arguments.out / name.replace(" ", "-")
         if not (run / "best").is_dir():
             words = ["finetune", str(data / "export"), *old, "--out", str(run), "--train.threads", threads]
+            words += ["--train.workers", "0", "--train.validate_images", "40"]
             subprocess.run([*M3ATT, *words], check=True)
         models[name] = str(run / "best")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -46,7 +46,8 @@ def to_int8(encoder: Path, photos: Sequence[Path], inputs: InputConfig) -> float
     """Make the convolutions of an image encoder compute with 8 bits, by the ranges that they have on photos.
 
     Static, and with a scale for each channel of a kernel: the channels of a depthwise convolution differ widely, and
-    dynamic quantisation would give them one scale. Weights take 7 bits, because sums of two products of 8 bits overflow
+    dynamic quantisation would give them one scale. The range of a layer is the mean of the least and of the largest
+    values of the photos, so that a single photo does not make its steps coarse. Weights take 7 bits, because sums of two products of 8 bits overflow
     on processors without VNNI.
 
     Args:
@@ -70,6 +71,7 @@ def to_int8(encoder: Path, photos: Sequence[Path], inputs: InputConfig) -> float
         op_types_to_quantize=["Conv"],
         per_channel=True,
         reduce_range=True,
+        extra_options={"CalibMovingAverage": True},  # over photos; all of them are in one average
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
