@@ -47,8 +47,8 @@ def to_int8(encoder: Path, photos: Sequence[Path], inputs: InputConfig) -> float
 
     Static, and with a scale for each channel of a kernel: the channels of a depthwise convolution differ widely, and
     dynamic quantisation would give them one scale. The range of a layer is the mean of the least and of the largest
-    values of the photos, so that a single photo does not make its steps coarse. Weights take 7 bits, because sums of two products of 8 bits overflow
-    on processors without VNNI.
+    values of the photos, so that a single photo does not make its steps coarse. Weights take 7 bits, because sums of
+    two products of 8 bits overflow on processors without VNNI.
 
     Args:
         encoder: file of the graph; it is replaced.
