@@ -90,7 +90,7 @@ def test_the_command_to_go_on_with_works_as_it_is_printed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def interrupted(step: int, steps: int, figures: object) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -22,6 +22,7 @@ from m3att.ablations import find_table
 from m3att.app.ablation import run as ablation_run
 from m3att.app.ablation.schedule import plan
 from m3att.app.cli import main
+from m3att.engine.stopping import Stopping
 from m3att.report.failures import KINDS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
 
@@ -72,7 +73,7 @@ def ablations(small_config: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     table = find_table("2")
     for run in plan(base, table, table.find(ROWS), [0], out):
         order = {"folder": str(run.folder), "config": config_to_dict(run.config), "images": None, "name": ""}
-        ablation_run.execute(order | {"parent": os.getppid()})
+        ablation_run.execute(order | {"parent": os.getppid()}, Stopping())
     return out
 
 

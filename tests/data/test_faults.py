@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from m3att.config import DataConfig, InputConfig
+from m3att.data.augment.pictures import augmented
 from m3att.data.batch import BatchReader
 from m3att.data.faults import Fault, FaultLog
 from m3att.data.order import Group
@@ -105,9 +106,12 @@ def test_what_can_be_read_is_read_as_before() -> None:
             sample = super().read(0, expressions)
             return replace(sample, image_HWC=np.random.default_rng(index).integers(0, 255, (8, 8, 3), dtype=np.uint8))
 
-    plain = BatchReader(Whole(), TOKENIZER, InputConfig(size=8), DataConfig(flip=True), training=True)  # type: ignore[arg-type]
-    group = Group(3, (0, 2), 2, 11)
-    assert np.array_equal(plain[[group]].pixels_BCHW[0].permute(1, 2, 0).numpy(), plain.sample(group).image_HWC)
+    data = DataConfig(flip=True)
+    plain = BatchReader(Whole(), TOKENIZER, InputConfig(size=8), data, training=True)  # type: ignore[arg-type]
+    for seed in range(4):
+        group = Group(3, (0, 2), 2, seed)
+        changed = augmented(plain.sample(group), data, seed)
+        assert np.array_equal(plain[[group]].pixels_BCHW[0].permute(1, 2, 0).numpy(), changed.image_HWC)
 
 
 def test_the_log_counts_each_reason_once_and_stops_past_the_limit() -> None:

@@ -9,24 +9,37 @@ from pathlib import Path
 import pytest
 
 # Who may call what, each caller by its file and function. Beside a run, networks are made of saved models and to be
-# timed, and an optimiser is made to count its numbers; none of them is trained.
+# timed, and an optimiser is made to count its numbers; none of them is trained. `m3att bench train` times steps of a run
+# that starts as a training does, and writes nothing.
 CALLERS = {
     "build_network": {"bench/speed.py: Ours.of_preset", "engine/start.py: build", "pretrained.py: build_saved"},
-    "build_optimizer": {"engine/costs.py: estimate_memory", "engine/start.py: start_optimizer"},
+    "build_optimizer": {"engine/costs.py: estimate_memory", "engine/start.py: make_optimizer"},
     "start_process": {
+        "bench/training.py: measure_training",
         "engine/dry_run.py: dry_run",
         "engine/rehearsal.py: start_rehearsal",
         "engine/train.py: train",
     },
-    "start_run": {"engine/dry_run.py: dry_run", "engine/rehearsal.py: start_rehearsal", "engine/train.py: train"},
+    "start_run": {
+        "bench/training.py: measure_training",
+        "engine/dry_run.py: dry_run",
+        "engine/rehearsal.py: start_rehearsal",
+        "engine/train.py: train",
+    },
     "start_optimizer": {
+        "bench/training.py: measure_training",
         "engine/dry_run.py: take_step",
         "engine/rehearsal.py: start_rehearsal",
         "engine/train.py: train",
     },
     "recording": {"engine/train.py: train"},
     "Recorder": {"engine/recorder.py: recording"},
-    "RunFaults": {"engine/recorder.py: recording", "engine/rehearsal.py: find_rate"},
+    "RunFaults": {
+        "bench/training.py: measure_training",
+        "bench/training.py: measure_waiting",
+        "engine/recorder.py: recording",
+        "engine/rehearsal.py: find_rate",
+    },
     "WeightAverage": {"engine/recorder.py: recording"},
     "SummaryWriter": {"engine/trackers.py: TensorBoard.__init__"},
     "tracking": {"engine/recorder.py: recording"},

@@ -354,14 +354,14 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     met: set[int] = set()
     real = train_step
 
-    def step(forward: Any, network: Any, optimizer: Any, batch: Any, config: RunConfig, rate: float) -> Any:
+    def step(forward: Any, network: Any, optimizer: Any, parts: Any, config: RunConfig, rate: float, *more: Any) -> Any:
         def overflowing(*words: Any, **options: Any) -> Any:
             output = forward(*words, **options)
             return replace(output, mask_logits_NHW=output.mask_logits_NHW * math.nan)
 
         bad = round(rate / config.train.learning_rate * (config.train.warmup + 1)) in met
         before = {name: value.clone() for name, value in network.state_dict().items()}
-        found = real(overflowing if bad else forward, network, optimizer, batch, config, rate)
+        found = real(overflowing if bad else forward, network, optimizer, parts, config, rate, *more)
         same = all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
         assert same == bad  # the statistics of BatchNorm too
         return found

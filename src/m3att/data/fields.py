@@ -10,7 +10,7 @@ from typing import Any
 from m3att.data.boxes import BOX_FIELDS, CORNER_FIELDS, stated_box
 from m3att.errors import DataError, shown
 
-OWN_FORMS = ("jsonl", "coco", "cvat", "datumaro", "label_studio", "labelme", "hf")
+OWN_FORMS = ("jsonl", "coco", "cvat", "datumaro", "label_studio", "labelme", "hf", "shards")
 """The forms of one's own data, as `data.dataset` names them."""
 TEXT_FIELDS = (
     "expressions", "expression", "captions", "caption", "sentences", "sentence", "phrases", "phrase", "texts", "text",

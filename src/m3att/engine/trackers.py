@@ -62,6 +62,7 @@ class TensorBoard(Tracker):
     """
 
     name = "tensorboard"
+    failures = (OSError,)  # such as of a full disk; the checkpoint then says how to go on
 
     def __init__(self, folder: RunFolder, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from m3att.config import DataConfig, InputConfig
+from m3att.data.augment.pictures import mirror
 from m3att.data.batch import BatchReader, make_batch
 from m3att.data.held_out import ChosenImages
 from m3att.data.open import MixedSource, open_beside
@@ -22,7 +23,6 @@ from m3att.data.own.source import CustomSource, open_jsonl
 from m3att.data.own.tools import open_coco
 from m3att.data.source import UNKNOWN
 from m3att.data.text import Tokenizer
-from m3att.data.transforms import mirror
 
 from ..own_files import HEIGHT, WIDTH, square, write_lines, write_picture
 
