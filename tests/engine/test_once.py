@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 # Who may call what, each caller by its file and function. Beside a run, networks are made of saved models and to be
-# timed, and an optimiser is made to count its numbers; none of them is trained. `m3att bench train` times steps of a run
-# that starts as a training does, and writes nothing.
+# timed, and an optimiser is made to count its numbers; none of them is trained. `m3att bench train` times steps of a
+# run that starts as a training does, and writes nothing.
 CALLERS = {
     "build_network": {"bench/speed.py: Ours.of_preset", "engine/start.py: build", "pretrained.py: build_saved"},
     "build_optimizer": {"engine/costs.py: estimate_memory", "engine/start.py: make_optimizer"},
