@@ -192,7 +192,8 @@ def read_shard(path: Path) -> Shard:
         if path.stat().st_size < end + tarfile.BLOCKSIZE:
             raise DataError(f"{path}: is cut short; copy it again")
     except tarfile.ReadError as error:
-        packed = ": is packed; WebDataset's own .tar is not" if path.suffix != TAR else f": no whole tar ({error})"
+        packed = ": is a packed file; unpack it, or give WebDataset's .tar files, which are not packed"
+        packed = f": no whole tar ({error})" if path.suffix == TAR else packed
         raise DataError(f"{path}{packed}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
