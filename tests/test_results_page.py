@@ -541,3 +541,18 @@ def test_what_a_training_costs_beside_its_network() -> None:
     page = "([more](performance.md#what-a-training-costs-beside-its-network))"
     assert row_of(overview, f"{waiting} {page}")[2] == wait
     assert row_of(overview, "the same: overhead of the loop over the bare step, per cent")[2] == overhead
+
+
+def test_the_load_of_the_service() -> None:
+    rows = table("docs/serving.md", "Load", "backend", "answers")
+    for name, backend in (("serve-load", "pytorch"), ("serve-load-onnx", "onnx")):
+        found = raw(name)
+        assert (found["backend"], found["clients"], set(found["answers"])) == (backend, 50, {"200"})
+        assert row_of(rows, backend)[1:] == [
+            f"{found['answers']['200']}",
+            f"{found['answers_a_second']:.1f}",
+            f"{found['p50_seconds']:.1f}",
+            f"{found['p95_seconds']:.1f}",
+            f"{found['megabytes_in_the_second_third']}",
+            f"{found['megabytes_in_the_last_third']}",
+        ]
