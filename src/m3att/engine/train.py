@@ -147,6 +147,7 @@ def train(
                     announce(early_end(position, steps))
                     break
                 if stops:
+                    processes.wait()  # for the checkpoint: the process that speaks says whether there is one
                     stop.signal = stop.signal or asked  # perhaps only another process has received it
                     raise stop.error()
         processes.wait()  # until everything is written
