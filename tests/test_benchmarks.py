@@ -237,3 +237,47 @@ def test_photos_for_the_ranges_are_spread_and_numbered(repository: Path) -> None
     assert module.number_of(Path("park.jpg")) is None
     low, high = module.interval(np.array([0.1, 0.1, 0.1]), np.array([4, 4, 9]))
     assert low == pytest.approx(0.1) and high == pytest.approx(0.1)
+
+
+def test_boxes_of_referents_are_measured_by_hand(repository: Path, tmp_path: Path) -> None:
+    """Of two people the smaller one is meant, and of a dog there is no other."""
+    sizes = script(repository, "referent_sizes")
+    boxes = ((1, [0, 0, 10, 10]), (1, [0, 0, 20, 10]), (2, [5, 5, 8, 5]), (1, [0, 0, 40, 20]))
+    annotations = [
+        {"id": at, "image_id": 1, "category_id": kind, "bbox": box, "iscrowd": int(at == 3)}
+        for at, (kind, box) in enumerate(boxes)
+    ]
+    image = {"id": 1, "file_name": "1.jpg", "width": 40, "height": 20}
+    kinds = [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]
+    content = {"images": [image], "annotations": annotations, "categories": kinds}
+    refs = [
+        {"ref_id": at, "ann_id": at, "image_id": 1, "category_id": 1, "split": split, "sentences": [{"sent": "it"}]}
+        for at, split in ((0, "train"), (2, "train"), (1, "val"))
+    ]
+    (tmp_path / "refcoco").mkdir()
+    (tmp_path / "refcoco" / "instances.json").write_text(json.dumps(content))
+    (tmp_path / "refcoco" / "refs(unc).p").write_bytes(pickle.dumps(refs))
+    assert sizes.measure(tmp_path, ["refcoco"]) == {
+        "referents": 3,
+        "smallest_box_pixels": 40,
+        "smallest_box_share": 0.05,
+        "median_box_share": 0.125,
+        "largest_of_its_kind": 0.6667,  # a crowd is no rival
+    }
+
+
+def test_opencv_draws_the_edge_of_an_outline_too(repository: Path) -> None:
+    outlines = script(repository, "outlines")
+    square = [2, 2, 6, 2, 6, 6, 2, 6]  # 4 x 4 pixels, which OpenCV draws as 5 x 5
+    annotations = [
+        {"image_id": 1, "segmentation": [square]},
+        {"image_id": 1, "segmentation": [[1, 1, 17, 1, 17, 17, 1, 17]]},
+        {"image_id": 1, "segmentation": {"size": [20, 20], "counts": [0, 400]}, "iscrowd": 1},
+        {"image_id": 1, "segmentation": [[30, 30, 40, 30, 40, 40]]},  # outside
+    ]
+    found = outlines.compare({"images": [{"id": 1, "width": 20, "height": 20}], "annotations": annotations})
+    assert found == {
+        "objects": 2,
+        "mean_iou": round((16 / 25 + 256 / 289) / 2, 3),
+        "mean_iou_of_the_smallest_quarter": 16 / 25,
+    }
