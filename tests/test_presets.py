@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,8 @@ def test_a_description_says_command_time_and_score(name: str) -> None:
     words = shlex.split(command)
     assert words[:4] == ["m3att", "train", "--preset", name]
     assert "--out" in words
+    root = [value for word, value in pairwise(words) if word == "--data.root"]
+    assert root in ([], ["ROOT"])  # as on the pages
     assert "minutes" in rest or "epochs, untrained here" in rest
     assert any(
         score in rest

@@ -51,7 +51,7 @@ def photo() -> RunConfig:
 PHOTO_PRESETS: dict[str, Preset] = {
     "photo": Preset(
         photo(),
-        "m3att train --preset photo --data.root REFER --data.cutouts '[OBJECTS.json]' --data.beside '[DESCRIBED.json]' "
+        "m3att train --preset photo --data.root ROOT --data.cutouts '[OBJECTS.json]' --data.beside '[DESCRIBED.json]' "
         "--out runs/photo; needs RefCOCO's and RefCOCO+'s annotations and photos with outlined objects "
         "(docs/photos.md). About 65 minutes on one to two cores, to mean IoU 0.404 (RefCOCO) and 0.298 (RefCOCO+) on "
         "13 photos.",

@@ -254,7 +254,7 @@ TINY_PRESETS: dict[str, Preset] = {
     ),
     "refcoco-layout-tiny": Preset(
         refcoco_layout_tiny(),
-        "m3att train --preset refcoco-layout-tiny --data.root REFER --out runs/refcoco-layout-tiny; needs RefCOCO's "
+        "m3att train --preset refcoco-layout-tiny --data.root ROOT --out runs/refcoco-layout-tiny; needs RefCOCO's "
         "annotations, no photos. 70 minutes on one core, to mean IoU 0.615 on val.",
     ),
     "ablation-tiny": Preset(
@@ -264,14 +264,14 @@ TINY_PRESETS: dict[str, Preset] = {
     ),
     "ablation-photo": Preset(
         ablation_photo(),
-        "m3att train --preset ablation-photo --data.root REFER --data.cutouts '[OBJECTS.json]' --out "
+        "m3att train --preset ablation-photo --data.root ROOT --data.cutouts '[OBJECTS.json]' --out "
         "runs/ablation-photo; needs RefCOCO's annotations, photos with outlined objects (docs/photos.md) and the extra "
         "photos; --data.dataset refcoco+ uses the sentences of RefCOCO+. About 100 minutes on one core, by the time of "
         "a step of the preset photo. For the rows of m3att ablate; docs/reproduction.md says what has been run.",
     ),
     "ablation-layout-tiny": Preset(
         ablation_layout_tiny(),
-        "m3att train --preset ablation-layout-tiny --data.root REFER --out runs/ablation-layout-tiny; needs RefCOCO's "
+        "m3att train --preset ablation-layout-tiny --data.root ROOT --out runs/ablation-layout-tiny; needs RefCOCO's "
         "annotations, no photos; --data.dataset refcoco+ uses those of RefCOCO+. 6 minutes on one core. For the rows "
         "of m3att ablate; docs/lab-notes.md has scores with an earlier backbone.",
     ),
