@@ -336,6 +336,29 @@ def test_a_run_that_is_asked_to_stop_saves_its_last_step_and_says_how_to_go_on(
     assert saved == RunFolder(out).last_metrics()["step"]
 
 
+@pytest.mark.parametrize(
+    ("library", "advice"), [("yaml", ""), ("torch", "; no checkpoint was written yet; the same command starts again")]
+)
+def test_a_run_that_is_asked_to_stop_while_it_loads_its_libraries_can_be_started_again(
+    tmp_path: Path, library: str, advice: str
+) -> None:
+    """A cluster may want its machine back at once."""
+    (tmp_path / f"{library}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [*PROCESS, "train", "--preset", "ablation-tiny", "--out", "run", "--resume"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        while "loading" not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (75, f"m3att: stopped by SIGTERM{advice}")
+    assert "Traceback" not in err and not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
 def test_resume_starts_a_run_that_was_killed_before_its_first_checkpoint(
     small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
 ) -> None:

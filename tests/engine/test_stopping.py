@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -30,6 +31,15 @@ def test_outside_of_steps_a_request_ends_the_work_at_once(number: signal.Signals
     with stop.listening(), pytest.raises(ERRORS[number]):
         os.kill(os.getpid(), number)
     assert stop.asked  # a request that Python loses inside a finalizer still counts
+
+
+def test_a_request_that_a_library_dropped_while_it_was_loaded_is_heard_by_whoever_listens_next() -> None:
+    with Stopping().listening():
+        with suppress(Exception):  # as libraries do around what they may import
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(StoppedError), Stopping().listening():
+            pytest.fail("went on")
+        assert isinstance(signal.getsignal(signal.SIGTERM).__self__, Stopping)  # type: ignore[union-attr]
 
 
 def test_between_steps_a_request_waits_but_a_second_ctrl_c_does_not() -> None:

@@ -45,6 +45,20 @@ def later(module: str, function: str) -> Callable[[Sequence[str], str], int]:
     return run
 
 
+def stoppable(run: Callable[[Sequence[str], str], int]) -> Callable[[Sequence[str], str], int]:
+    """A command that SIGTERM ends with `StoppedError` from its first moment on, before PyTorch is loaded.
+
+    Args:
+        run: the command.
+    """
+
+    def listen(words: Sequence[str], prog: str) -> int:
+        with import_module("m3att.engine.stopping").Stopping().listening():
+            return run(words, prog)
+
+    return listen
+
+
 COMMANDS: dict[str, Command] = {
     "predict": Command(later("predict", "predict"), "find the objects that expressions name, in one image or many"),
     "export": Command(later("export", "export"), "write a model as ONNX graphs, which run without PyTorch"),
@@ -62,16 +76,18 @@ COMMANDS: dict[str, Command] = {
         later("mix", "data_mix"), "join data sets into one to train on, without any photo of their test splits"
     ),
     "data shard": Command(later("shard", "data_shard"), "pack a data set into tar shards, for network drives"),
-    "train": Command(later("train", "train"), "train a network, or continue a run"),
-    "finetune": Command(later("finetune", "finetune"), "teach a trained model your own photos and words"),
-    "search": Command(later("search", "search"), "look for good settings: train with many, and report the best"),
+    "train": Command(stoppable(later("train", "train")), "train a network, or continue a run"),
+    "finetune": Command(stoppable(later("finetune", "finetune")), "teach a trained model your own photos and words"),
+    "search": Command(
+        stoppable(later("search", "search")), "look for good settings: train with many, and report the best"
+    ),
     "runs": Command(later("runs", "runs"), "list runs and compare them"),
     "presets": Command(later("presets", "presets"), "list the presets for training"),
     "evaluate": Command(later("evaluate", "evaluate"), "score a model, or a simple baseline, on a data set"),
     "report": Command(later("report.command", "report"), "write a page about runs: curves, figures, failures"),
     "report figure": Command(later("report.figure", "figure"), "draw Figure 7, 8, 9 or 10 of the paper for a model"),
     "ablate": Command(
-        later("ablation.command", "ablate"), "train rows of the paper's ablation tables and write the tables"
+        stoppable(later("ablation.command", "ablate")), "train rows of the paper's ablation tables and write the tables"
     ),
     "bench data": Command(later("bench", "bench_data"), "measure how fast data are opened and read on this machine"),
     "bench train": Command(

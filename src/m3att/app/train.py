@@ -247,7 +247,6 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         LostError: where another process has ended.
         StoppedError: after SIGTERM.
     """
-    from m3att.engine.distributed import leave
     from m3att.engine.stopping import Stopping
 
     config, stop = named_start(config), Stopping(say_at_once)
@@ -269,6 +268,8 @@ def run_training(config: RunConfig, out: Path, resume: bool) -> int:
         except LostError as error:
             more = f"; go on with --resume from the checkpoint in {out}" if folder.can_resume else ""
             raise LostError(f"{error}{more}") from None
+    from m3att.engine.distributed import leave  # not above: PyTorch is loaded where a signal is answered with advice
+
     leave()
     faults = folder.known_faults()
     if faults:

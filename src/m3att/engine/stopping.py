@@ -69,7 +69,12 @@ class Stopping:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Receive SIGTERM, and SIGINT unless this process ignores it. Does nothing outside of the main thread."""
+        """Receive SIGTERM, and SIGINT unless this process ignores it. Does nothing outside of the main thread.
+
+        Raises:
+            KeyboardInterrupt: where whoever listened until now was asked, and a library that was loaded dropped that.
+            StoppedError: likewise.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -79,6 +84,9 @@ class Stopping:
             for number, handler in before.items():
                 if handler is not signal.SIG_IGN:
                     signal.signal(number, self.receive)
+            outer = getattr(before[signal.SIGTERM], "__self__", None)
+            if isinstance(outer, Stopping):
+                outer.check()
             yield
         finally:
             for number, handler in before.items():
