@@ -188,15 +188,14 @@ NUMBERS_OF_A_STEP = [
         "train.layer_decay",
         "train.focal_gamma",
     ),
-    *("train.seed", "data.seed", "train.steps", "train.batch_size", "data.per_image", "train.threads"),
+    *("train.seed", "data.seed", "train.steps", "train.batch_size", "data.per_image"),
 ]
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key in NUMBERS_OF_A_STEP for value in ends_of(key)])
 def test_a_step_is_taken_at_both_ends(key: str, value: float) -> None:
     config = at_end(key, value)
-    train, threads = config.train, torch.get_num_threads()
-    torch.set_num_threads(train.threads or threads)
+    train = config.train
     with torch.random.fork_rng():
         torch.manual_seed(train.seed)
         source = ShapeRefSource("shaperef", "train", 2, config.data.seed)
@@ -208,8 +207,19 @@ def test_a_step_is_taken_at_both_ends(key: str, value: float) -> None:
         rate = learning_rate_at(0, train.steps or 10, train)
         optimizer = build_optimizer(network, train)
         losses, norm = train_step(network, network, optimizer, [reader[next(iter(order))]], config, rate)
-    torch.set_num_threads(threads)
     assert losses.total.isfinite() and norm.isfinite() and math.isfinite(rate)
+
+
+@pytest.mark.parametrize("value", ends_of("train.threads"))
+def test_pytorch_computes_with_both_ends_of_threads(value: int) -> None:
+    """One sum, long enough to be divided: a whole step of 1,024 threads on few cores takes many seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(value)
+    try:
+        assert torch.get_num_threads() == value
+        assert torch.ones(2**18).sum() == 2**18
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("value", ends_of("evaluate.threshold"))
@@ -300,7 +310,7 @@ def test_images_are_changed_at_both_ends(crop: float, jitter: float) -> None:
 
 def test_every_range_is_tried() -> None:
     """Collages, whose side the last one is, need photos: tests/data/collage."""
-    tried = {*NUMBERS_OF_A_STEP, *NUMBERS_OF_A_RUN, "train.epochs", "evaluate.threshold"}
+    tried = {*NUMBERS_OF_A_STEP, *NUMBERS_OF_A_RUN, "train.epochs", "train.threads", "evaluate.threshold"}
     tried |= {"data.held_out", "data.beside_share", "data.old_share", "data.collage_side", "data.crop", "data.jitter"}
     assert set(RANGES) == tried | {key for key in RANGES if key.startswith(("model", "input"))}  # a network is built
 

@@ -10,7 +10,7 @@ import pytest
 
 from m3att.app.cli import main
 
-# A network that trains in a second: what it finds is worth nothing.
+# A network that trains in a second: what it finds is worth nothing. Pictures for the trackers would take as long again.
 SMALL = """
 model:
   channels: 16
@@ -20,7 +20,7 @@ model:
   mask: {channels: 8, narrowing: 1, upsamplings: 1}
 input: {size: 32, resize: stretch}
 train: {steps: 4, batch_size: 8, workers: 0, threads: 1, log_every: 1, save_every: 1, validate_every: 4,
-        validate_images: 2}
+        validate_images: 2, tracked_images: 0}
 """
 
 

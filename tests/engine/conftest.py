@@ -47,7 +47,10 @@ def refer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny_run() -> RunConfig:
-    """A few steps of the smallest network that has every part, on scenes drawn without end, with every chance on."""
+    """A few steps of the smallest network that has every part, on scenes drawn without end, with every chance on.
+
+    It draws no pictures for the trackers, which would take longer than its steps.
+    """
     return RunConfig(
         model=ModelConfig(
             channels=16,
@@ -62,7 +65,7 @@ def tiny_run() -> RunConfig:
         train=TrainConfig(
             batch_size=8, steps=8, optimizer="adamw", learning_rate=1e-3, weight_decay=0.01, schedule="cosine",
             warmup=2, dice_weight=1.0, device="cpu", workers=0, threads=1, log_every=1, validate_every=4,
-            validate_images=2, save_every=3,
+            validate_images=2, save_every=3, tracked_images=0,
         ),
         evaluate=EvaluateConfig(threshold=0.5),
     )  # fmt: skip

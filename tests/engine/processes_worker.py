@@ -58,7 +58,7 @@ RUN = RunConfig(
     train=TrainConfig(
         batch_size=8, steps=4, optimizer="adamw", learning_rate=1e-3, schedule="constant", warmup=0, clip=0,
         dice_weight=1, category_weight=0.5, attention_weight=0.1, box_weight=0.3, device="cpu", workers=0, threads=1,
-        log_every=1, validate_every=4, validate_images=3, save_every=2,
+        log_every=1, validate_every=4, validate_images=3, save_every=2, tracked_images=0,
     ),
     evaluate=EvaluateConfig(threshold=0.5, batch_size=4),
 )  # fmt: skip

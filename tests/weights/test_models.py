@@ -53,7 +53,7 @@ def test_a_model_and_a_run_of_then_go_on_today(tmp_path: Path, monkeypatch: pyte
         input=InputConfig(size=64, resize="stretch"),
         train=TrainConfig(
             batch_size=8, steps=1, schedule="constant", warmup=0, device="cpu", workers=0, threads=1,
-            validate_images=1, save_every=1,
+            validate_images=1, save_every=1, tracked_images=0,
         ),
     )  # fmt: skip
     longer = replace(settings, train=replace(settings.train, steps=2))

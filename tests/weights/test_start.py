@@ -81,7 +81,7 @@ def run(model: ModelConfig, **settings: Any) -> RunConfig:
         data=DataConfig(per_image=4),
         train=TrainConfig(
             batch_size=8, steps=2, learning_rate=1e-2, schedule="constant", warmup=0, device="cpu", workers=0,
-            threads=1, validate_every=9, validate_images=1, **settings,
+            threads=1, validate_every=9, validate_images=1, tracked_images=0, **settings,
         ),
     )  # fmt: skip
 

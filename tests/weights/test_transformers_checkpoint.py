@@ -229,7 +229,7 @@ def test_the_whole_network_trains_and_its_folder_needs_nothing_else(
     model = replace(model, vision=replace(model.vision, freeze=True))
     settings = TrainConfig(
         batch_size=6, steps=1, learning_rate=1e-3, warmup=0, device="cpu", workers=0, threads=1, validate_images=1,
-        save_every=1,
+        save_every=1, tracked_images=0,
     )  # fmt: skip
     run = RunConfig(model=model, input=InputConfig(size=48, resize="stretch"), train=settings)
     folder = train(run, tmp_path / "run")
