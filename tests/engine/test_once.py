@@ -54,7 +54,7 @@ WRITERS = {
     "engine/recorder.py: Recorder.log",
     "engine/recorder.py: Recorder.save_models",
     "engine/recorder.py: Recorder.skipped",
-    "engine/recorder.py: drop_later_lines",
+    "engine/lines.py: drop_later_lines",
     "engine/recorder.py: begin_folder",
     "engine/run_folder.py: RunFolder._locked",
     "engine/trackers.py: tracking",

@@ -29,7 +29,6 @@ from m3att.data.text import Tokenizer
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.checkpoint import Position, read_whole
 from m3att.engine.faults import RunFaults
-from m3att.engine.recorder import drop_later_lines
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import train_step
 from m3att.engine.stopping import Stopping
@@ -501,26 +500,6 @@ def test_frozen_weights_stay_as_they_are(tiny_run: RunConfig, tmp_path: Path) ->
     same = {name for name in one if torch.equal(one[name], three[name])}
     assert frozen and frozen <= same
     assert len(same - frozen) < len(one) / 4
-
-
-@pytest.mark.parametrize(
-    ("content", "kept"),
-    [
-        ('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4}\n', '{"step": 1}\n{"step": 2}\n{"step": 3}\n'),
-        ('{"step": 1}\n{"step": 3}\n', '{"step": 1}\n{"step": 3}\n'),
-        ('{"step": 1}\n{"step": 2', '{"step": 1}\n'),
-        ('{"step": 4}\n', ""),
-        ("", ""),
-    ],
-)
-def test_lines_after_the_checkpoint_are_dropped(tmp_path: Path, content: str, kept: str) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(content)
-    drop_later_lines(path, 3)
-    assert path.read_text() == kept
-    path.unlink()
-    drop_later_lines(path, 3)
-    assert path.read_text() == ""
 
 
 def test_a_device_that_is_not_there_leaves_no_folder(tiny_run: RunConfig, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -21,6 +20,7 @@ from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
 from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.ema import WeightAverage
 from m3att.engine.faults import RunFaults
+from m3att.engine.lines import drop_later_lines, raw_lines
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import fault_of, require_finite
 from m3att.engine.trackers import Trackers, tracking
@@ -118,7 +118,7 @@ class Recorder:
         path, limit = self.folder.bad_steps, self.config.train.bad_steps
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "fault": fault, "images": images}) + "\n")
-        count = len(path.read_text(encoding="utf-8").splitlines())
+        count = len(raw_lines(path))
         if count > limit:
             allowed = f"train.bad_steps allows {limit}, and this is number {count}; " if limit else ""
             raise DivergedError(
@@ -244,16 +244,3 @@ def begin_folder(
         folder.faults.unlink(missing_ok=True)
         folder.bad_steps.unlink(missing_ok=True)
         folder.tracker_ids.unlink(missing_ok=True)
-
-
-def drop_later_lines(path: Path, step: int) -> None:
-    """Drop the lines that a run logged after its checkpoint, also a half-written last line; they are logged again."""
-    kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
-        try:
-            if json.loads(line)["step"] > step:
-                break
-        except ValueError:
-            break
-        kept.append(line)
-    replace_file(path, "".join(kept).encode())

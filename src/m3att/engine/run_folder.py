@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.config import RunConfig
+from m3att.engine.lines import is_number, read_lines
 from m3att.engine.run_lock import beating, holder_of, is_alive, sign, take_lock
 from m3att.errors import ConfigError, DataError
 from m3att.settings import config_from_file
@@ -120,8 +120,7 @@ class RunFolder:
 
     def known_faults(self) -> list[str]:
         """What the run has left out so far, one line each."""
-        lines = self.faults.read_text(encoding="utf-8").splitlines() if self.faults.is_file() else []
-        return [str(json.loads(line)["left_out"]) for line in lines]
+        return [str(line["left_out"]) for line in read_lines(self.faults) if line is not None and "left_out" in line]
 
     def last_metrics(self) -> dict[str, Any]:
         """The newest whole line of the metrics; empty where there is none.
@@ -140,16 +139,12 @@ class RunFolder:
             DataError: where a line is not one of a training.
         """
         found: list[dict[str, Any]] = []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.is_file() else []
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = json.loads(line)
-                int(entry["step"])
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
-                    break
-                raise DataError(f"{self.metrics}, line {number}: not what a training logs ({error})") from error
-            found.append(entry)
+        lines = read_lines(self.metrics)
+        for number, entry in enumerate(lines, start=1):
+            if entry is not None and isinstance(entry.get("step"), int) and all(map(is_number, entry.values())):
+                found.append(entry)
+            elif number < len(lines):
+                raise DataError(f"{self.metrics}, line {number}: not what a training logs")
         return found
 
     @contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from m3att.config import RunConfig
+from m3att.engine.lines import entry_of
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, StoppedError, clipped
 from m3att.extras import require
@@ -234,11 +235,9 @@ def tracking(
         say: gets a line about each tracker that fails.
 
     Raises:
-        ConfigError: where a library is not installed, or does not start.
+        ConfigError: where a library is not installed or does not start, or the ids cannot be read.
     """
-    ids: dict[str, str] = {}
-    if resume and folder.tracker_ids.is_file():
-        ids = json.loads(folder.tracker_ids.read_text(encoding="utf-8"))
+    ids = known_ids(folder) if resume else {}
     kinds: dict[str, Callable[[], Tracker]] = {
         "tensorboard": lambda: TensorBoard(folder, step),
         "wandb": lambda: WandB(folder, config, ids.get("wandb")),
@@ -266,6 +265,20 @@ def tracking(
         raise
     finally:
         trackers.each(lambda tracker: tracker.close(state))
+
+
+def known_ids(folder: RunFolder) -> dict[str, str]:
+    """The ids that a run has at W&B and MLflow, by tracker; empty where it has none.
+
+    Raises:
+        ConfigError: where their file is damaged.
+    """
+    if not folder.tracker_ids.is_file():
+        return {}
+    found = entry_of(folder.tracker_ids.read_bytes())
+    if found is None or not all(isinstance(value, str) for value in found.values()):
+        raise ConfigError(f"{folder.tracker_ids}: damaged; remove it, and W&B and MLflow get a new run")
+    return found
 
 
 def first_line(error: BaseException) -> str:
