@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from m3att.data.layout import paint
 from m3att.data.layout.looks import _FAMILIES, look_of
 from m3att.data.layout.paint import Annotation, draw_layout, paint_layout
 
@@ -33,6 +34,30 @@ def test_object_fills_its_box_and_stays_inside(name: str, box: tuple[float, floa
     assert masks[0].sum() >= 0.3 * (box[2] - box[0]) * (box[3] - box[1])
     assert np.array_equal(image[~masks[0]], empty[~masks[0]])  # nothing is painted beyond the mask
     assert (image[masks[0]] != empty[masks[0]]).any(axis=-1).mean() > 0.5
+
+
+def test_visible_pixels_are_looked_for_where_all_of_them_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at one box gives the drawing that looking at the whole image gives, also where objects hide others."""
+    chance, inside_a_box = np.random.default_rng(4), paint._pixels_seen
+    compared = 0
+
+    def everywhere(owner_HW: np.ndarray, number: int, box: tuple[int, int, int, int]) -> int:
+        nonlocal compared
+        compared += 1
+        seen = sum(1 for owner in owner_HW.ravel().tolist() if owner == number)
+        assert inside_a_box(owner_HW, number, box) == seen
+        return seen
+
+    monkeypatch.setattr(paint, "_pixels_seen", everywhere)
+    for _ in range(12):
+        corners_A4 = np.sort(chance.uniform(-9, 60, (9, 2, 2)), axis=1).reshape(9, 4)
+        corners_A4[3:6] = corners_A4[0]  # several in one place
+        annotations = [
+            Annotation(number, int(chance.choice(list(CATEGORIES))), tuple(corners.tolist()), number == 8)
+            for number, corners in enumerate(corners_A4)
+        ]
+        paint_layout(40, 50, annotations, CATEGORIES)
+    assert compared > 12 * 9  # some came to the front, and were looked at again
 
 
 def test_masks_are_what_is_seen() -> None:

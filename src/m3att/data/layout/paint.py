@@ -97,11 +97,15 @@ def paint_layout(
     image_HWC = _background(height, width).copy()
     owner_HW = np.full((height, width), -1, dtype=np.int16)
     drawn = [0] * len(annotations)
+    first_boxes = list(boxes)  # an object that comes to the front is drawn inside its first box
     for number in order:
         drawn[number] = _paint(image_HWC, owner_HW, number, annotations[number], boxes[number], categories)
     for _ in range(_FRONT_ROUNDS):
-        seen = _pixels_seen(owner_HW, len(annotations))
-        hidden = [number for number in order if seen[number] < _MIN_VISIBLE * drawn[number]]
+        hidden = [
+            number
+            for number in order
+            if _pixels_seen(owner_HW, number, first_boxes[number]) < np.float32(_MIN_VISIBLE * drawn[number])
+        ]
         if not hidden:
             break
         for number in hidden:
@@ -110,12 +114,10 @@ def paint_layout(
     return image_HWC, owner_HW
 
 
-def _pixels_seen(owner_HW: NDArray[np.int16], count: int) -> NDArray[np.float32]:
-    """Visible pixels of each annotation; a histogram is exact in float32 up to 16 megapixels an object."""
-    if count == 0:
-        return np.zeros(0, dtype=np.float32)
-    owners_HW = owner_HW.view(np.uint16)  # the background's -1 becomes 65535, beyond the last bin
-    return np.asarray(cv2.calcHist([owners_HW], [0], None, [count], [0, count]), dtype=np.float32).ravel()
+def _pixels_seen(owner_HW: NDArray[np.int16], number: int, box: tuple[int, int, int, int]) -> int:
+    """Visible pixels of an annotation, all of which lie in a box; far cheaper than a histogram of the image."""
+    x, y, w, h = box
+    return int(np.count_nonzero(owner_HW[y : y + h, x : x + w] == number))
 
 
 def inside(
@@ -239,8 +241,8 @@ def _paint_pattern(layer: NDArray[np.uint8], pattern: int, colour: Colour) -> No
 
 
 def _shaded(colour: Colour, shade: float) -> Colour:
-    red, green, blue = (min(255, round(channel * shade)) for channel in colour)
-    return (red, green, blue)
+    red, green, blue = colour
+    return min(255, round(red * shade)), min(255, round(green * shade)), min(255, round(blue * shade))
 
 
 def _unit_hash(number: int) -> float:
