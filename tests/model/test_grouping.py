@@ -57,6 +57,24 @@ def test_a_packed_product_is_each_expression_times_its_own_image(drawn: tuple[li
         torch.testing.assert_close(found_NLP[n], rows_NLC[n] @ vis_BPC[image].T)
 
 
+@few
+@given(groupings(), st.integers(1, 3), st.integers(1, 2), st.booleans())
+def test_a_product_is_each_expression_times_the_matrix_of_its_image(
+    drawn: tuple[list[int], int], words: int, heads: int, in_use: bool
+) -> None:
+    index, images = sorted(drawn[0]) if in_use else drawn[0], drawn[1]
+    rows_NLKC = torch.randn(len(index), words, heads, 3, dtype=torch.float64)
+    right_BKCP = torch.randn(images, heads, 3, 5, dtype=torch.float64)
+    with torch.inference_mode(in_use):
+        grouping = Grouping.of(torch.tensor(index), images)
+        found_NLKP = grouping.product(rows_NLKC, right_BKCP, words)
+    assert bool(grouping.counts) == (in_use and images > 1)  # then images are multiplied one by one
+    assert found_NLKP.shape == (len(index), words, heads, 5)
+    for n, image in enumerate(index):
+        for head in range(heads):
+            torch.testing.assert_close(found_NLKP[n, :, head], rows_NLKC[n, :, head] @ right_BKCP[image, head])
+
+
 def test_gradients_return_to_their_own_rows() -> None:
     grouping = Grouping.of(torch.tensor([1, 0, 1]), 3)
     rows_NLC = torch.randn(3, 2, 4, requires_grad=True)

@@ -85,9 +85,8 @@ class M3Att(nn.Module):
         """
         words = word_key_NLC.shape[1] if words is None else words
         word_NKLC = split_heads(word_key_NLC, self.heads) / math.sqrt(self.channels / self.heads)
-        packed_BKQC = grouping.pack(word_NKLC.transpose(1, 2)).transpose(1, 2)  # Q = slots * L
-        attention_BKQP = packed_BKQC @ split_heads(vision_key_BPC, self.heads).transpose(2, 3)
-        return grouping.unpack(attention_BKQP.transpose(1, 2), words).transpose(1, 2)
+        key_BKCP = split_heads(vision_key_BPC, self.heads).transpose(2, 3)
+        return grouping.product(word_NKLC.transpose(1, 2), key_BKCP, words).transpose(1, 2)
 
     def attend_vision(
         self, attention_NKLP: Tensor, value_BPC: Tensor, grouping: Grouping, words: int | None = None
@@ -101,10 +100,8 @@ class M3Att(nn.Module):
             words: L; see `mutual_attention`.
         """
         weight_NLKP = attention_NKLP.softmax(dim=3).transpose(1, 2)
-        packed_BKQP = grouping.pack(weight_NLKP).transpose(1, 2)
-        lav_BKQC = packed_BKQP @ split_heads(value_BPC, self.heads)
         words = weight_NLKP.shape[1] if words is None else words
-        return grouping.unpack(lav_BKQC.transpose(1, 2), words).flatten(2)
+        return grouping.product(weight_NLKP, split_heads(value_BPC, self.heads), words).flatten(2)
 
     def language_weights(self, attention_NKLP: Tensor, word_mask_NL: Tensor) -> Tensor:
         """softmax(A_mut^T) of Eq. 2b over real words, transposed: (N, K, L, P); the weights of a position sum to 1."""

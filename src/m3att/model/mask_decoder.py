@@ -120,12 +120,14 @@ class MaskDecoder(nn.Module):
                 values_BPC = self.vision(vis_BPC)
             kernels_NLGC = kernels_NLC.unflatten(2, (self.maps_per_word, self.channels))
             kernels_NFC = (kernels_NLGC * word_mask_NL[:, :, None, None]).flatten(1, 2)
-            maps_BQP = grouping.pack(kernels_NFC) @ values_BPC.transpose(1, 2)
-            maps_NFHW = grouping.unpack(maps_BQP, maps).unflatten(2, grid.cells)
+            maps_NF1P = grouping.product(kernels_NFC.unsqueeze(2), values_BPC.transpose(1, 2).unsqueeze(1), maps)
+            maps_NFHW = maps_NF1P.squeeze(2).unflatten(2, grid.cells)
         else:
             maps_NFHW = (self.maps(decoded_NLC) * word_mask_NL.unsqueeze(2)).unflatten(2, self.grid.cells)
             maps_NFHW = self.grid.resize(maps_NFHW, grid)
-        return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, self.maps_in - maps))
+        missing = self.maps_in - maps
+        # Padding by nothing would copy the maps.
+        return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, missing)) if missing else maps_NFHW
 
     def forward(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
