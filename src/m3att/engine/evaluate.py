@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from m3att.calibration import Calibration, Evidence
 from m3att.config import DataConfig, EvaluateConfig, InputConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.faults import Fault, FaultLog
+from m3att.data.faults import FaultLog
 from m3att.data.masks import draw, mask_box
 from m3att.data.order import Group, evaluation_batches
 from m3att.data.sample import Sample
@@ -24,6 +24,8 @@ from m3att.data.spelling import SpellingTokenizer
 from m3att.data.text import Tokenizer
 from m3att.engine.compare import compare, compare_boxes, compare_masks, contains, shared_pixels
 from m3att.engine.distributed import ALONE, Processes
+from m3att.engine.overlap import overlapped
+from m3att.engine.parts import Part, joined_scores
 from m3att.engine.scores import Scores
 from m3att.errors import ConfigError, DataError, ImageError
 from m3att.mask_map import MaskMap
@@ -55,6 +57,7 @@ def evaluate(
     """Score a network on every expression of a source; each image is encoded once.
 
     Several processes score the same batches as one, each some of them. So the counts do not depend on their number.
+    Reading and scoring run in a second thread, beside the network.
 
     Args:
         network: left in the mode it came in.
@@ -65,10 +68,10 @@ def evaluate(
         data: what the source was opened by; ``images`` bounds it, ``same_words`` blinds the network.
         workers: processes that read.
         device: where the network is.
-        progress: called after each batch with its number and how many there are.
+        progress: called after each batch with its number and how many there are, in the second thread.
         calibration: of the model's scores; None: a score is the mean probability inside the mask.
-        watch: sees the masks of each image while it is scored, in the order of the scores; no mask is kept. Of several
-            processes, each sees its own.
+        watch: sees the masks of each image while it is scored, in the order of the scores and in the second thread; no
+            mask is kept. Of several processes, each sees its own.
         processes: that score together; each of them gets all scores.
         keep_evidence: keep what each map says about its mask, for a calibration.
 
@@ -97,20 +100,28 @@ def evaluate(
     parts: list[Part] = []
     faults = FaultLog(data.fault_limit)
     faults.add(source.faults)
-    with torch.inference_mode():
-        for number, batch in enumerate(loader, start=1):
-            faults.add(batch.faults)
-            faults.check()
-            before = len(scores.expressions), len(scores.boxes)
-            if batch.groups:
-                moved = batch.to(device)
-                output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
-                logits_NHW = output.mask_logits_NHW.float().cpu()
-                score_batch(logits_NHW, output.mask_stride, batch, source, scores, calibration, watch, keep_evidence)
-            added = len(scores.expressions) - before[0], len(scores.boxes) - before[1]
-            parts.append(Part(*added, batch.cut, batch.partly_unknown, batch.unknown, batch.faults))
-            if progress is not None:
-                progress(min(number * processes.count, len(batches)), len(batches))
+
+    def compute(batch: Batch) -> tuple[torch.Tensor, float] | None:
+        if not batch.groups:
+            return None
+        moved = batch.to(device)
+        with torch.inference_mode():
+            output = network(moved.pixels_BCHW, moved.image_index_N, moved.word_ids_NL, moved.word_mask_NL)
+            return output.mask_logits_NHW.float().cpu(), output.mask_stride
+
+    def finish(batch: Batch, found: tuple[torch.Tensor, float] | None) -> None:
+        faults.add(batch.faults)
+        faults.check()
+        before = len(scores.expressions), len(scores.boxes)
+        if found is not None:
+            with torch.inference_mode():
+                score_batch(*found, batch, source, scores, calibration, watch, keep_evidence)
+        added = len(scores.expressions) - before[0], len(scores.boxes) - before[1]
+        parts.append(Part(*added, batch.cut, batch.partly_unknown, batch.unknown, batch.faults))
+        if progress is not None:
+            progress(min(len(parts) * processes.count, len(batches)), len(batches))
+
+    overlapped(iter(loader), compute, finish)
     network.train(training)
     if processes.count > 1:
         scores, parts = joined_scores(scores, parts, processes)
@@ -125,51 +136,6 @@ def evaluate(
     spelling = {"nearest_spelling": True} if config.nearest_spelling else {}
     told = {**scores.about, **spelling, "calibrated": calibration is not None}
     return replace(scores, about=told, cut=cut, partly_unknown=partly_unknown, unknown=unknown, left_out=left_out)
-
-
-class Part(NamedTuple):
-    """What one batch added to the scores.
-
-    Args:
-        expressions: that were scored by masks.
-        boxes: that were scored by boxes.
-        cut: see Batch.
-        partly_unknown: see Batch.
-        unknown: see Batch.
-        faults: what could not be read.
-    """
-
-    expressions: int
-    boxes: int
-    cut: int
-    partly_unknown: int
-    unknown: int
-    faults: tuple[Fault, ...]
-
-
-def joined_scores(scores: Scores, parts: list[Part], processes: Processes) -> tuple[Scores, list[Part]]:
-    """The scores of all processes, in the order in which one process would have found them.
-
-    Args:
-        scores: of this process, which scored every ``processes.count``-th batch.
-        parts: of its batches.
-        processes: that score together.
-    """
-    found = processes.joined([(scores, parts)])
-    every = replace(scores, counts={protocol: MaskCounts() for protocol in scores.counts}, expressions=[], boxes=[])
-    ordered: list[Part] = []
-    at = [(0, 0)] * len(found)  # expressions and boxes of each process so far
-    for number in range(sum(len(own) for _, own in found)):
-        rank = number % len(found)
-        one, own = found[rank]
-        part, (first, first_box) = own[number // len(found)], at[rank]
-        at[rank] = first + part.expressions, first_box + part.boxes
-        for protocol, counts in every.counts.items():
-            counts.extend(one.counts[protocol].subset(range(first, at[rank][0])))
-        every.expressions.extend(one.expressions[first : at[rank][0]])
-        every.boxes.extend(one.boxes[first_box : at[rank][1]])
-        ordered.append(part)
-    return every, ordered
 
 
 def no_scores(source: Source, data: DataConfig, config: EvaluateConfig) -> Scores:
