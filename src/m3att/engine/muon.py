@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
@@ -50,7 +51,8 @@ class MuonAdamW(torch.optim.AdamW):
 
     def step_matrices(self, group: dict[str, Any]) -> None:
         """Muon's step of one group: momentum with a look ahead (Nesterov), made orthogonal, after weight decay."""
-        directions: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        parts: list[Tensor] = []
+        directions: list[Tensor] = []
         for weight in group["params"]:
             if weight.grad is None:
                 continue
@@ -63,13 +65,80 @@ class MuonAdamW(torch.optim.AdamW):
             ahead = momentum.mul(MOMENTUM).add_(weight.grad)
             weight.grad = None
             weight.mul_(1 - group["lr"] * group["weight_decay"])
-            for part, direction in zip(weight.chunk(group["pieces"]), ahead.chunk(group["pieces"]), strict=True):
-                directions[part.shape].append((part, direction.flatten(1)))
-        for alike in directions.values():  # matrices of one shape share a product: many small ones are slow
-            stacked = orthogonal(torch.stack([direction for _, direction in alike]))
-            scale = max(stacked.shape[1:]) ** 0.5
-            for (part, _), step in zip(alike, stacked, strict=True):
-                part.sub_(step.reshape(part.shape), alpha=group["lr"] * scale)
+            parts += weight.chunk(group["pieces"])
+            directions += [direction.flatten(1) for direction in ahead.chunk(group["pieces"])]
+        for part, step in zip(parts, orthogonal_together(directions), strict=True):
+            part.sub_(step.reshape(part.shape), alpha=group["lr"] * max(step.shape) ** 0.5)
+
+
+def orthogonal_together(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonal` of many matrices. Of several processes, each computes a part of them and sends it to the others.
+
+    Args:
+        matrices: of shapes (R, C), the same in every process of the default group.
+
+    Returns:
+        One (R, C) for each of them, in their order.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1 or not matrices:
+        return orthogonal_alike(matrices)
+    shares = equal_shares([costs(*matrix.shape) for matrix in matrices], dist.get_world_size())
+    own = orthogonal_alike([matrices[number] for number in shares[dist.get_rank()]])
+    length = max(sum(matrices[number].numel() for number in share) for share in shares)
+    sent = matrices[0].new_zeros(length)
+    if own:
+        torch.cat([matrix.flatten() for matrix in own], out=sent[: sum(matrix.numel() for matrix in own)])
+    received = [torch.empty_like(sent) for _ in shares]
+    dist.all_gather(received, sent)
+    found: list[Tensor] = list(matrices)
+    for share, values in zip(shares, received, strict=True):
+        sizes = [matrices[number].numel() for number in share]
+        for number, flat in zip(share, values[: sum(sizes)].split(sizes), strict=True):
+            found[number] = flat.view(matrices[number].shape)
+    return found
+
+
+def costs(rows: int, columns: int) -> int:
+    """Multiply-adds of one iteration of `orthogonal` for a matrix, up to a factor.
+
+    Args:
+        rows: R.
+        columns: C.
+    """
+    short, long = sorted((rows, columns))
+    return short * short * (2 * long + short)
+
+
+def equal_shares(weights: Sequence[int], count: int) -> list[list[int]]:
+    """Divide pieces of work: the heaviest first, each to whom has least so far. It is the same in every process.
+
+    Args:
+        weights: of the pieces.
+        count: of the shares.
+
+    Returns:
+        The numbers of the pieces in each share, in rising order.
+    """
+    shares: list[list[int]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for number in sorted(range(len(weights)), key=lambda number: (-weights[number], number)):
+        lightest = loads.index(min(loads))
+        loads[lightest] += weights[number]
+        shares[lightest].append(number)
+    return [sorted(share) for share in shares]
+
+
+def orthogonal_alike(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonal` of each of the matrices (R, C). Those of one shape share a product: many small ones are slow."""
+    alike: dict[torch.Size, list[int]] = defaultdict(list)
+    for number, matrix in enumerate(matrices):
+        alike[matrix.shape].append(number)
+    found: list[Tensor] = list(matrices)
+    for numbers in alike.values():
+        stacked = orthogonal(torch.stack([matrices[number] for number in numbers]))
+        for number, matrix in zip(numbers, stacked, strict=True):
+            found[number] = matrix
+    return found
 
 
 def orthogonal(matrices_XRC: Tensor) -> Tensor:
