@@ -7,9 +7,11 @@ Every training is `m3att train` under `torchrun`, with gloo, and with one CPU th
 - equality: the same small network, without dropout, takes the same steps with each number of processes, and each number
   of processes scores the same model.
 - divided: a small Swin, whose weights are divided over 2 processes (FSDP2), against one process.
-- pace: the network of the preset shaperef-tiny-hour at 128 pixels. The efficiency is the pace of 2 processes, divided
-  by 2 and by the pace of 1 process, both without the first steps. Measure it on a machine with nothing else to do: a
-  process that waits for its core makes the other wait too. Of several rounds the best pace of each counts.
+- pace: the efficiency is the pace of 2 processes, divided by 2 and by the pace of 1 process, both on the same batches
+  and without the first steps. Two networks are measured: that of the paper (language, decoder and mask decoder at full
+  width) on a small frozen backbone, and the small one of the preset shaperef-tiny-hour. Two runs at once that know
+  nothing of each other say what the machine allows: they share its memory. Measure it on a machine with nothing else
+  to do: a process that waits for its core makes the other wait too. Of several rounds the best pace counts.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,18 @@ train: {{steps: 12, batch_size: 18, optimizer: adamw, schedule: constant, learni
         validate_every: 12, validate_images: 8}}
 """
 COMPARED = ("loss/total", "loss/mask", "loss/reconstruction", "loss/attention", "gradient_norm")
-WARM = 5  # steps before the clock starts
+# The networks whose pace is measured: preset and settings.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "preset": "refcoco-darknet53", "model.vision.encoder": "tiny", "model.vision.weights": "shaperef-tiny",
+        "model.language.freeze": "false", "input.size": 224, "data.per_image": 8, "train.batch_size": 32,
+    },
+    "tiny": {
+        "preset": "shaperef-tiny-hour", "input.size": 128, "train.batch_size": 32,
+        "train.early_sizes": "[]", "train.early_steps": "[]",
+    },
+}  # fmt: skip
+WARM = 2  # steps before the clock starts
 Lines = list[dict[str, Any]]
 
 
@@ -132,33 +146,50 @@ def furthest(one: Lines, other: Lines, name: str) -> float:
     return max(abs(left[name] - right[name]) / abs(right[name]) for left, right in zip(one, other, strict=True))
 
 
-def measure(folder: Path, steps: int, rounds: int) -> dict[str, Any]:
-    """Expressions a second of 1 and of 2 processes, in turn."""
-    write_refer(folder / "larger", "shaperef", {"train": 120, "val": 4}, seed=4)
-    paces: dict[int, list[float]] = {1: [], 2: []}
+def measure(folder: Path, network: str, steps: int, rounds: int) -> dict[str, Any]:
+    """Expressions a second of 1 and of 2 processes, in turn.
+
+    Args:
+        folder: for data and runs.
+        network: of NETWORKS.
+        steps: that are measured.
+        rounds: how often.
+    """
+    data = folder / "larger"
+    if not data.is_dir():
+        write_refer(data, "shaperef", {"train": 120, "val": 4}, seed=4)
+    paces: dict[str, list[float]] = {"1 process": [], "2 processes": [], "2 runs at once": []}
     load = round(os.getloadavg()[0], 1)  # of other programs
+    settings = NETWORKS[network] | {
+        "data.root": data, "data.dataset": "shaperef", "train.steps": WARM + steps + 1, "train.workers": 0,
+        "train.threads": 1, "train.device": "cpu", "train.log_every": 1, "train.validate_every": 10**6,
+        "train.validate_images": 1, "train.save_every": 10**6,
+    }  # fmt: skip
+    words = ["train", *(word for key, value in settings.items() for word in (f"--{key}", str(value)))]
+
+    def pace(out: Path, count: int) -> float:
+        """Expressions a second of one run with some processes."""
+        m3att(count, *words, "--out", str(out))
+        lines = metrics(out)
+        first, last = lines[WARM - 1], lines[-2]  # the last one holds the validation
+        return float((last["expressions"] - first["expressions"]) / (last["seconds"] - first["seconds"]))
+
     for turn in range(rounds):
-        for count, found in paces.items():
-            out = folder / f"pace-{count}-{turn}"
-            settings = {
-                "data.root": folder / "larger", "data.dataset": "shaperef", "input.size": 128,
-                "train.steps": WARM + steps, "train.batch_size": 32,
-                "train.early_sizes": "[]", "train.early_steps": "[]", "train.workers": 0, "train.threads": 1,
-                "train.device": "cpu", "train.log_every": 1, "train.validate_every": 10**6,
-                "train.validate_images": 1, "train.save_every": 10**6,
-            }  # fmt: skip
-            words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-            m3att(count, "train", "--preset", "shaperef-tiny-hour", *words, "--out", str(out))
-            lines = metrics(out)
-            first, last = lines[WARM - 1], lines[-2]  # the last one holds the validation
-            found.append((last["expressions"] - first["expressions"]) / (last["seconds"] - first["seconds"]))
-            print(f"round {turn + 1}, {count} processes: {found[-1]:.1f} expressions a second", flush=True)
-    best = {count: max(found) for count, found in paces.items()}
+        out = folder / f"{network}-{turn}"
+        paces["1 process"].append(pace(out / "1", 1))
+        paces["2 processes"].append(pace(out / "2", 2))
+        with ThreadPoolExecutor() as pool:
+            paces["2 runs at once"].append(sum(pool.map(lambda name: pace(name, 1), (out / "one", out / "other"))))
+        print(
+            f"{network}, round {turn + 1}: {json.dumps({name: round(found[-1], 2) for name, found in paces.items()})}"
+        )
+    best = {name: max(found) for name, found in paces.items()}
     return {
         "steps": steps,
         "load_before": load,
-        "expressions_per_second": {str(count): [round(pace, 2) for pace in found] for count, found in paces.items()},
-        "efficiency": round(best[2] / (2 * best[1]), 3),
+        "expressions_per_second": {name: [round(pace, 2) for pace in found] for name, found in paces.items()},
+        "efficiency": round(best["2 processes"] / (2 * best["1 process"]), 3),
+        "of_two_runs_at_once": round(best["2 processes"] / best["2 runs at once"], 3),
     }
 
 
@@ -166,8 +197,11 @@ def main() -> None:
     """Compare, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="file for what was found")
-    parser.add_argument("--steps", type=int, default=40, help="steps of a measured training")
+    parser.add_argument("--steps", type=int, default=10, help="steps of a measured training")
     parser.add_argument("--rounds", type=int, default=2, help="how often 1 and 2 processes are measured, in turn")
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="whose pace is measured"
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is done")
     given = parser.parse_args()
     found: dict[str, Any] = {}
@@ -177,7 +211,7 @@ def main() -> None:
         if "divided" in given.parts:
             found["divided"] = divide(Path(folder))
         if "pace" in given.parts:
-            found["pace"] = measure(Path(folder), given.steps, given.rounds)
+            found["pace"] = {name: measure(Path(folder), name, given.steps, given.rounds) for name in given.networks}
     found["machine"] = {"cores": os.cpu_count(), "torch": torch.__version__}
     print(json.dumps(found, indent=1))
     if given.json is not None:  # what is not measured now stays in it

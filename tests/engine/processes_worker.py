@@ -34,6 +34,7 @@ from m3att.engine import train as training
 from m3att.engine.batches import batches
 from m3att.engine.distributed import ALONE, Processes, together
 from m3att.engine.evaluate import evaluate
+from m3att.engine.muon import orthogonal_alike, orthogonal_together
 from m3att.engine.optim import build_optimizer
 from m3att.engine.sharding import whole_tensor
 from m3att.engine.step import train_step
@@ -115,6 +116,23 @@ def furthest(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
     return found
 
 
+def directions() -> list[float]:
+    """Of Muon's directions that processes compute together, the largest difference from one process.
+
+    The second list leaves a process without a matrix.
+    """
+    torch.manual_seed(0)
+    shapes = [(5, 3), (16, 4), (5, 3), (2, 9), (1, 1), (16, 4)]
+    lists = [[torch.randn(shape) for shape in shapes], [torch.randn(4, 4)]]
+    return [
+        max(
+            float((one - other).abs().max())
+            for one, other in zip(orthogonal_together(matrices), orthogonal_alike(matrices), strict=True)
+        )
+        for matrices in lists
+    ]
+
+
 def counts(processes: Processes, tokenizer: Tokenizer) -> list[Any]:
     """All that an evaluation counts, in its order."""
     scores = evaluate(network_of(tokenizer), tokenizer, SOURCE, RUN.input, RUN.evaluate, RUN.data, processes=processes)
@@ -163,6 +181,7 @@ def main(data: Path, folder: Path) -> None:
                 step(ALONE, tokenizer, [0, 1, 2, 3, 4], 2),
             )
             found["divided"] = furthest(shared, alone)
+            found["directions"] = directions()
             found["counts"] = counts(processes, tokenizer) == counts(ALONE, tokenizer)
             found["seen"] = train(on_data(data), folder / "run")
             sharded = on_data(data)

@@ -70,6 +70,11 @@ def test_divided_weights_have_the_same_gradients_and_their_checkpoint_is_whole(
         torch.testing.assert_close(divided[name], whole[name], rtol=1e-3, atol=2e-4, msg=name)
 
 
+def test_processes_compute_muons_directions_together(found: tuple[Path, list[dict[str, Any]]]) -> None:
+    assert all(difference < 1e-5 for one in found[1] for difference in one["directions"])
+    assert all(len(one["directions"]) == 2 for one in found[1])
+
+
 def test_an_evaluation_counts_the_same_integers_in_the_same_order(found: tuple[Path, list[dict[str, Any]]]) -> None:
     assert all(one["counts"] for one in found[1])
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from m3att.config import RunConfig
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
-from m3att.engine.muon import MOMENTUM, MuonAdamW, orthogonal, packed_matrices
+from m3att.engine.muon import MOMENTUM, MuonAdamW, equal_shares, orthogonal, packed_matrices
 from m3att.engine.optim import MUON_SHARE, MUON_SIDE, build_optimizer
 from m3att.engine.run_folder import RunFolder
 from m3att.model.build import build_network
@@ -33,6 +33,14 @@ def test_orthogonal_keeps_singular_vectors_and_levels_values(rows: int, columns:
     found = left[:, :rank].T @ orthogonal(matrix[None])[0] @ right[:, :rank]
     assert torch.diag(found).min() > 0.5 and torch.diag(found).max() < 1.3
     assert (found - torch.diag(torch.diag(found))).abs().max() < 1e-3
+
+
+@given(st.lists(st.integers(1, 1000), max_size=30), st.integers(1, 5))
+def test_shares_hold_every_piece_once_and_are_nearly_equal(weights: list[int], count: int) -> None:
+    shares = equal_shares(weights, count)
+    assert sorted(number for share in shares for number in share) == list(range(len(weights)))
+    loads = [sum(weights[number] for number in share) for share in shares]
+    assert len(shares) == count and max(loads) - min(loads) <= max(weights, default=0)
 
 
 def test_a_matrix_of_zeros_stays_zero() -> None:

@@ -118,6 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 75 a training that SIGTERM
         stopped, and that can go on; 130 interrupted; 141 the reader of our output went away.
     """
+    # PyTorch reads it before its first tensor. Linux then hands out memory in large pages. A training step with tensors
+    # of hundreds of MiB spends a third of its time on small ones (docs/performance.md).
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     for name in ("stdout", "stderr"):  # a shell may have closed them
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
