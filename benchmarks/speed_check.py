@@ -8,7 +8,8 @@ that of CLIPSeg, for the same number of expressions in the same run. The check f
 than 20 % over the committed one. `--write` stores the ratios of FIGURES as the committed ones.
 
 Conditions: the types, threads and numbers of expressions of the committed run. `make bench-check` keeps to them.
-Ratios also differ somewhat between kinds of CPU. If the check fails on another machine, measure an older commit there.
+Ratios also differ between kinds of CPU, so each kind has ratios of its own. For a kind that has none, measure an older
+commit there with `--write`, and then compare.
 """
 
 from __future__ import annotations
@@ -77,11 +78,15 @@ def main() -> int:
         figures = json.loads(given.figures.read_text(encoding="utf-8"))
         found = ratios(figures)
         conditions = {key: figures[key] for key in CONDITIONS}
+        kinds = json.loads(given.committed.read_text(encoding="utf-8")) if given.committed.is_file() else {}
         if given.write:
-            text = json.dumps({**conditions, "ratios": found}, indent=1)
-            given.committed.write_text(text + "\n", encoding="utf-8")
+            kinds[figures["cpu"]] = {**conditions, "ratios": found}
+            given.committed.write_text(json.dumps(kinds, indent=1) + "\n", encoding="utf-8")
             return 0
-        before = json.loads(given.committed.read_text(encoding="utf-8"))
+        if figures["cpu"] not in kinds:
+            known = ", ".join(kinds) or "none"
+            raise ValueError(f"no ratios for this kind of CPU, {figures['cpu']}, in {given.committed}; known: {known}")
+        before = kinds[figures["cpu"]]
     except (OSError, ValueError, KeyError) as error:
         print(f"speed_check: {error}", file=sys.stderr)
         return 2

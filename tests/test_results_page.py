@@ -470,13 +470,60 @@ def test_training_steps() -> None:
     assert len(rows) == 6
 
 
-def test_speed_beside_clipseg() -> None:
-    rows = table("docs/performance.md", "Measured speed", "network")
-    peer = row_of(rows, "CLIPSeg, an image an expression")
-    for preset in ("refcoco-darknet53", "refcoco-swin-b"):
-        own = row_of(rows, preset)
-        kept = raw("speed-ratios")["ratios"][f"preset {preset}"]
-        assert [float(own[n]) / float(peer[n]) for n in (1, 2)] == pytest.approx([kept["1"], kept["10"]], abs=1e-3)
+@pytest.mark.parametrize(
+    ("section", "file", "counts"),
+    [
+        ("Measured speed", "speed", ("1", "10", "100")),
+        ("bfloat16", "speed-bfloat16", ("1", "10")),
+    ],
+)
+def test_speed_beside_other_networks(section: str, file: str, counts: tuple[str, ...]) -> None:
+    rows = table("docs/performance.md", section, "network", *(f"{n} expression{'s' * (n != '1')}" for n in counts))
+    labels = {
+        "refcoco-darknet53": "preset refcoco-darknet53", "refcoco-swin-b": "preset refcoco-swin-b",
+        "CLIPSeg, an image an expression": "clipseg",
+        "bare Swin-B at 480 pixels and BERT, without masks": "swin-b+bert",
+    }  # fmt: skip
+    found = raw(file)["contestants"]
+    assert len(rows) == len(found) == len(labels)
+    for label, name in labels.items():
+        seconds = [f"{found[name]['seconds'][n]['least']:.3f}" for n in counts]
+        further = [f"{found[name]['further']:.3f}"] if file == "speed" else []
+        assert row_of(rows, label)[1:] == [*seconds, *further]
+
+
+def test_speed_of_the_photo_model() -> None:
+    rows = table("docs/performance.md", "Measured speed", "model, backend", "1 expression", "10 expressions")
+    found = raw("photo-speed")["contestants"]
+    assert [row[1:] for row in rows] == [
+        [f"{found[name]['seconds'][n]['least']:.3f}" for n in ("1", "10")]
+        for name in ("photo, pytorch", "photo, onnx", "clipseg")
+    ]
+
+
+def test_ratios_of_speed() -> None:
+    """The rows of the overview that are ratios of times of one run."""
+    plain, lower, photo = (raw(name)["contestants"] for name in ("speed", "speed-bfloat16", "photo-speed"))
+
+    def ratio(run: Any, one: tuple[str, str], other: tuple[str, str]) -> str:
+        return f"{run[one[0]]['seconds'][one[1]]['least'] / run[other[0]]['seconds'][other[1]]['least']:.2f}"
+
+    darknet, swin, bare = "preset refcoco-darknet53", "preset refcoco-swin-b", "swin-b+bert"
+    further = [plain[name]["further"] / plain["clipseg"]["seconds"]["1"]["least"] for name in (darknet, swin)]
+    expected = {
+        "10 expressions": ratio(plain, (darknet, "10"), ("clipseg", "10")),
+        "a further expression of refcoco-darknet53 and of refcoco-swin-b": ", ".join(f"{x:.2f}" for x in further),
+        "10 expressions of refcoco-swin-b": ratio(plain, (swin, "10"), (bare, "10")),
+        "100 expressions of refcoco-swin-b, against 1": ratio(plain, (swin, "100"), (swin, "1")),
+        "100 expressions of refcoco-swin-b, against CLIPSeg's": ratio(plain, (swin, "100"), ("clipseg", "100")),
+        "1 expression of refcoco-swin-b in bfloat16": ratio(lower, (swin, "1"), (bare, "1")),
+        "photo with onnx, 1 expression": ratio(photo, ("photo, onnx", "1"), ("clipseg", "1")),
+        "photo with onnx, 10 expressions": ratio(photo, ("photo, onnx", "10"), ("clipseg", "10")),
+    }
+    rows = table(RESULTS, "Overview", "task", "target", "figure")
+    for start, figure in expected.items():
+        (row,) = (row for row in rows if row[0].removeprefix("time of ").startswith(f"{start}:"))
+        assert row[2] == figure, start
 
 
 def test_rates_of_the_machine() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 
-def figures(one: float, four: float, peer: float = 1.0, dtype: str = "float32") -> dict[str, Any]:
+def figures(one: float, four: float, peer: float = 1.0, dtype: str = "float32", cpu: str = "AVX2") -> dict[str, Any]:
     """As `m3att bench speed --json` writes them; the median is never looked at."""
     own = {"1": {"least": one, "median": 99}, "4": {"least": four, "median": 99}}
     beside = {"1": {"least": peer, "median": 0.1}, "4": {"least": 4 * peer, "median": 0.1}}
     contestants = {"photo": {"seconds": own, "further": 0}, "clipseg": {"seconds": beside, "further": 0}}
-    return {"dtype": dtype, "threads": 1, "rounds": 3, "contestants": contestants}
+    return {"cpu": cpu, "dtype": dtype, "threads": 1, "rounds": 3, "contestants": contestants}
 
 
 def check(repository: Path, folder: Path, values: object, *options: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def folder(repository: Path, tmp_path: Path) -> Path:
     """With the ratios 0.5 and 0.25."""
     assert check(repository, tmp_path, figures(0.5, 1.0), "--write").returncode == 0
     kept = json.loads((tmp_path / "ratios.json").read_text(encoding="utf-8"))
-    assert kept["ratios"] == {"photo": {"1": 0.5, "4": 0.25}}
+    assert kept["AVX2"]["ratios"] == {"photo": {"1": 0.5, "4": 0.25}}
     return tmp_path
 
 
@@ -62,6 +62,7 @@ def test_a_model_that_was_not_timed_fails(repository: Path, folder: Path) -> Non
     [
         ({"contestants": {}}, "clipseg was not timed: add --peer clipseg"),
         (figures(0.5, 1.0, dtype="bfloat16"), "dtype is bfloat16, and float32 in ratios.json"),
+        (figures(0.5, 1.0, cpu="AVX512"), "no ratios for this kind of CPU, AVX512, in ratios.json; known: AVX2"),
     ],
 )
 def test_figures_that_cannot_be_compared_are_refused(
@@ -69,3 +70,9 @@ def test_figures_that_cannot_be_compared_are_refused(
 ) -> None:
     done = check(repository, folder, values)
     assert (done.returncode, done.stderr) == (2, f"speed_check: {reason}\n")
+
+
+def test_each_kind_of_cpu_has_ratios_of_its_own(repository: Path, folder: Path) -> None:
+    assert check(repository, folder, figures(5.0, 1.0, cpu="AVX512"), "--write").returncode == 0
+    assert check(repository, folder, figures(5.0, 1.0, cpu="AVX512")).returncode == 0
+    assert check(repository, folder, figures(5.0, 1.0)).returncode == 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from m3att.app.cli import main
 from m3att.bench import speed
 from m3att.bench.speed import LONGEST, Ours, expressions, measure_speed
 
@@ -66,3 +70,20 @@ def test_peers_give_what_they_are_said_to_give() -> None:
     )  # fmt: skip
     peer.network, peer.dtype = transformers.CLIPSegForImageSegmentation(config).eval(), "float32"
     assert np.asarray(peer.segment(IMAGE, list(expressions(2)))).shape == (2, 1, 20, 30)
+
+
+@pytest.fixture
+def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets a variable for ONNX Runtime."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.mark.usefixtures("_same_environment")
+def test_the_command_times_each_backend_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "speed", "shaperef-tiny", "--backend", "pytorch", "onnx", "--expressions", "1", "--rounds", "1"]
+    threads = torch.get_num_threads()
+    assert main([*words, "--threads", str(threads), "--json", str(tmp_path / "speed.json")]) == 0
+    found = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
+    assert list(found["contestants"]) == ["shaperef-tiny, pytorch", "shaperef-tiny, onnx"]
+    assert found["cpu"] == speed.kind_of_cpu() and found["threads"] == threads
+    assert "shaperef-tiny, onnx" in capsys.readouterr().out

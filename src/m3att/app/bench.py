@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -119,6 +120,13 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
         metavar="N",
         help="numbers of expressions per image (default: 1 10)",
     )
+    parser.add_argument(
+        "--backend",
+        nargs="+",
+        choices=("pytorch", "onnx"),
+        default=[],
+        help="time each MODEL with these backends (default: the one that Segmenter chooses)",
+    )
     parser.add_argument("--image", type=Path, metavar="FILE", help="the image (default: 640 x 480 pixels of noise)")
     parser.add_argument(
         "--dtype",
@@ -141,26 +149,30 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
     import numpy as np
     import torch
 
-    from m3att.bench.speed import PEERS, Contestant, Ours, measure_speed
+    from m3att.bench.speed import PEERS, Contestant, Ours, kind_of_cpu, measure_speed
     from m3att.data.images import read_image
     from m3att.report.tables import speed_table
     from m3att.segmenter import Segmenter
 
     if given.threads is not None:
         torch.set_num_threads(given.threads)
+        os.environ["OMP_NUM_THREADS"] = str(given.threads)  # read by the backend onnx
     if given.image is None:
         image_HWC = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     else:
         image_HWC = read_image(given.image)
     contestants: dict[str, Contestant] = {}
     for name in given.models:
-        contestants[name] = Ours(Segmenter.from_pretrained(name, "cpu", given.dtype))
+        for backend in given.backend or ["auto"]:
+            title = f"{name}, {backend}" if given.backend else name
+            contestants[title] = Ours(Segmenter.from_pretrained(name, "cpu", given.dtype, backend))
     for name in given.preset:
         contestants[f"preset {name}"] = Ours.of_preset(name, given.dtype)
     for name in given.peer:
         contestants[name] = PEERS[name](given.dtype)
     with progress_bar("timing") as progress:
-        figures = {**measure_speed(contestants, image_HWC, counts, given.rounds, progress), "dtype": given.dtype}
+        measured = measure_speed(contestants, image_HWC, counts, given.rounds, progress)
+    figures = {"cpu": kind_of_cpu(), "dtype": given.dtype, **measured}
     show(speed_table(figures))
     if given.json is not None:
         write_json(given.json, figures)

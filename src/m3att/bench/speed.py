@@ -135,6 +135,12 @@ def token_ids(count: int, words: int, end: int) -> torch.Tensor:
     return ids_NL
 
 
+def kind_of_cpu() -> str:
+    """The widest instructions that PyTorch uses on this CPU, such as `AVX2` or `AVX512, AMX` (Intel's for bfloat16)."""
+    kind: str = torch.backends.cpu.get_cpu_capability()
+    return kind + (", AMX" if torch.cpu._is_amx_tile_supported() else "")
+
+
 def lower_precision(dtype: str) -> AbstractContextManager[Any]:
     """Autocast to bfloat16, or nothing where sums are float32."""
     return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
