@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,16 @@ from m3att.app.cli import main
 from m3att.presets import PRESETS
 
 
+def shape(line: str) -> str:
+    """A line of a dry run without its numbers and names."""
+    line = re.sub(r"^the run: .*", "the run: ...", re.sub(r" +", " ", line))
+    return re.sub(r"\d[\d.,]*(e-\d+)?( [kMG](iB)?\b)?|\S+(?= \((fresh|\d))|letterbox|stretch", "#", line)
+
+
 def test_a_dry_run_shows_costs_and_one_step_and_writes_only_what_it_is_asked_for(
-    small_config: Path, tmp_path: Path
+    small_config: Path, tmp_path: Path, repository: Path
 ) -> None:
+    """The page shows one of another preset, in the same words."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     words = ["train", "--config", str(small_config), "--dry-run", "--json", str(there / "costs.json")]
@@ -33,6 +41,13 @@ def test_a_dry_run_shows_costs_and_one_step_and_writes_only_what_it_is_asked_for
     assert "the run: 4 steps" in lines
     assert lines[-1].startswith("one step on 8 expressions of ")
     assert f"loss {found['step']['losses']['total']:.4f} (mask " in lines[-1]
+    page = (repository / "docs" / "runs.md").read_text("utf-8")
+    shown = page[page.index("    darknet53 (fresh)") :].partition("\n\n")[0].splitlines()
+    shown = [line.removeprefix("    ") for line in shown if not line.startswith("    note: ")]
+    printed = [line for line in lines if not line.startswith("note: ")]
+    rows = [[line.split("  ")[0] for line in some[1:-5]] for some in (shown, printed)]
+    assert [name for name in rows[0] if name != "IMI"] == rows[1]  # one layer has no interactions
+    assert [shape(line) for line in (shown[0], *shown[-5:])] == [shape(line) for line in (printed[0], *printed[-5:])]
 
 
 def test_the_step_is_the_first_one_of_the_run(small_config: Path, small_run: Path, tmp_path: Path) -> None:
