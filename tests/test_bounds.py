@@ -212,7 +212,7 @@ def test_a_step_is_taken_at_both_ends(key: str, value: float) -> None:
 
 @pytest.mark.parametrize("value", ends_of("train.threads"))
 def test_pytorch_computes_with_both_ends_of_threads(value: int) -> None:
-    """One sum, long enough to be divided: a whole step of 1,024 threads on few cores takes many seconds."""
+    """One sum, long enough to be divided: a whole step of 1,024 threads on few cores takes seconds."""
     before = torch.get_num_threads()
     torch.set_num_threads(value)
     try:
