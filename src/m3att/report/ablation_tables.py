@@ -102,6 +102,11 @@ def _row(table: Table, row: Row, results: Results, shortest: float | None) -> di
             for name in dict.fromkeys((*table.figures, EXTRA))
         },
         "difference": difference,
+        "curves": {
+            str(seed): [[step, value] for step, _, value in own[seed]["curve"]]
+            for seed in values
+            if own[seed].get("curve")
+        },
         "equal_time": _at_equal_time([own[seed] for seed in values], shortest),
         "remark": row.remark,
         "seconds": [round(own[seed]["seconds"], 1) for seed in values],

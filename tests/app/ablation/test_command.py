@@ -103,6 +103,7 @@ def test_killed_and_resumed_it_gives_the_same_table(
     # All is done: the third time nothing is trained, and --report writes what stands there.
     runs_here.clear()
     written = (out / "table-2.md").read_text("utf-8")
+    assert "#4 Ours (1 seed)" in (out / "table-2-curves.svg").read_text("utf-8")
     (out / "table-2.md").unlink()
     capsys.readouterr()
     assert main(["ablate", "--table", "2", "--out", str(out), "--report"]) == 0

@@ -224,7 +224,7 @@ def found(
 def write_tables(
     table: Table, results: Iterable[tuple[Run, Mapping[str, Any]]], seeds: Sequence[int], out: Path
 ) -> str:
-    """Write a table as JSON, Markdown and LaTeX; returns the Markdown.
+    """Write a table as JSON, Markdown and LaTeX, and the curves of its rows as SVG; returns the Markdown.
 
     Args:
         table: of the paper.
@@ -233,12 +233,14 @@ def write_tables(
         out: folder to write to.
     """
     from m3att.files import replace_file
+    from m3att.report.ablation_curves import write_curves
 
     summary = summary_of(table, results, seeds)
     markdown = to_markdown(summary, table)
     write_json(out / f"table-{table.name}.json", summary)
     replace_file(out / f"table-{table.name}.md", markdown.encode())
     replace_file(out / f"table-{table.name}.tex", to_latex(summary, table).encode())
+    write_curves(out / f"table-{table.name}-curves.svg", summary)
     return markdown
 
 
