@@ -526,6 +526,22 @@ def test_ratios_of_speed() -> None:
         assert row[2] == figure, start
 
 
+def test_speed_of_evaluation() -> None:
+    """docs/performance.md and docs/results.md: evaluation beside an older version."""
+    rows, found = table("docs/performance.md", "Evaluation", "", "50904a2", "now"), raw("evaluation-speed")
+    versions = [found["before"], found["now"]]
+    parts = ("reading", "network", "scoring", "cpu_seconds")
+    expected = [[f"{one[part]:.2f}" for one in versions] for part in parts]
+    expected.append([f"{one['expressions_per_cpu_second']:.0f}" for one in versions])
+    expected += [[percent(one[share]) for one in versions] for share in ("reading_and_scoring", "waiting")]
+    assert [row[1:] for row in rows] == expected
+    overview = table(RESULTS, "Overview", "task", "target", "figure", "command")
+    (at,) = (n for n, row in enumerate(overview) if row[0].startswith("evaluation of refcoco-layout-tiny on layouts"))
+    told = [f"{found['times_the_rate']:.2f}", percent(found["now"]["waiting"])]
+    assert [row[2] for row in overview[at : at + 3]] == [*told, percent(found["now"]["reading_and_scoring"])]
+    assert found["different_counts"]["largest_difference"] <= 1
+
+
 def test_rates_of_the_machine() -> None:
     found = [f"{value / 1e9:.1f} G a second" for value in raw("machine-rates").values()]
     assert [row[1] for row in table("docs/performance.md", "Rates of the machine", "rate")] == found
