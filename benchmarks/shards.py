@@ -24,7 +24,7 @@ from m3att.config import DataConfig
 from m3att.data.images import decode_image
 from m3att.data.open import open_source
 from m3att.data.own.detect import detect
-from m3att.data.own.shards import write_shards
+from m3att.data.own.shard_writer import write_shards
 
 ROUNDS, IMAGES = 5, 100
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,14 @@ def test_a_search_writes_the_best_settings_and_goes_on(
     other = [word.replace("1e-2", "1e-1") for word in words]
     assert "searches train.learning_rate=log:1e-4:1e-2, not train.learning_rate=log:1e-4:1e-1" in refused(*other)
     assert "was made with train.clip 1.0, not 2.0" in refused(*words, "--train.clip", "2")
+    shutil.copytree(out, tmp_path / "damaged")
+    words[words.index(str(out))] = str(tmp_path / "damaged")
+    (tmp_path / "damaged" / "study.db").write_bytes(b"nothing")
+    assert "study.db: file is not a database; make room or restore it, or give another --out" in refused(*words)
+    (tmp_path / "damaged" / "study.db").unlink()
+    assert "trial-0000: study.db does not know this trial" in refused(*words)
+    (tmp_path / "damaged" / "search.json").write_text('{"set')
+    assert "search.json: damaged; give another --out" in refused(*words)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,11 @@ def test_a_run_ends_after_validations_without_a_better_one(
     assert said[-1] == (
         "stopped early at step 5 of 9: the last 2 validations had no better mean IoU than 0.300, as train.patience says"
     )
-    train(patient(tiny_run), tmp_path, resume=True)  # it has ended, and takes no step
+    more: list[str] = []
+    train(patient(tiny_run), tmp_path, resume=True, announce=more.extend)  # it has ended, and takes no step
+    assert more[-1] == (
+        f"note: the run has ended already, and nothing is trained: {said[-1]}; a larger --train.patience goes on"
+    )
     assert steps_of(tmp_path) == [1, 2, 3, 4, 5]
     scored += [0.1] * 7
     train(patient(tiny_run, patience=5), tmp_path, resume=True)  # more patience: it goes on, and has waited twice

@@ -13,7 +13,7 @@ from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.search import Search, Space, parse_space, trial_config, typed
 from m3att.engine.stopping import Stopping
-from m3att.errors import ConfigError, DivergedError
+from m3att.errors import ConfigError, DivergedError, ModelError
 
 pytest.importorskip("optuna")
 RATES = Space("train.learning_rate", 1e-4, 1e-2, log=True)
@@ -176,3 +176,23 @@ def test_settings_that_do_not_fit_end_a_search_only_if_nothing_was_trained(
     with pytest.raises(ConfigError, match=r"model\.channels: 16 is no multiple of model\.decoder\.heads 3"):
         found.run(1, Stopping(), print)
     assert found.done() == [] and trained == []
+
+
+def test_a_trial_whose_network_does_not_fit_its_model_has_failed_and_a_full_disk_ends_the_search(
+    base: RunConfig, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(config: RunConfig, out: Path, *_: Any, **__: Any) -> None:
+        if begun:
+            out.mkdir(exist_ok=True)
+            RunFolder(out).config.touch()
+        raise ModelError("no room" if begun else "its network is another one")
+
+    found, begun = search(tmp_path, base, RATES), False
+    found.run(1, Stopping(), print)
+    monkeypatch.setattr("m3att.engine.train.train", refuses)
+    found.run(2, Stopping(), print)
+    assert [row["reason"] for row in found.rows()] == [None, "its network is another one"]
+    begun = True
+    with pytest.raises(ModelError, match="no room"):
+        found.run(3, Stopping(), print)
+    assert len(found.done()) == 2

@@ -319,7 +319,9 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny_run: RunConfig, tmp_
     short = replace(tiny_run, train=replace(tiny_run.train, steps=2))
     train(short, tmp_path / "run")
     before = [(tmp_path / "run" / name).read_bytes() for name in ("checkpoint.safetensors", "metrics.jsonl")]
-    assert train(short, tmp_path / "run", resume=True) == tmp_path / "run" / "last"
+    said: list[str] = []
+    assert train(short, tmp_path / "run", resume=True, announce=said.extend) == tmp_path / "run" / "last"
+    assert said[-1] == "note: the run has ended already, and nothing is trained: all its 2 steps are done"
     assert [(tmp_path / "run" / name).read_bytes() for name in ("checkpoint.safetensors", "metrics.jsonl")] == before
 
 

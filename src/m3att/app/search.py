@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -98,7 +97,7 @@ def run_search(
         KeyboardInterrupt: says how to go on.
         StoppedError: likewise.
     """
-    from m3att.engine.search import Search, parse_space
+    from m3att.engine.search import Search, database_told, parse_space
     from m3att.engine.stopping import Stopping
 
     spaces = [parse_space(text) for text in texts]
@@ -107,7 +106,7 @@ def run_search(
         raise ConfigError(f"--set: {', '.join(keys)}; give each setting once")
     probe_file(out / BEST, "--out")
     stop = Stopping(say_at_once)
-    with RunFolder(out).held():
+    with RunFolder(out).held(), database_told(out):
         check_search(out, base, sorted(texts))
         found = Search(out, base, spaces, pruner)
         with stop.listening():
@@ -131,6 +130,7 @@ def check_search(out: Path, base: RunConfig, texts: Sequence[str]) -> None:
     Raises:
         ConfigError: names the first difference.
     """
+    from m3att.engine.lines import entry_of
     from m3att.files import replace_file
 
     folder, spaces = RunFolder(out), out / SPACES
@@ -143,7 +143,9 @@ def check_search(out: Path, base: RunConfig, texts: Sequence[str]) -> None:
     for key, (saved, wanted) in differences(folder.read_config(), base).items():
         if key not in FREE:
             raise ConfigError(f"{out}: was made with {key} {saved}, not {wanted}; give that, or another --out")
-    before = json.loads(spaces.read_text(encoding="utf-8"))["set"]
+    before = (entry_of(spaces.read_bytes()) or {}).get("set")
+    if not isinstance(before, list):
+        raise ConfigError(f"{spaces}: damaged; give another --out")
     if before != list(texts):
         raise ConfigError(f"{out}: searches {', '.join(before)}, not {', '.join(texts)}; give that, or another --out")
 

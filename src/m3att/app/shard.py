@@ -41,7 +41,7 @@ def data_shard(words: Sequence[str], prog: str) -> int:
     if given.images < 1:
         raise ConfigError("--images: give 1 or more")
 
-    from m3att.data.own.shards import write_shards
+    from m3att.data.own.shard_writer import write_shards
 
     with progress_bar("packing") as progress:
         written = write_shards(

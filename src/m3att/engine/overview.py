@@ -138,7 +138,8 @@ def idle_phases(config: RunConfig, steps: int) -> Iterator[str]:
         )
     validations = -(-steps // settings.validate_every)
     if settings.patience >= validations:
-        yield f"train.patience {settings.patience:,} has no effect: the run validates {validations:,} times in all"
+        times = counted(validations, "time")
+        yield f"train.patience {settings.patience:,} has no effect: the run validates {times} in all"
     late = [at for at in settings.restarts if at >= steps]
     if late:
         yield f"train.restarts {late} have no effect: the run ends at step {steps:,}"
@@ -163,3 +164,18 @@ def early_end(position: Position, steps: int) -> list[str]:
         f"stopped early at step {position.step:,} of {steps:,}: the last {counted(position.stale, 'validation')} had "
         f"no better mean IoU than {position.best_mean_iou:.3f}, as train.patience says"
     ]
+
+
+def ended_before(position: Position, steps: int, patience: int) -> list[str]:
+    """Why a run that is resumed trains nothing, in one line; empty where it goes on.
+
+    Args:
+        position: of its checkpoint.
+        steps: of the whole run.
+        patience: see `Position.has_ended`.
+    """
+    if not position.has_ended(steps, patience):
+        return []
+    early = early_end(position, steps)
+    why = f"{early[0]}; a larger --train.patience goes on" if early else f"all its {counted(steps, 'step')} are done"
+    return [f"note: the run has ended already, and nothing is trained: {why}"]

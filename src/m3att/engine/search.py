@@ -7,7 +7,8 @@ training goes on from its checkpoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from m3att.bounds import check_fit, check_range
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.stopping import Stopping
-from m3att.errors import ConfigError, DivergedError, M3AttError, clipped, did_you_mean
+from m3att.errors import ConfigError, DivergedError, M3AttError, ModelError, clipped, did_you_mean
 from m3att.extras import require
 from m3att.settings import SettingsParser, add_settings, changed, settings_of
 
 STUDY = "m3att"
+DATABASE = "study.db"
 FOLDER, REASON = "folder", "reason"  # what is kept of a trial beside its settings
 STARTUP = 4  # trials that are never pruned, so that there is something to compare with
 PRUNERS = ("median", "none")
@@ -128,7 +130,7 @@ class Search:
             none.
 
     Raises:
-        ConfigError: where Optuna is not installed.
+        ConfigError: where Optuna is not installed, or the folder holds trials that its data base does not know.
     """
 
     def __init__(self, out: Path, base: RunConfig, spaces: Sequence[Space], pruner: str = "median") -> None:
@@ -140,12 +142,18 @@ class Search:
             "none": self.optuna.pruners.NopPruner,
         }
         self.study = self.optuna.create_study(
-            storage=f"sqlite:///{(out / 'study.db').resolve()}",
+            storage=f"sqlite:///{(out / DATABASE).resolve()}",
             study_name=STUDY,
             load_if_exists=True,
             direction="maximize",
             pruner=pruners[pruner](),
         )
+        known = {trial.user_attrs.get(FOLDER) for trial in self.study.trials}
+        unknown = next((path for path in sorted(out.glob("trial-*")) if path.name not in known), None)
+        if unknown is not None:  # a new trial would go on with the training of another one
+            raise ConfigError(
+                f"{unknown}: {DATABASE} does not know this trial: restore {DATABASE}, or give another --out"
+            )
         # A search that goes on must not draw the values of its first trials again.
         seed = base.train.seed + len(self.study.trials)
         self.study.sampler = self.optuna.samplers.TPESampler(seed=seed)
@@ -225,8 +233,11 @@ class Search:
             train(config, folder, run.can_resume, report, stop=stop)
         except PrunedError:
             return states.PRUNED, None
-        except (DivergedError, ConfigError) as error:
-            if not self.done() and not isinstance(error, DivergedError):
+        except (ConfigError, ModelError) as error:
+            diverged = isinstance(error, DivergedError)
+            if isinstance(error, ModelError) and run.is_run and not diverged:  # its disk or checkpoint is at fault
+                raise
+            if not self.done() and not diverged:
                 self.study.tell(trial, state=states.FAIL)
                 raise
             trial.set_user_attr(REASON, clipped(str(error)))
@@ -264,6 +275,27 @@ class Search:
             for trial in self.done()
         ]
         return sorted(rows, key=lambda row: -(row["mean_iou"] if row["mean_iou"] is not None else -1.0))
+
+
+@contextmanager
+def database_told(out: Path) -> Iterator[None]:
+    """Turn what Optuna's data base raises, where it is damaged or its disk is full, into an error of one line.
+
+    Args:
+        out: folder of the search.
+
+    Raises:
+        ConfigError: names the data base.
+    """
+    kinds = (
+        require("sqlalchemy.exc", "search", "m3att search").SQLAlchemyError,
+        require("optuna.exceptions", "search", "m3att search").StorageInternalError,
+    )
+    try:
+        yield
+    except kinds as error:
+        why = clipped(str(error.__cause__ or error).splitlines()[0])
+        raise ConfigError(f"{out / DATABASE}: {why}; make room or restore it, or give another --out") from None
 
 
 class PrunedError(M3AttError):

@@ -16,7 +16,7 @@ from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.distributed import together
 from m3att.engine.optim import learning_rate_at
-from m3att.engine.overview import early_end, overview
+from m3att.engine.overview import early_end, ended_before, overview
 from m3att.engine.pace import Pace
 from m3att.engine.recorder import recording
 from m3att.engine.run_folder import RunFolder
@@ -93,7 +93,10 @@ def train(
             if settings.compile:
                 wrapped = torch.compile(wrapped, dynamic=True)
             recorder.faults.note(source.faults)
-            announce(overview(config, source, validation, start, steps, position, old))
+            announce(
+                overview(config, source, validation, start, steps, position, old)
+                + ended_before(position, steps, settings.patience)
+            )
             begun = time.monotonic() - position.seconds
             if settings.validate_start and position.step == 0 and not resume:
                 found = validate(network, tokenizer, validation, old, config, device, processes)

@@ -19,7 +19,8 @@ from m3att.data.images import Member, read_image
 from m3att.data.open import open_source
 from m3att.data.order import TrainingOrder
 from m3att.data.own.detect import Kind, detect
-from m3att.data.own.shards import expanded, open_shards, write_shards
+from m3att.data.own.shard_writer import add_file, write_shards
+from m3att.data.own.shards import expanded, open_shards
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.errors import DataError, ImageError, SplitError
@@ -150,6 +151,28 @@ def test_what_is_wrong_is_named(shards: Path, tmp_path: Path) -> None:
     (shards / "train-000000.tar").write_bytes(whole[: len(whole) // 3])
     with pytest.raises(DataError, match=r"train-000000\.tar"):
         open_shards(shards, "train")
+
+
+def test_a_missing_shard_is_named_and_a_pattern_does_without(shards: Path) -> None:
+    whole = len(open_shards(shards, "train"))
+    for name in ("train-000001.tar", "train-000000.tar"):
+        (shards / name).rename(shards / f"{name}.away")
+        with pytest.raises(DataError, match=rf"{name}: is missing, of 3 shards; copy it, or give .*'.*/train-\*\.tar'"):
+            open_shards(shards, "train")
+        assert 0 < len(open_shards(shards / "train-*.tar", "train")) < whole
+        (shards / f"{name}.away").rename(shards / name)
+    (shards / "train-000002.tar").unlink()  # the last one leaves no gap
+    with pytest.raises(DataError, match=r"train-000002\.tar: is missing"):
+        open_shards(shards, "train")
+    assert len(open_shards(shards, "val")) == 2
+
+
+@pytest.mark.parametrize("damage", [b'{"lines": [', b"\xff\xfe", b"[" * 100_000])
+def test_damaged_json_in_a_shard_is_named(tmp_path: Path, damage: bytes) -> None:
+    with tarfile.open(tmp_path / "train-000000.tar", "w") as tar:
+        add_file(tar, "7.json", damage)
+    with pytest.raises(DataError, match=r"train-000000\.tar/7\.json: is no JSON"):
+        open_shards(tmp_path, "train")
 
 
 def test_shards_of_another_program_are_read(tmp_path: Path) -> None:

@@ -11,26 +11,19 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from m3att.data.fields import side_of
-from m3att.data.images import SIDEWAYS, Member, decode_orientation, decode_size
-from m3att.data.own.content import Content, json_bytes, new_folder
-from m3att.data.own.convert import Converted, lost_referents
-from m3att.data.own.files import with_found_names
-from m3att.data.own.jsonl import content_of_lines, lines_of_content
-from m3att.data.own.read import read_content
+from m3att.data.images import Member
+from m3att.data.own.content import Content
+from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
-from m3att.data.own.standard import with_drawn_masks
-from m3att.errors import DataError, ImageError, SplitError
+from m3att.errors import DataError, SplitError, counted
 
 TAR = ".tar"
-ALL = "all"  # in the names of shards of data that state no split
-Progress = Callable[[int, int], None]
 
 
 class ShardSource(CustomSource):
@@ -69,7 +62,7 @@ class ShardSource(CustomSource):
 
 
 def open_shards(root: Path, split: str, image_root: Path | None = None) -> ShardSource:
-    """Shards that `write_shards` or another program wrote.
+    """Shards that `shard_writer.write_shards` or another program wrote.
 
     Args:
         root: a shard, a folder of shards, or a pattern such as ``DIR/train-{000000..000009}.tar`` or ``DIR/*.tar``. Of
@@ -86,8 +79,11 @@ def open_shards(root: Path, split: str, image_root: Path | None = None) -> Shard
     members: dict[str, Member] = {}
     sizes: dict[str, tuple[int, int]] = {}
     faults: dict[str, int] = {}
-    for path in shards_of(root, split):
+    paths = shards_of(root, split)
+    for path in paths:
         shard = read_shard(path)
+        if root.is_dir():  # a pattern may well leave some out
+            require_siblings(path, shard.stated, paths)
         lines += shard.lines
         members |= shard.members
         sizes |= shard.sizes
@@ -158,12 +154,40 @@ class Shard(NamedTuple):
         members: where each image lies.
         sizes: height and width of an image, where they are stated.
         faults: what had to be left out, and how many lines it costs.
+        stated: how many shards its split has, as it says; 0: it does not say.
     """
 
     lines: list[dict[str, Any]]
     members: dict[str, Member]
     sizes: dict[str, tuple[int, int]]
     faults: dict[str, int]
+    stated: int = 0
+
+
+def require_siblings(path: Path, count: int, paths: Sequence[Path]) -> None:
+    """Refuse a folder in which shards are missing: a training would see fewer images, and in another order.
+
+    Args:
+        path: of a shard.
+        count: of the shards of its split, as it states; 0: not known.
+        paths: that are there.
+
+    Raises:
+        DataError: names the first that is missing.
+    """
+    names, split = {other.name for other in paths}, path.name.rpartition("-")[0]
+    wanted = (shard_name(split, number) for number in range(count))
+    missing = next((name for name in wanted if name not in names), None)
+    if missing is not None:
+        raise DataError(
+            f"{path.parent / missing}: is missing, of {counted(count, 'shard')}; copy it, or give those that are there "
+            f"as '{path.parent / f'{split}-*{TAR}'}'"
+        )
+
+
+def shard_name(split: str, number: int) -> str:
+    """The name of the shard with a number, from 0."""
+    return f"{split}-{number:06d}{TAR}"
 
 
 def read_shard(path: Path) -> Shard:
@@ -185,7 +209,7 @@ def read_shard(path: Path) -> Shard:
                     continue
                 if ending == "json":
                     file = tar.extractfile(entry)
-                    records[key] = json.loads(file.read()) if file is not None else None
+                    records[key] = record_of(file.read(), f"{path}/{entry.name}") if file is not None else None
                 elif key not in pictures:
                     pictures[key] = Member(path, entry.name, entry.offset_data, entry.size)
             end = tar.offset  # where the mark of the end stands; a tar that was cut between two files has none
@@ -199,7 +223,8 @@ def read_shard(path: Path) -> Shard:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise DataError(f"{path}: holds what is no JSON ({error})") from None
-    shard = Shard([], {}, {}, {})
+    stated = [side_of(record.get("shards")) or 0 for record in records.values() if isinstance(record, dict)]
+    shard = Shard([], {}, {}, {}, max(stated, default=0))
     for key, record in records.items():
         own = list(lines_of(record))
         if key not in pictures or not own:
@@ -215,108 +240,24 @@ def read_shard(path: Path) -> Shard:
     return shard
 
 
+def record_of(content: bytes, name: str) -> Any:
+    """What the JSON of an image says.
+
+    Args:
+        content: of its file.
+        name: of the file, for messages.
+
+    Raises:
+        DataError: where it is damaged.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: is no JSON ({error})") from None
+
+
 def lines_of(record: Any) -> Iterator[dict[str, Any]]:
     """The lines of the JSON of an image: those under ``lines``, or the one that it is itself."""
     if isinstance(record, dict):
         lines = record["lines"] if isinstance(record.get("lines"), list) else [record]
         yield from (line for line in lines if isinstance(line, dict))
-
-
-def write_shards(
-    place: Path,
-    out: Path,
-    images: int,
-    split_by: str | None = None,
-    image_root: Path | None = None,
-    field: str | None = None,
-    progress: Progress | None = None,
-) -> Converted:
-    """Packs a data set of any form into shards in a new folder, which appears only when it is complete.
-
-    Each image stands in one shard with all of its expressions; one whose expressions are of several splits stands in
-    a shard of each. Objects that no expression names are left out.
-
-    Args:
-        place: see `read.read_content`.
-        out: the new folder.
-        images: of a shard.
-        split_by: see `read.read_content`.
-        image_root: see `read.read_content`.
-        field: see `read.read_content`.
-        progress: called with the number of images written and of all.
-
-    Raises:
-        DataError: where the data set cannot be read, or the folder is not new.
-    """
-    content = with_found_names(read_content(place, split_by, image_root, field))
-    faults = [reason for reason, cost in content.faults.items() if cost] + lost_referents(content)
-    content = with_drawn_masks(content, "jsonl", faults)
-    grouped: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for line in lines_of_content(content, ".", lambda name: name)[0]:
-        kept = {key: value for key, value in line.items() if key not in ("image", "extra", "id")}
-        split = line.get("split")
-        grouped.setdefault(split if isinstance(split, str) else ALL, {}).setdefault(line["image"], []).append(kept)
-    sizes = {image.get("file_name"): image for image in content.instances["images"]}
-    total, done, expressions, refs = sum(map(len, grouped.values())), 0, 0, 0
-    with new_folder(out) as folder:
-        for split, lines in grouped.items():
-            names = list(lines)
-            for number in range(0, len(names), images):
-                with tarfile.open(folder / f"{split}-{number // images:06d}{TAR}", "w") as tar:
-                    for at, name in enumerate(names[number : number + images], start=number):
-                        done += 1
-                        photo = content.image_file(name)
-                        try:
-                            picture = photo.read_bytes()
-                        except OSError as error:
-                            faults.append(f"{photo}: cannot be read ({error.strerror})")
-                            continue
-                        key = f"{at:09d}"
-                        add_file(tar, key + (photo.suffix.lower() or ".jpg"), picture)
-                        record = {"name": name, **size_in(sizes.get(name, {}), picture), "lines": lines[name]}
-                        add_file(tar, f"{key}.json", json_bytes(record))
-                        refs += len(lines[name])
-                        expressions += sum(len(texts_in(line)) for line in lines[name])
-                        if progress is not None:
-                            progress(done, total)
-    return Converted(out, refs, expressions, total, tuple(dict.fromkeys(faults)))
-
-
-def size_in(image: Mapping[str, Any], picture: bytes) -> dict[str, int]:
-    """The size that the JSON of an image states: that of the annotations, or else of the picture.
-
-    Of a picture that is turned by its EXIF orientation nothing is stated where the annotations state nothing, since its
-    outlines tell which way is meant.
-
-    Args:
-        image: its entry in the annotations.
-        picture: the bytes of its file.
-    """
-    height, width = side_of(image.get("height")), side_of(image.get("width"))
-    if not (height and width):
-        try:
-            if decode_orientation(picture, "") in SIDEWAYS:
-                return {}
-            height, width = decode_size(picture, "")
-        except ImageError:  # told when the image is read
-            return {}
-    return {"height": height, "width": width}
-
-
-def texts_in(line: dict[str, Any]) -> list[str]:
-    """The expressions of a line that `lines_of_content` made."""
-    texts = next(line[key] for key in ("expressions", "expression") if key in line)
-    return [texts] if isinstance(texts, str) else list(texts)
-
-
-def add_file(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    """Add a file to a tar, the same bytes every time.
-
-    Args:
-        tar: open for writing.
-        name: of the file in it.
-        content: of the file.
-    """
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, BytesIO(content))
