@@ -53,7 +53,11 @@ RULES = (
         lambda run: alike(run) and "language" not in fresh_halves(run.train),
         "train.init {train.init} fills the network",
     ),
-    Rule(("train.tracked_images",), lambda run: not run.train.trackers, "train.trackers names no tracker"),
+    Rule(
+        ("train.tracked_images",),
+        lambda run: run.train.tracked_images > 0 and not run.train.trackers,  # none to draw, and none who shows them
+        "train.trackers names no tracker",
+    ),
     Rule(("train.new_words",), lambda run: run.train.init is None, "train.init names no model"),
     Rule(("data.beside_share",), lambda run: not run.data.beside, "data.beside is empty"),
     Rule(("data.old_share",), lambda run: not run.data.old, "data.old is empty"),

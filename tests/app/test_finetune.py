@@ -12,7 +12,9 @@ import yaml
 from PIL import Image
 
 from m3att.app.cli import main
+from m3att.app.finetune import show_changes, what_changed
 from m3att.data.text import Tokenizer
+from m3att.engine.run_folder import RunFolder
 from m3att.pretrained import load_model
 
 QUICK = ["--train.steps", "2", "--train.batch_size", "4", "--train.validate_every", "1", "--train.validate_images", "2",
@@ -84,3 +86,16 @@ def test_a_model_of_drawn_scenes_has_its_old_scenes_drawn_and_others_have_none(
         assert settings["data"]["old"] == old and settings["data"]["dataset"] == "cvat"
         assert settings["train"]["init"] == model and settings["data"]["per_image"] == 3
         assert settings["input"] == yaml.safe_load(yaml.safe_dump(vars(load_model(model).config.input)))
+
+
+def test_what_changed_is_told_of_a_run_that_validated_once_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--train.validate_start false` leaves the figures before the training unknown."""
+    folder = RunFolder(tmp_path)
+    lines = [{"step": 1, "seconds": 1}, {"step": 2, "seconds": 60, "val/mean_iou": 0.5, "agreement": 0.5}]
+    folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = what_changed(folder)
+    assert (found["before"], found["after"], found["best_step"]) == ({}, {"val/mean_iou": 0.5}, 2)
+    show_changes(found, folder)
+    assert "your data     mean IoU          50.0" in capsys.readouterr().out

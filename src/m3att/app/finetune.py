@@ -127,14 +127,16 @@ def what_changed(folder: RunFolder) -> dict[str, Any]:
 
     Returns:
         ``before`` and ``after`` by name, as in metrics.jsonl, the step of the best one, ``steps`` and ``minutes``.
+        ``before`` is empty if the run did not validate before its first step.
     """
     from m3att.engine.validation import AGREEMENT, NEW, OLD
 
     validated = [line for line in folder.read_metrics() if AGREEMENT in line]
-    names = [name for name in validated[0] if name.startswith((f"{NEW}/", f"{OLD}/"))]
-    best = max(validated[1:], key=lambda line: float(line[AGREEMENT]))
+    first = validated[0] if validated[0]["step"] == 0 else {}
+    best = max((line for line in validated if line["step"]), key=lambda line: float(line[AGREEMENT]))
+    names = [name for name in best if name.startswith((f"{NEW}/", f"{OLD}/"))]
     return {
-        "before": {name: validated[0][name] for name in names},
+        "before": {name: first[name] for name in names if name in first},
         "after": {name: best[name] for name in names},
         "best_step": best["step"],
         "steps": validated[-1]["step"],
@@ -156,9 +158,12 @@ def show_changes(found: Mapping[str, Any], folder: RunFolder) -> None:
     for kind, about in ((NEW, "your data"), (OLD, "old data")):
         for name, title in SHOWN.items():
             key = f"{kind}/{name}"
-            if key in found["before"]:
-                before, after = 100 * found["before"][key], 100 * found["after"][key]
-                rows.append((about, title, f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"))
+            if key in found["after"]:
+                before, after = found["before"].get(key), 100 * found["after"][key]
+                change = ("", f"{after:.1f}", "")
+                if before is not None:
+                    change = (f"{100 * before:.1f}", f"{after:.1f}", f"{after - 100 * before:+.1f}")
+                rows.append((about, title, *change))
     show(plain_table(("validated on", "figure", "before", "after", "change"), rows))
     print(
         f"the best model is that of step {found['best_step']:,} of {found['steps']:,}: {folder.best}; "
