@@ -458,7 +458,7 @@ def test_training_steps() -> None:
     head = ("preset and way", "batch", "forward, CPU seconds", "with backward", "ratio", "peak", "estimate")
     rows = table("docs/performance.md", "Measured training steps", *head)
     ways = {"layers as drawn": "as drawn", "now": "now", "train.recompute": "recompute"}
-    files = {"Darknet-53": ("darknet53", "darknet53-48"), "Swin-B": ("swin-b",)}
+    files = {"Darknet-53": ("darknet53", "darknet53-48"), "Swin-B": ("swin-b", "swin-b-48")}
     for row in rows:
         network, label = row[0].split(", ")
         runs = [raw(f"training-memory-{name}") for name in files[network]]
@@ -467,7 +467,14 @@ def test_training_steps() -> None:
         memory = [f"{found[key] / 2**30:.2f} GiB" for key in ("peak", "batch")]
         seconds = [f"{found[key]:.2f}" for key in ("forward", "step")]
         assert row[2:] == [*seconds, f"{found['step'] / found['forward']:.2f}", *memory]
-    assert len(rows) == 6
+    assert len(rows) == 7
+
+
+def test_a_step_of_swin_with_a_whole_batch() -> None:
+    found = raw("training-memory-swin-b-48")["recompute"]
+    rows = {row[0].partition(" (")[0].partition(",")[0]: row[2] for row in table(RESULTS, "Overview", "task")}
+    assert rows["measured memory of a step of refcoco-swin-b with train.recompute"] == f"{found['peak'] / 2**30:.2f}"
+    assert rows["time of that step"] == f"{found['step'] / found['forward']:.2f}"
 
 
 @pytest.mark.parametrize(
