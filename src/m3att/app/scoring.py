@@ -49,7 +49,7 @@ def add_scoring_options(parser: SettingsParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that read the data; 0: this process reads them"
     )
-    parser.add_argument("--threads", type=int | None, help="CPU threads")
+    parser.add_argument("--threads", type=int | None, help="CPU threads of the network; one more reads and scores")
     add_settings(parser, DataConfig, "data", skip=TRAINING_SETTINGS)
     add_settings(parser, EvaluateConfig, "evaluate")
 
