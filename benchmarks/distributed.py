@@ -51,14 +51,14 @@ COMPARED = ("loss/total", "loss/mask", "loss/reconstruction", "loss/attention", 
 NETWORKS: dict[str, dict[str, Any]] = {
     "paper": {
         "preset": "refcoco-darknet53", "model.vision.encoder": "tiny", "model.vision.weights": "shaperef-tiny",
-        "model.language.freeze": "false", "input.size": 224, "data.per_image": 8, "train.batch_size": 32,
+        "model.language.freeze": "false", "input.size": 224, "data.per_image": 4, "train.batch_size": 48,
     },
     "tiny": {
         "preset": "shaperef-tiny-hour", "input.size": 128, "train.batch_size": 32,
         "train.early_sizes": "[]", "train.early_steps": "[]",
     },
 }  # fmt: skip
-WARM = 2  # steps before the clock starts
+WARM = 1  # steps before the clock starts
 Lines = list[dict[str, Any]]
 
 
@@ -213,10 +213,10 @@ def main() -> None:
         if "pace" in given.parts:
             found["pace"] = {name: measure(Path(folder), name, given.steps, given.rounds) for name in given.networks}
     found["machine"] = {"cores": os.cpu_count(), "torch": torch.__version__}
-    print(json.dumps(found, indent=1))
     if given.json is not None:  # what is not measured now stays in it
         before = json.loads(given.json.read_text(encoding="utf-8")) if given.json.is_file() else {}
         write_json(given.json, {**before, **found})
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

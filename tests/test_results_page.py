@@ -470,6 +470,17 @@ def test_training_steps() -> None:
     assert len(rows) == 7
 
 
+def test_pace_of_two_processes() -> None:
+    rows = table("docs/scaling.md", "Speed of two processes", "network", "batch")
+    for row, name in zip(rows, ("paper", "tiny"), strict=True):
+        found = raw("distributed")["pace"][name]
+        paces = [max(values) for values in found["expressions_per_second"].values()]
+        assert row[2:] == [*(f"{pace:.2f}" for pace in paces), f"{found['efficiency']:.2f}"]
+        assert found["efficiency"] == pytest.approx(paces[1] / (2 * paces[0]), abs=0.005)
+    (row,) = (row for row in table(RESULTS, "Overview", "task") if row[0].startswith("pace of 2 processes"))
+    assert row[2] == rows[0][-1]
+
+
 def test_a_step_of_swin_with_a_whole_batch() -> None:
     found = raw("training-memory-swin-b-48")["recompute"]
     rows = {row[0].partition(" (")[0].partition(",")[0]: row[2] for row in table(RESULTS, "Overview", "task")}

@@ -14,6 +14,7 @@ from m3att.config import DataConfig, EvaluateConfig, InputConfig, RunConfig
 from m3att.data.open import open_source
 from m3att.data.refer.source import ReferSource
 from m3att.data.text import Tokenizer
+from m3att.engine.checkpoint import read_header
 from m3att.engine.evaluate import evaluate, evaluate_largest
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.train import train
@@ -74,6 +75,22 @@ def test_a_run_stops_past_the_limit_with_or_without_an_interruption(
     assert len(named.splitlines()) == 2
     with pytest.raises(DataError, match=r"no such file|cut short|identif|image"):
         train(replace(config, data=replace(config.data, fault_limit=0)), tmp_path / "strict")
+
+
+def test_a_validation_of_nothing_is_no_score_and_costs_no_step(
+    tiny_run: RunConfig, torn_folder: Path, tmp_path: Path
+) -> None:
+    val = ReferSource(torn_folder, "shaperef", "unc", "val")
+    for number in range(len(val)):
+        path = val.image_path(number)
+        path.write_bytes(path.read_bytes()[:200])
+    config = on_folder(tiny_run, torn_folder)
+    config = replace(config, train=replace(config.train, steps=3, validate_every=2, save_every=100))
+    with pytest.raises(DataError, match=r"^nothing to validate on \(val\): no image of the split can be read: "):
+        train(config, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    assert read_header(run.checkpoint)[0].step == 2
+    assert not (run.path / "best").exists()
 
 
 @pytest.mark.parametrize("steps", [1, 3, 40])

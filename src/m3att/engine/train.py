@@ -26,7 +26,7 @@ from m3att.engine.step import flushed_denormals, step_figures, train_step
 from m3att.engine.stopping import Stopping
 from m3att.engine.trackers import require_trackers
 from m3att.engine.validation import open_old_validation, validate
-from m3att.errors import ConfigError
+from m3att.errors import ConfigError, DataError
 from m3att.model.network import M3AttNet
 from m3att.weights.start import require_weights
 
@@ -132,7 +132,11 @@ def train(
                     recorder.collect()
                     shots = Snapshots(settings.tracked_images)
                     shown = recorder.average.network
-                    found = validate(shown, tokenizer, validation, old, config, device, processes, shots.watch)
+                    try:
+                        found = validate(shown, tokenizer, validation, old, config, device, processes, shots.watch)
+                    except DataError:
+                        recorder.save_checkpoint(position)  # a drive that is gone costs no step
+                        raise
                     figures |= found.figures
                     recorder.show(position, shots.pictures)
                     position = recorder.save_models(position, found.agreement)

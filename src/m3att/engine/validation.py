@@ -14,6 +14,7 @@ from m3att.data.source import Source
 from m3att.data.text import Tokenizer
 from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.evaluate import Watch, evaluate
+from m3att.errors import DataError
 from m3att.model.network import M3AttNet
 
 NEW, OLD = "val", "old"  # what the names of their figures begin with
@@ -69,6 +70,9 @@ def validate(
         device: of the network.
         processes: that train together.
         watch: sees the masks of the split that the run is to learn; see `evaluate`.
+
+    Raises:
+        DataError: where nothing of a source can be read. A score of 0 would be wrong, and would count as one.
     """
     data = replace(config.data, images=config.train.validate_images)
     figures: dict[str, float] = {}
@@ -79,6 +83,9 @@ def validate(
         scores = evaluate(
             network, tokenizer, source, config.input, config.evaluate, data, 0, device, watch=seen, processes=processes
         )
+        if not scores.expressions and not scores.boxes:
+            reason = f": {scores.left_out[0].reason}" if scores.left_out else ""
+            raise DataError(f"nothing to validate on ({name}): no image of the split can be read{reason}")
         figures |= scores.validation(name)
         agreements.append(scores.agreement)
         left_out += scores.left_out
