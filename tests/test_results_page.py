@@ -96,7 +96,7 @@ def test_figures_are_of_the_bundled_weights() -> None:
     for model in bundled_models():
         weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
         scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
-        assert len(scored) == (9 if model.startswith("shaperef") else {"photo": 4}.get(model, 2))
+        assert len(scored) == (9 if model.startswith("shaperef") else {"photo": 4, "refcoco-layout-tiny": 3}.get(model, 2))
         assert set(scored.values()) == {weights}, model
 
 
@@ -267,7 +267,7 @@ def test_muon_on_layouts() -> None:
     muon = row_of(rows, "Muon beside AdamW at 4e-4, the last 400 steps at 160 pixels")
     adamw = row_of(rows, "refcoco-layout-tiny: AdamW at 6e-4, 128 pixels")
     assert muon[2:] == figures(raw("muon-layout-refcoco-val"), *AT)
-    assert adamw[2:] == figures(raw("refcoco-layout-tiny-val"), *AT)
+    assert adamw[2:] == figures(raw("muon-layout-adamw-val"), *AT)  # scored at the same commit
 
 
 def test_muon_on_shaperef() -> None:
