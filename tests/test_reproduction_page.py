@@ -17,11 +17,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 # The two rows of each claim in the raw files, in the order of the page; None: not run yet.
+OLD, NEW, LAYERS = "ablation-table-2", "ablation-table-2-generic", "ablation-table-1"
 PAIRS: list[tuple[str, str, str] | None] = [
-    None, ("2", "baseline-m3att", "baseline-lav"), None, ("2", "ours", "baseline-lav"), ("2", "imi", "baseline-m3att"),
-    ("2", "imi", "imi-constant"), ("2", "imi-constant", "baseline-m3att"), ("2", "ours", "imi"),
-    ("2", "ours", "baseline-m3att"), ("1", "3-shared", "3-independent"), None, None, ("1", "3-shared", "3-generic"),
-    None, None, None, None, None,
+    (NEW, "baseline-m3att", "baseline-generic"), (OLD, "baseline-m3att", "baseline-lav"),
+    (NEW, "ours", "baseline-generic"), (OLD, "ours", "baseline-lav"), (OLD, "imi", "baseline-m3att"),
+    (OLD, "imi", "imi-constant"), (OLD, "imi-constant", "baseline-m3att"), (OLD, "ours", "imi"),
+    (NEW, "ours", "baseline-m3att"), (LAYERS, "3-shared", "3-independent"), None, None,
+    (LAYERS, "3-shared", "3-generic"), None, None, None, None, None,
 ]  # fmt: skip
 # The same of the paper's own figures.
 PAPER: list[tuple[str, str, str] | None] = [
@@ -46,6 +48,16 @@ def ends(interval: tuple[float, float] | list[float]) -> str:
     return f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
 
 
+def paired_differences(file: str, first: str, second: str) -> list[float]:
+    """Of two rows of a raw file, the mean IoU of the first less that of the second, for each seed that both have."""
+    rows = {row["name"]: row for row in raw(file)["rows"]}
+    one, other = (
+        dict(zip(rows[name]["seeds"], rows[name]["figures"]["mean_iou"]["values"], strict=True))
+        for name in (first, second)
+    )
+    return [one[seed] - other[seed] for seed in one if seed in other]
+
+
 CLAIMS = rows_of("Claims of Sec. IV-B")
 
 
@@ -63,13 +75,7 @@ def test_a_claim_has_the_figures_of_the_raw_file_and_the_verdict_that_follows(nu
     if pair is None:
         assert (here, interval, verdict) == ("", "", "not run yet"), claim
         return
-    table, first, second = pair
-    rows = {row["name"]: row for row in raw(f"ablation-table-{table}")["rows"]}
-    by_seed = [
-        dict(zip(rows[name]["seeds"], rows[name]["figures"]["mean_iou"]["values"], strict=True))
-        for name in (first, second)
-    ]
-    differences = [by_seed[0][seed] - by_seed[1][seed] for seed in by_seed[0] if seed in by_seed[1]]
+    differences = paired_differences(*pair)
     found = paired_interval(differences)
     assert found is not None
     assert (here, interval) == (f"{100 * statistics.mean(differences):+.1f}", ends(found)), claim
@@ -112,27 +118,47 @@ def test_the_comparison_on_symbols_has_the_figures_of_its_file() -> None:
         assert cells[4:] == less
 
 
-def test_the_first_pair_has_the_figures_of_its_file() -> None:
-    rows = {row["name"]: row for row in raw("ablation-table-1-generic")["rows"] if row["n"]}
-    values = [f"{100 * rows[name]['figures']['mean_iou']['mean']:.1f}" for name in ("3-shared", "3-generic")]
-    section = SECTIONS["A first pair on ShapeRef"]
-    assert (
-        f"M3Att has a mean IoU of {values[0]} on 250 images of val, and the paper's generic attention {values[1]}."
-        in (section)
-    )
-    assert [rows[name]["n"] for name in ("3-shared", "3-generic")] == [1, 1]
+NETWORKS = {
+    "#0 generic attention": "baseline-generic", "#1 M3Att": "baseline-m3att", "#4 M3Att, IMI and LFR": "ours",
+    "#2 M3Att and IMI": "imi", "#3 M3Att and IMI\\*": "imi-constant",
+}  # fmt: skip
+
+
+def test_the_main_comparison_has_the_figures_of_its_file() -> None:
+    rows = {row["name"]: row for row in raw(NEW)["rows"]}
+    shown = rows_of("The main comparison on ShapeRef")
+    assert [cells[0] for cells in shown] == list(NETWORKS)[:3]
+    for cells in shown:
+        row = rows[NETWORKS[cells[0]]]
+        values = row["figures"]["mean_iou"]["values"]
+        assert cells[1] == ", ".join(f"{100 * value:.1f}" for value in values) and len(values) >= 3
+        assert cells[2] == f"{100 * statistics.mean(values):.1f}"
+        assert cells[3] == f"{100 * row['figures']['precision_0.5']['mean']:.1f}"
+        if row["name"] == "baseline-generic":
+            assert cells[4:] == ["", ""]
+            continue
+        differences = paired_differences(NEW, row["name"], "baseline-generic")
+        interval = paired_interval(differences)
+        assert interval is not None
+        assert cells[4:] == [f"{100 * statistics.mean(differences):+.1f}", ends(interval)]
 
 
 def test_why_has_the_figures_of_its_file() -> None:
-    models = raw("why-table-1-generic")["models"]
+    models = raw("why-table-2")["models"]
     shown = rows_of("Why the rows differ")
-    for cells, name in zip(shown, ("3-generic", "3-shared"), strict=True):
-        model = models[f"table-1/{name}/seed-0"]
-        assert cells[1:4] == [f"{100 * value:.1f}" for value in model["looks"]["mean_iou"].values()]
+    assert len(shown) == len(models) == 8
+    changes: dict[bool, list[float]] = {True: [], False: []}
+    for cells in shown:
+        label, _, seed = cells[0].rpartition(", seed ")
+        model = models[f"table-2/{NETWORKS[label]}/seed-{seed}"]
+        scores = list(model["looks"]["mean_iou"].values())
+        assert cells[1:4] == [f"{100 * value:.1f}" for value in scores]
         assert cells[4:6] == [f"{model['words'][key]:.2f}" for key in ("f_dec", "f_t")]
         assert cells[6] == ", ".join(f"{value:.2f}" for value in model["gradient"])
-    ranks = [layer["effective_rank"] for layer in models["table-1/3-shared/seed-0"]["f_mul"]]
-    assert (f"{min(ranks):.1f}", f"{max(ranks):.1f}") == ("1.0", "1.1")
+        changes[NETWORKS[label] == "baseline-generic"] += [scores[0] - value for value in scores[1:]]
+    assert min(changes[True]) > 0.03 and max(map(abs, changes[False])) < 0.0015, "only generic attention uses the image"
+    ranks = [layer["effective_rank"] for model in models.values() for layer in model["f_mul"]]
+    assert f"Its effective rank is {min(ranks):.1f} to {max(ranks):.1f}" in SECTIONS["Why the rows differ"]
 
 
 def test_links_and_raw_files_exist() -> None:

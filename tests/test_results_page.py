@@ -96,7 +96,9 @@ def test_figures_are_of_the_bundled_weights() -> None:
     for model in bundled_models():
         weights = hashlib.sha256((BUNDLED / model / "model.safetensors").read_bytes()).hexdigest()
         scored = {name: values["weights_sha256"] for name, values in results.items() if values.get("model") == model}
-        assert len(scored) == (9 if model.startswith("shaperef") else {"photo": 4, "refcoco-layout-tiny": 3}.get(model, 2))
+        assert len(scored) == (
+            9 if model.startswith("shaperef") else {"photo": 4, "refcoco-layout-tiny": 3}.get(model, 2)
+        )
         assert set(scored.values()) == {weights}, model
 
 
