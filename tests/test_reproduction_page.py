@@ -143,6 +143,20 @@ def test_the_main_comparison_has_the_figures_of_its_file() -> None:
         assert cells[4:] == [f"{100 * statistics.mean(differences):+.1f}", ends(interval)]
 
 
+def test_the_lead_of_generic_attention_is_that_of_the_curves() -> None:
+    rows = {row["name"]: row["curves"] for row in raw(NEW)["rows"]}
+    generic, mutual = rows["baseline-generic"], rows["baseline-m3att"]
+    assert generic.keys() == mutual.keys() and len(generic) == 5
+    leads = {
+        step: 100 * statistics.mean(dict(generic[seed])[step] - dict(mutual[seed])[step] for seed in generic)
+        for step in (480, 720, 960, 1200)
+    }
+    text = "it is {:.1f} points after 480 steps, {:.1f} after 720, {:.1f} after 960 and {:.1f} after 1,200".format(
+        *(round(lead, 1) + 0.0 for lead in leads.values())  # + 0.0: no minus before a zero
+    )
+    assert text in SECTIONS["The main comparison on ShapeRef"]
+
+
 def test_why_has_the_figures_of_its_file() -> None:
     models = raw("why-table-2")["models"]
     shown = rows_of("Why the rows differ")
