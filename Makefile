@@ -26,7 +26,7 @@ help:
 	@echo "make test   lint, check types, run the tests"
 	@echo "make lint   lint and check types only"
 	@echo "make bench-check  compare the speed of models, beside CLIPSeg, with the committed ratios"
-	@echo "make reproduce-small  try the paper's main comparison: about 15 minutes on two cores (docs/reproduction.md)"
+	@echo "make reproduce-small  try the paper's main comparison: 13 minutes on two cores (docs/reproduction.md)"
 	@echo "make clean  remove the environment and what was generated"
 
 demo: $(INSTALLED)
