@@ -242,6 +242,37 @@ def test_a_folder_is_held_by_one_command(tmp_path: Path, monkeypatch: pytest.Mon
         pass
 
 
+def test_several_tables_are_one_command_and_share_their_equal_rows(
+    small_config: Path, tmp_path: Path, runs_here: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["ablate", "--config", str(small_config), "--train.steps", "2", "--out", str(tmp_path), "--images", "4"]
+    assert main([*line, "--table", "3, 2,3"]) == 0
+    tables = {name: json.loads((tmp_path / f"table-{name}.json").read_text("utf-8")) for name in "23"}
+    assert all(table["whole"] for table in tables.values())
+    ours = [next(row for row in table["rows"] if row["name"] == "ours") for table in tables.values()]
+    assert ours[0]["figures"]["mean_iou"]["values"] == ours[1]["figures"]["mean_iou"]["values"]
+    assert len(runs_here) == len(TABLES["2"].rows) + len(TABLES["3"].rows) - 1
+    assert runs_here[0].startswith("table 3")
+    printed = capsys.readouterr().out
+    assert printed.index("Table III") < printed.index("Table II: ")
+    assert main(["ablate", "--table", "2,3", "--out", str(tmp_path), "--report"]) == 0
+    assert capsys.readouterr().out.count("### Table") == 2
+
+
+def test_a_second_table_that_does_not_fit_the_folder_is_refused_before_the_first_is_trained(
+    small_config: Path,
+    tmp_path: Path,
+    runs_here: list[str],
+    refused: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = ["ablate", "--config", str(small_config), "--out", str(tmp_path), "--images", "4"]
+    assert main([*line, "--train.steps", "2", "--table", "2", "--rows", "imi"]) == 0
+    capsys.readouterr()
+    assert "was made with train.steps 2, not 3" in refused(*line, "--train.steps", "3", "--table", "3,2")
+    assert len(runs_here) == 1
+
+
 def test_epochs_win_over_a_preset_s_steps_and_what_rows_set_themselves_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +315,9 @@ def test_a_system_without_file_locks_is_told_so(monkeypatch: pytest.MonkeyPatch,
         ("--table 5 --out x", "no table '5'; there are 1, 2, 3, open"),
         ("--table 2 --out x", "what to train? give --preset"),
         ("--table 2 --out x --preset ablation-tiny --rows our", "no row 'our' in table 2, did you mean ours?"),
+        ("--table 1,5 --out x", "no table '5'; there are 1, 2, 3, open"),
+        ("--table 2,3 --out x --preset ablation-tiny --rows ours", "--rows is for one table; give --table one name"),
+        ("--table 2,3 --out x --report", "x: no ablation runs there"),
         ("--table 2 --out x --preset ablation-tiny --seeds 0", "--seeds is 1 or more"),
         ("--table 2 --out x --preset ablation-tiny --jobs 0", "--jobs is 1 or more"),
         ("--table 2 --out x --preset ablation-tiny --seeds x", "--seeds: 'x' does not fit; see --help"),

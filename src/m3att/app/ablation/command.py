@@ -27,16 +27,16 @@ def ablate(words: Sequence[str], prog: str) -> int:
     """`m3att ablate`: exit code 1 where a run failed."""
     parser = SettingsParser(
         prog,
-        description="Train the rows of an ablation table with equal budgets, score them, and write the table with mean "
+        description="Train the rows of ablation tables with equal budgets, score them, and write each table with mean "
         "and spread over seeds beside the paper's figures. Give the same command again to continue: finished runs are "
         "kept, and a stopped run goes on.",
-        usage=f"{prog} --table {'|'.join(TABLES)} --preset NAME | --config FILE [--section.field VALUE ...] --out DIR "
-        "[--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] [--tune RATE,RATE --tune-split SPLIT] | "
-        "--table NAME --out DIR --report",
+        usage=f"{prog} --table {'|'.join(TABLES)} (several: 1,2,3) --preset NAME | --config FILE "
+        "[--section.field VALUE ...] --out DIR [--rows NAME,NAME] [--seeds N] [--jobs N] [--images N] "
+        "[--tune RATE,RATE --tune-split SPLIT] | --table NAME,NAME --out DIR --report",
         epilog="rows: " + " ".join(f"table {name}: {_names(table.rows)}." for name, table in TABLES.items()),
     )
-    parser.add_argument("--table", type=str, metavar="NAME", help=f"the table: {', '.join(TABLES)}")
-    parser.add_argument("--rows", type=str, metavar="NAME,NAME", help="only these rows (default: all)")
+    parser.add_argument("--table", type=str, metavar="NAME,NAME", help=f"the tables: of {', '.join(TABLES)}")
+    parser.add_argument("--rows", type=str, metavar="NAME,NAME", help="only these rows of one table (default: all)")
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="number of runs of each row; seeds count up from train.seed (default: 1)"
     )
@@ -65,18 +65,37 @@ def ablate(words: Sequence[str], prog: str) -> int:
     for option in ("seeds", "jobs", "images"):
         if given.get(option, 1) < 1:
             parser.error(f"--{option} is 1 or more")
-    table, out = find_table(given["table"]), Path(given["out"])
+    tables, out = find_tables(given["table"]), Path(given["out"])
     if given.get("report"):
-        return report_again(table, out, given)
-    rows = table.find([name.strip() for name in given["rows"].split(",")]) if given.get("rows") else table.rows
+        return max([report_again(table, out, given) for table in tables])
+    if given.get("rows") and len(tables) > 1:
+        parser.error("--rows is for one table; give --table one name")
+    names = given["rows"].split(",") if given.get("rows") else None
+    parts = [(table, table.find([name.strip() for name in names]) if names else table.rows) for table in tables]
     base = base_config(given, out)
     options = settings_options(given)
     tuning = read_tuning(given.get("tune"), given.get("tune_split"), base.data.split)
     note_idle(base, given_settings(given, options))
-    for key in sorted(set(flatten(options)) & set(OURS).union(*(row.changes for row in rows))):
+    stated = set(OURS).union(*(row.changes for _, chosen in parts for row in chosen))
+    for key in sorted(set(flatten(options)) & stated):
         print(f"note: --{key} has no effect on rows that set it themselves, as the table wants", file=sys.stderr)
     seeds = range(base.train.seed, base.train.seed + given.get("seeds", 1))
-    return run_table(base, table, rows, seeds, out, given.get("images"), given.get("jobs", 1), tuning)
+    for table, chosen in parts:  # what does not fit the folder is said before hours of training, not after
+        check_folder(base, plan(base, table, chosen, seeds, out), out)
+    images, jobs = given.get("images"), given.get("jobs", 1)
+    return max([run_table(base, table, chosen, seeds, out, images, jobs, tuning) for table, chosen in parts])
+
+
+def find_tables(names: str) -> list[Table]:
+    """The tables of `--table`, in the order given, each once.
+
+    Args:
+        names: of tables, with commas between them.
+
+    Raises:
+        ConfigError: where there is none of a name; the message lists them.
+    """
+    return [find_table(name) for name in dict.fromkeys(name.strip() for name in names.split(","))]
 
 
 def report_again(table: Table, out: Path, given: Mapping[str, Any]) -> int:
