@@ -11,6 +11,7 @@ from typing import Any
 
 from m3att.ablations import OURS, Row, Table
 from m3att.errors import DataError, counted
+from m3att.report.ablation_skills import skills_markdown, skills_of_row
 from m3att.report.seeds import paired_interval
 
 FINISHED, FAILED = "finished", "failed"
@@ -72,11 +73,12 @@ def _row(table: Table, row: Row, results: Results, shortest: float | None) -> di
     own = results.get(row.name, {})
     values = {seed: figures_of(one) for seed, one in sorted(own.items()) if one["state"] == FINISHED}
     paper = {name: round(percent / 100, 4) for name, percent in row.paper.items()}
-    other = {
-        seed: figures_of(one)
+    against = {
+        seed: one
         for seed, one in results.get(row.against or "", {}).items()
         if one["state"] == FINISHED and seed in values
     }
+    other = {seed: figures_of(one) for seed, one in against.items()}
     rival = next((one for one in table.rows if one.name == row.against), None)
     difference = None
     if rival is not None:
@@ -102,6 +104,9 @@ def _row(table: Table, row: Row, results: Results, shortest: float | None) -> di
             for name in dict.fromkeys((*table.figures, EXTRA))
         },
         "difference": difference,
+        "by_skill": skills_of_row(
+            {seed: own[seed]["scores"] for seed in values}, {seed: one["scores"] for seed, one in against.items()}
+        ),
         "curves": {
             str(seed): [[step, value] for step, _, value in own[seed]["curve"]]
             for seed in values
@@ -152,7 +157,7 @@ def to_markdown(summary: Mapping[str, Any], table: Table) -> str:
         text += [f"**Partial: {_progress(summary)}.**", ""]
     text += ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     text += ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([*text, "", *notes(summary, table)]) + "\n"
+    return "\n".join([*text, "", *notes(summary, table), *skills_markdown(summary)]) + "\n"
 
 
 def table_cells(summary: Mapping[str, Any], table: Table) -> tuple[list[str], list[list[str]]]:
