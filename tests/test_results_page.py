@@ -253,8 +253,8 @@ def test_reading() -> None:
     [
         ("ShapeRef val, drawn scenes", "shaperef-tiny-shaperef-val"),
         ("RefCOCO val, drawn layouts", "refcoco-layout-tiny-val"),
-        ("the same, if the answer is always the largest object", "refcoco-layout-largest"),
-        ("the same, by a network trained without the words", "refcoco-layout-blind-val"),
+        ("the same layouts, if the answer is always the largest object", "refcoco-layout-largest"),
+        ("the same layouts, by a network trained without the words", "refcoco-layout-blind-val"),
         ("13 RefCOCO photos that photo never saw", "photo-refcoco-photos"),
         ("13 RefCOCO photos that were also trained on", "photos"),
     ],

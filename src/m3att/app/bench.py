@@ -20,8 +20,8 @@ def bench_data(words: Sequence[str], prog: str) -> int:
     """`m3att bench data`."""
     parser = CommandParser(
         prog,
-        "Measure reading on one core: photos to network input beside decoding alone, and, of a data set, how long it "
-        "takes to open and what its reading processes need of memory.",
+        "Measure how fast one core turns photos into network inputs, beside decoding alone. With --dataset, also "
+        "measure how long the data set takes to open, and how much memory its reading processes need.",
     )
     parser.add_argument(
         "root",

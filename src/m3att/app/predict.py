@@ -44,8 +44,8 @@ def predict(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--region",
         choices=("all", "peak"),
-        help="what of the pixels over the threshold is the mask: all of them, or only the connected region around the "
-        "most probable pixel (default: the model's)",
+        help="which of the pixels over the threshold are the mask: all of them, or only the connected region around "
+        "the most probable pixel (default: the model's)",
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     parser.add_argument(

@@ -43,7 +43,11 @@ def search(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     parser.add_argument("--out", type=str, metavar="DIR", help="folder of the search")
     parser.add_argument(
-        "--set", type=str, action="append", metavar="KEY=VALUES", help="a setting to search, with its values"
+        "--set",
+        type=str,
+        action="append",
+        metavar="KEY=VALUES",
+        help="a setting to search and its values, as in train.learning_rate=log:1e-4:1e-2; see the end of this help",
     )
     parser.add_argument(
         "--trials", type=int, default=TRIALS, metavar="N", help="trainings in all, earlier ones in the folder included"

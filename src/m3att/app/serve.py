@@ -52,7 +52,7 @@ def serve(words: Sequence[str], prog: str) -> int:
         "--backend",
         choices=("auto", "pytorch", "onnx"),
         default="auto",
-        help="what runs the models; onnx needs exported models and cannot show the attention of words "
+        help="what runs the models; onnx needs models with an ONNX form and cannot show the attention of words "
         "(default: %(default)s: pytorch, except for a folder that holds only an exported model)",
     )
     parser.add_argument(

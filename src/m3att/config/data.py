@@ -28,7 +28,7 @@ class DataConfig:
     shaperef+, shaperefg. Or your own: jsonl, coco, cvat, datumaro, label_studio, labelme, hf, shards. Several, joined
     by commas, are mixed."""
     split_by: str | None = None
-    """Author of the split: unc, google, umd or berkeley. None: the usual one of the data set."""
+    """Author of the split, such as unc, google, umd or berkeley. None: the usual one of the data set."""
     split: str = "val"
     """Split that `evaluate` scores and on which training validates."""
     pixels: Literal["auto", "photos", "layout", "collage"] = "auto"

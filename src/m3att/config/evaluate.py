@@ -14,7 +14,7 @@ class EvaluateConfig:
     """Probability over which a pixel belongs to the mask, in prediction and under protocol `original`. Reports of
     `original` also give 0.35 and 0.5. The other protocols have thresholds of their own."""
     region: Literal["all", "peak"] = "all"
-    """What of the pixels over the threshold is the mask, under every protocol: `all` of them, or only the connected
+    """Which of the pixels over the threshold are the mask, under every protocol: `all` of them, or only the connected
     region that holds the most probable pixel (`peak`)."""
     protocol: Literal["original", "lavt", "vlt", "mcn", "cris", "cris-val", "refer", "rela", "all"] = "original"
     """Rules that turn masks into figures. `original` compares at the image's own resolution. The others do what the

@@ -233,7 +233,7 @@ TINY_PRESETS: dict[str, Preset] = {
     ),
     "shaperef-tiny-hour": Preset(
         shaperef_tiny_hour(),
-        "m3att train --preset shaperef-tiny-hour --out runs/hour; needs no data. 60 minutes on two cores, from fresh "
+        "m3att train --preset shaperef-tiny-hour --out runs/hour; needs no data. 57 minutes on two cores, from fresh "
         "weights to mean IoU 0.722 on shaperef val.",
     ),
     "shaperef-tiny-late": Preset(
@@ -244,23 +244,23 @@ TINY_PRESETS: dict[str, Preset] = {
     ),
     "shaperef-tiny-middle": Preset(
         shaperef_tiny_middle(),
-        "m3att train --preset shaperef-tiny-middle --out runs/middle; needs no data. 75 minutes on one core "
+        "m3att train --preset shaperef-tiny-middle --out runs/middle; needs no data. 73 minutes on one core "
         "after shaperef-tiny-start, which it trains first, to mean IoU 0.790 on shaperef val.",
     ),
     "shaperef-tiny-start": Preset(
         shaperef_tiny_start(),
         "m3att train --preset shaperef-tiny-start --out runs/start; needs no data, or data of your own (--data.root). "
-        "About 140 minutes on one core, from fresh weights to mean IoU 0.731 on shaperef val.",
+        "About 130 minutes on one core, from fresh weights to mean IoU 0.731 on shaperef val.",
     ),
     "refcoco-layout-tiny": Preset(
         refcoco_layout_tiny(),
         "m3att train --preset refcoco-layout-tiny --data.root ROOT --out runs/refcoco-layout-tiny; needs RefCOCO's "
-        "annotations, no photos. 70 minutes on one core, to mean IoU 0.615 on val.",
+        "annotations, no photos. 66 minutes on one core, to mean IoU 0.616 on val.",
     ),
     "ablation-tiny": Preset(
         ablation_tiny(),
         "m3att train --preset ablation-tiny --out runs/ablation-tiny; needs no data. 6 minutes on one core. For the "
-        "rows of m3att ablate; docs/lab-notes.md has their scores.",
+        "rows of m3att ablate; docs/lab-notes.md and docs/reproduction.md have scores with ablation-tiny.",
     ),
     "ablation-photo": Preset(
         ablation_photo(),
@@ -273,6 +273,6 @@ TINY_PRESETS: dict[str, Preset] = {
         ablation_layout_tiny(),
         "m3att train --preset ablation-layout-tiny --data.root ROOT --out runs/ablation-layout-tiny; needs RefCOCO's "
         "annotations, no photos; --data.dataset refcoco+ uses those of RefCOCO+. 6 minutes on one core. For the rows "
-        "of m3att ablate; docs/lab-notes.md has scores with an earlier backbone.",
+        "of m3att ablate; docs/lab-notes.md has scores with ablation-layout-tiny and an earlier backbone.",
     ),
 }
