@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from m3att.overlay import LARGEST, NARROWEST, SMALLEST, draw_overlay, fitting, wrap
+from m3att.overlay import LARGEST, NARROWEST, SMALLEST, draw_overlay, fitting, mask_field, wrap
 
 
 @pytest.fixture
@@ -92,6 +92,22 @@ def test_the_accent_stands_out_from_what_it_covers(photo: NDArray[np.uint8], dis
         photo[:] = colour
         drawn = np.asarray(draw_overlay(photo, disc)).astype(int)
         assert np.abs(drawn[300, 250] - drawn[300, 400]).sum() > 120  # outline against the inside
+
+
+def test_the_part_near_a_mask_is_that_of_the_whole_picture(disc: NDArray[np.bool_]) -> None:
+    disc[10:20, 700:790] = True
+    disc[595:, :5] = True
+    for mask in (disc[:, :300], disc[200:, 100:], disc):
+        size = (mask.shape[0], mask.shape[1])
+        whole_HW, everything = mask_field(mask, size)
+        assert whole_HW.shape == (2 * size[0], 2 * size[1]) and everything == (slice(0, size[0]), slice(0, size[1]))
+        near_HW, part = mask_field(mask, size, reach=3)
+        fine = tuple(slice(2 * side.start, 2 * side.stop) for side in part)
+        assert np.allclose(whole_HW[fine], near_HW, rtol=1e-6, atol=0)
+        whole_HW[fine] = -np.inf
+        assert whole_HW.max() < -3  # all else is further away than the reach
+    near_HW, part = mask_field(disc[100:, 100:700], (500, 600), reach=3)
+    assert near_HW.size < 4 * 500 * 600 / 2
 
 
 def test_the_caption_stands_beneath_the_picture(photo: NDArray[np.uint8], disc: NDArray[np.bool_]) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +47,8 @@ class Exported:
 
     def weights_sha256(self) -> str:
         """SHA-256 of both graphs in hexadecimal digits, with which a report identifies the model."""
+        import hashlib  # loads OpenSSL, which predicting does not need
+
         digest = hashlib.sha256()
         for path in (self.encoder, self.head):
             digest.update(path.read_bytes())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from m3att.backends.onnx import open_graph
 from m3att.data.shaperef.writer import write_refer
 
 PROBE = """
@@ -44,6 +45,51 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_pytorch_is_loaded(data: Path, line: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, *line.split()], capture_output=True, text=True, cwd=data)
     assert done.stderr.splitlines()[-1] == "ended with 0, torch loaded: False", done.stderr
+
+
+NEEDLESS = (
+    "torch", "transformers", "huggingface_hub", "safetensors", "scipy", "pandas", "yaml", "matplotlib", "rapidfuzz",
+    "rich.console", "rich.table", "m3att.config.model", "m3att.config.train", "m3att.report", "m3att.engine",
+    "m3att.model", "m3att.export", "m3att.presets", "m3att.settings",
+)  # fmt: skip
+"""Modules that a cold `m3att predict` with ONNX Runtime does without."""
+LOADED = """
+import os, sys
+from m3att.app.cli import main
+early = "numpy" in sys.modules
+code = main(sys.argv[2:])
+found = [name for name in sys.argv[1].split(",") if name in sys.modules]
+print(code, early, os.environ["OPENBLAS_THREAD_TIMEOUT"], found, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "4"), ("20", "20")])
+def test_a_cold_predict_loads_what_it_needs(repository: Path, tmp_path: Path, given: str | None, kept: str) -> None:
+    line = [
+        "predict",
+        str(repository / "examples" / "coffee.jpg"),
+        "the cup",
+        "--backend",
+        "onnx",
+        "--out",
+        str(tmp_path),
+    ]
+    own = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, ",".join(NEEDLESS), *line],
+        env=own | ({} if given is None else {"OPENBLAS_THREAD_TIMEOUT": given}),
+        capture_output=True,
+        text=True,
+    )
+    # NumPy is loaded later than the command line sets how long the threads of its OpenBLAS wait.
+    assert done.stderr.splitlines()[-1:] == [f"0 False {kept} []"], done.stderr
+
+
+def test_a_graph_is_opened_without_the_search_for_shared_memory(repository: Path) -> None:
+    graph = repository / "src/m3att/bundled/photo/expression_head.onnx"
+    options = open_graph(graph).get_session_options()
+    assert not options.enable_mem_reuse
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 def cpu_seconds(*arguments: str) -> float:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from m3att.app import predictions as predict
+from m3att.app.console import print_columns
 from m3att.app.predictions import run_predict
 from m3att.data.annotation import decode_segmentation
 from m3att.errors import ConfigError, ImageError, ModelError, WriteError
@@ -317,3 +318,24 @@ def test_names_that_are_no_unicode_are_printed_somehow(
         pytest.skip("this file system has Unicode names only")
     assert run_predict([image, make_image(tmp_path / "b.png")], [MAN], str(tiny_model_folder), tmp_path / "out") == 0
     capsys.readouterr().out.encode()
+
+
+def test_columns_are_folded_where_the_terminal_is_too_narrow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["狗", "1"], ["[bold]a\tlong expression[/]", "22"]]
+    print_columns(["expression", "score"], rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "expression" + 17 * " " + "  score",
+        "狗" + 25 * " " + "  1",  # a Chinese letter takes two places
+        "[bold]a\\tlong expression[/]  22",
+    ]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "34")
+    print_columns(["expression", "score"], rows)
+    assert capsys.readouterr().out.splitlines() == lines
+    monkeypatch.setenv("COLUMNS", "20")
+    print_columns(["expression", "score"], rows)
+    folded = capsys.readouterr().out
+    assert len(folded.splitlines()) > 3 and "[bold]" in folded

@@ -121,6 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # PyTorch reads it before its first tensor. Linux then hands out memory in large pages. A training step with tensors
     # of hundreds of MiB spends a third of its time on small ones (docs/performance.md).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # NumPy's OpenBLAS reads it when NumPy is imported. Its threads then sleep while they have no work. Otherwise each
+    # of them keeps a core busy for some 30 ms after the import, and after each use.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     for name in ("stdout", "stderr"):  # a shell may have closed them
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run

@@ -6,10 +6,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from errno import EACCES, EISDIR, ENOTDIR
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any, NoReturn
 from unicodedata import category
 
@@ -78,6 +79,32 @@ def show(table: Any) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=140, color_system=None)
     console.print(table)
+
+
+def print_columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of words. On a terminal that is too narrow for it, long cells are folded.
+
+    Rich, which folds them, takes as long to load as a network takes to read an image, so it is loaded only then.
+
+    Args:
+        heads: of the columns.
+        rows: a cell for each column.
+    """
+    from rich.cells import cell_len  # a Chinese letter takes two places
+
+    table = [[printable(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    if sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > get_terminal_size().columns:
+        from rich.markup import escape
+
+        from m3att.report.tables import plain_table
+
+        head, *cells = ([escape(cell) for cell in row] for row in table)
+        show(plain_table(head, cells))
+        return
+    for row in table:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(padded).rstrip())
 
 
 @contextmanager

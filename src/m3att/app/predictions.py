@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from rich.console import Console
-from rich.markup import escape
 
-from m3att.app.console import printable, probe_file, progress_bar
+from m3att.app.console import print_columns, printable, probe_file, progress_bar
 from m3att.device import is_lack_of_memory
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError, counted
 from m3att.files import replace_file, replacing
 from m3att.inputs import shorten
 from m3att.model_folder import DEFAULT_MODEL, has_graphs
 from m3att.prediction import Prediction
-from m3att.report.tables import plain_table
 from m3att.segmenter import Scene, Segmenter
 
 ROWS_SHOWN = 40  # of the table; the JSON has all
@@ -190,10 +187,9 @@ def print_rows(rows: Sequence[tuple[str, ...]], many_images: bool) -> None:
     said |= {"image"} if many_images else set()
     said |= {"notes"} if any(row[heads.index("notes")] for row in rows) else set()
     columns = [number for number, head in enumerate(heads) if head in said]
-    cells = [[escape(printable(row[column])) for column in columns] for row in rows[:ROWS_SHOWN]]
-    # On a terminal long cells are folded; what goes to a file or another program stays on its line.
-    console = Console() if sys.stdout.isatty() else Console(width=10_000, color_system=None)
-    console.print(plain_table([heads[column] for column in columns], cells))
+    print_columns(
+        [heads[column] for column in columns], [[row[column] for column in columns] for row in rows[:ROWS_SHOWN]]
+    )
     if len(rows) > ROWS_SHOWN:
         print(f"... and {len(rows) - ROWS_SHOWN} more")
 

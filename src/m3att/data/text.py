@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -142,7 +143,7 @@ class Tokenizer:
             framed: have a start and an end, as an encoder that reads [CLS] and [SEP] needs.
         """
         special = SPECIAL if framed else SPECIAL[:2]
-        words = most_frequent(count_words(_ANY_WORDS, texts), minimum)
+        words = most_frequent(count_words(any_words(), texts), minimum)
         vocabulary = {word: number for number, word in enumerate((*special, *words))}
         made = word_tokenizer(vocabulary)
         if framed:
@@ -231,7 +232,7 @@ class Tokenizer:
         plain = json.loads(self.tokenizer.to_str())
         vocabulary: dict[str, int] = plain["model"]["vocab"]
         if all(words_in(word) == [word] for word in vocabulary if word not in SPECIAL):
-            plain["pre_tokenizer"] = json.loads(_ANY_WORDS.to_str())["pre_tokenizer"]
+            plain["pre_tokenizer"] = json.loads(any_words().to_str())["pre_tokenizer"]
         counts = count_words(FastTokenizer.from_str(json.dumps(plain)), texts)
         new = [word for word in most_frequent(counts, minimum) if word not in vocabulary]
         if not new:
@@ -283,7 +284,7 @@ def words_in(text: str) -> list[str]:
     """
     if text.isascii():
         return re.findall(WORD, text.lower())
-    return split_words(_ANY_WORDS, encodable(text))
+    return split_words(any_words(), encodable(text))
 
 
 def count_words(tokenizer: FastTokenizer, texts: Iterable[str]) -> Counter[str]:
@@ -305,4 +306,7 @@ def split_words(tokenizer: FastTokenizer, text: str) -> list[str]:
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
 
 
-_ANY_WORDS = word_tokenizer({PADDING: 0, UNKNOWN: 1})
+@cache
+def any_words() -> FastTokenizer:
+    """A tokenizer that splits words of every script and knows none; made on first use, as predicting needs none."""
+    return word_tokenizer({PADDING: 0, UNKNOWN: 1})

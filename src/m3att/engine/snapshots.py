@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m3att.data.sample import Sample
-from m3att.overlay import BACKGROUND, add_caption, mask_field, paint, resize_picture
+from m3att.overlay import BACKGROUND, add_caption, paint, resize_picture
 
 SIDE = 256  # longer side of a panel in pixels
 ROWS = 3  # expressions of an image that are shown
@@ -55,7 +55,7 @@ def draw_snapshot(sample: Sample, masks_NHW: NDArray[np.bool_]) -> Image.Image:
     rows: list[Image.Image] = []
     for text, number, mask_HW in list(zip(sample.expressions, sample.mask_index_N, masks_NHW, strict=True))[:ROWS]:
         true_HW = truth_MHW[number]
-        panels = [shown_HWC, *(paint(shown_HWC, mask_field(mask, size)) for mask in (true_HW, mask_HW))]
+        panels = [shown_HWC, *(paint(shown_HWC, mask) for mask in (true_HW, mask_HW))]
         row = Image.new("RGB", (3 * size[1] + 2 * GAP, size[0]), BACKGROUND)
         for column, panel in enumerate(panels):
             row.paste(Image.fromarray(panel), (column * (size[1] + GAP), 0))

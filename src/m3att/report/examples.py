@@ -188,7 +188,7 @@ def draw_example(sample: Sample, mask_HW: NDArray[np.bool_]) -> Image.Image:
     """The predicted mask on the image, and the outline of the true mask of the first expression."""
     picture = draw_overlay(sample.image_HWC, mask_HW)
     size = (picture.height, picture.width)
-    field_HW = mask_field(sample.masks_MHW[sample.mask_index_N[0]], size)
+    field_HW, _ = mask_field(sample.masks_MHW[sample.mask_index_N[0]], size)
     away_HW: NDArray[np.float32] = np.abs(field_HW)
     pixel = max(size) / PANEL  # of the sheet, in pixels of the picture
     line_HW1 = soft(0.85 * pixel - away_HW, size)
