@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,28 @@ from m3att.segmenter import Segmenter
 from m3att.settings import config_from_dict, config_to_dict, nest, settings_of
 
 
+@pytest.mark.parametrize("key", RANGES)
+def test_a_number_beyond_a_limit_is_told_the_limit(key: str) -> None:
+    low, high = RANGES[key].low, RANGES[key].high
+    for value in (low - 1, 2 * high + 1):
+        with pytest.raises(ConfigError) as caught:
+            check_range(key, value)
+        named = [float(word) for word in re.findall(r"[-\d.]+(?:e-?\d+)?", str(caught.value).partition("give ")[2])]
+        assert named == [low, high], str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"train": {"batch_size": 0}}, "train.batch_size: 0 is out of range, give 1 to 65536"),
-        ({"train": {"learning_rate": float("nan")}}, "train.learning_rate: nan is out of range, give 0 or more"),
-        ({"train": {"learning_rate": float("inf")}}, "train.learning_rate: inf is out of range, give 0 or more"),
+        ({"train": {"learning_rate": float("nan")}}, "train.learning_rate: nan is out of range, give 0 to 1e12"),
+        ({"train": {"learning_rate": float("inf")}}, "train.learning_rate: inf is out of range, give 0 to 1e12"),
+        ({"train": {"learning_rate": 1e30}}, "train.learning_rate: 1e+30 is out of range, give 0 to 1e12"),
+        ({"train": {"steps": 0}}, "train.steps: 0 is out of range, give 1 to 1e12"),
+        ({"train": {"validate_images": 10**10}}, "train.validate_images: 10000000000 is out of range, give 1 to 1e9"),
         ({"evaluate": {"threshold": 1}}, "evaluate.threshold: 1.0 is out of range, give 0 up to, but not including, 1"),
         ({"model": {"language": {"word_dropout": 1.5}}}, "word_dropout: 1.5 is out of range, give 0 to 1"),
-        ({"train": {"epochs": 0}}, "train.epochs: 0.0 is out of range, give more than 0"),
+        ({"train": {"epochs": 0}}, "train.epochs: 0.0 is out of range, give more than 0 to 1e12"),
         ({"model": {"vision": {"widths": [], "blocks": []}}}, "model.vision: widths [] and blocks []"),
         ({"model": {"vision": {"widths": [0], "blocks": [0]}}}, "model.vision.widths: [0] is out of range, give 1 to"),
         (

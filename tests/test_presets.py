@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from m3att.app.train import started_config
+from m3att.app.run_settings import started_config
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.data.refer.splits import require_legal, word_limit

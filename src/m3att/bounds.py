@@ -35,11 +35,10 @@ class Range(NamedTuple):
         return over and (value < self.high if self.below else value <= self.high)
 
     def __str__(self) -> str:
-        """The range in words."""
-        if self.high == ANY:
-            return f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
+        """The range in words, with both ends: who gives 1e30 must learn that the limit is 1e12."""
+        low, high = (f"{end:g}".replace("e+0", "e").replace("e+", "e") for end in (self.low, self.high))
         to = "up to, but not including," if self.below else "to"
-        return f"{'more than ' if self.above else ''}{self.low:g} {to} {self.high:g}"
+        return f"{'more than ' if self.above else ''}{low} {to} {high}"
 
 
 # The range of each number that has one beside its type. What uses the number works at both ends; a test holds it.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m3att.download import UnreachableError, from_hub, is_path, may_be_on_hub
 from m3att.errors import ModelError
 
 if TYPE_CHECKING:  # to list models takes no PyTorch
@@ -52,28 +53,23 @@ def find_model(name: str) -> Path:
         name = FORMER[name]
     if name in bundled_models():
         return BUNDLED / name
-    folder = Path(name)
+    folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     if folder.is_file():
         raise ModelError(f"{name}: is a file; give the folder that holds {CONFIG}, {WEIGHTS} and {TOKENIZER}")
-    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    if not looks_like_hub:
-        names = ", ".join(bundled_models()) or "none"
-        raise ModelError(f"{name}: no such model; bundled are {names}, or give a folder")
+    if not may_be_on_hub(name):
+        names, what = ", ".join(bundled_models()) or "none", "folder" if is_path(name) else "model"
+        raise ModelError(f"{name}: no such {what}; bundled are {names}, or give a folder or a Hub id (owner/name)")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    wanted = [CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values(), GRAPHS, ENCODER_GRAPH, HEAD_GRAPH]
     try:
         return Path(
-            snapshot_download(
-                name,
-                allow_patterns=[CONFIG, WEIGHTS, TOKENIZER, *ARCHITECTURES.values(), GRAPHS, ENCODER_GRAPH, HEAD_GRAPH],
-            )
+            from_hub(name, lambda local: snapshot_download(name, allow_patterns=wanted, local_files_only=local))
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error
+    except UnreachableError as error:
+        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({error})") from error
 
 
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

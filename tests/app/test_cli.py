@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from m3att.app.cli import main, one_line
 from m3att.app.live import training_progress
 from m3att.app.predict import split_words
 from m3att.config import RunConfig
+from m3att.data.shaperef.writer import write_refer
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import DataError
 from m3att.presets import PRESETS
@@ -102,7 +104,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("train --out run", "what to train? give --preset NAME (`m3att presets` lists them) or --config FILE"),
         (f"{TRAIN} --train.stepps 3", "unknown option --train.stepps, did you mean --train.steps?"),
         (f"{TRAIN} --train.steps x", "train.steps: 'x' does not fit, give a whole number or null"),
-        (f"{TRAIN} --train.steps 0", "train.steps: 0 is out of range, give 1 or more"),
+        (f"{TRAIN} --train.steps 0", "train.steps: 0 is out of range, give 1 to 1e12"),
         (f"{TRAIN} --model.decoder.heads 7", "model.channels: 128 is no multiple of model.decoder.heads 7"),
         (f"{TRAIN} stray", "unrecognized arguments: stray"),
         ("train --config nowhere.yaml --out run", "nowhere.yaml: cannot be read"),
@@ -266,7 +268,11 @@ def test_a_run_resumes_by_the_words_that_started_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--train.steps", "5"], "this run has train.steps 4, not 5; leave it out, or start another run"),
+        (
+            ["--train.steps", "5"],
+            "this run has train.steps 4, not 5; to go on after step 4, give --train.steps 5 --train.restarts '[4]'",
+        ),
+        (["--train.steps", "3"], "this run has train.steps 4, not 3; leave it out, or start another run"),
         (["--train.seed", "1"], "this run has train.seed 0, not 1"),
         (["--preset", "shaperef-tiny"], "this run has model.channels 16, not 128"),
     ],
@@ -297,7 +303,26 @@ def test_a_run_that_has_ended_takes_a_second_leg(
     assert (longer.train.steps, longer.train.restarts) == (6, (4,))
     assert "this run has train.steps 4, not 6" in refused("train", *resume, "--train.restarts", "[3]")
     same = ["--out", str(small_run), "--resume", "--train.restarts", "[4]"]
-    assert "this run has train.restarts [], not [4]" in refused("train", *same)
+    assert "this run has train.restarts [], not [4]; leave it out" in refused("train", *same)
+
+
+@pytest.mark.parametrize("length", [["--train.steps", "2"], ["--train.epochs", "2"]])
+def test_the_advice_to_take_a_second_leg_is_right_to_the_letter(
+    small_config: Path, tmp_path: Path, length: list[str], refused: Callable[..., str]
+) -> None:
+    """The run of epochs has one step in each, as its checkpoint knows."""
+    out, root = tmp_path / "run", tmp_path / "data"
+    write_refer(root, "shaperef", {"train": 2, "val": 2}, seed=1, size=64)
+    data = ["--data.root", str(root), "--data.dataset", "shaperef", "--train.batch_size", "100"]
+    cosine = ["--train.schedule", "cosine", "--train.validate_every", "100"]
+    assert main(["train", "--config", str(small_config), "--out", str(out), *data, *length, *cosine]) == 0
+    wanted = ["train", "--out", str(out), "--resume", "--train.steps"]
+    for steps, ended in (("4", "[2]"), ("5", "[2, 4]")):
+        message = refused(*wanted, steps)
+        advice = message.partition("give ")[2]
+        assert advice == f"--train.steps {steps} --train.restarts '{ended}'", message
+        assert main(["train", "--out", str(out), "--resume", *shlex.split(advice)]) == 0
+        assert RunFolder(out).last_metrics()["step"] == int(steps)
 
 
 def test_a_run_is_not_started_over(small_run: Path, small_config: Path, refused: Callable[..., str]) -> None:

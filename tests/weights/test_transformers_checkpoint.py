@@ -196,6 +196,7 @@ def test_a_name_that_is_nowhere_is_answered_in_one_line(checkpoints: Path, monke
     def offline(*_: Any, **__: Any) -> str:
         raise LocalEntryNotFoundError("cannot reach the Hub\nand no copy here")
 
+    monkeypatch.setattr("m3att.download.why_away", lambda *_: "cannot reach the Hub")
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     refused(small(vision="microsoft/swin-base"), r"neither a folder here nor to be had from the Hub \(cannot reach")
 
@@ -203,10 +204,11 @@ def test_a_name_that_is_nowhere_is_answered_in_one_line(checkpoints: Path, monke
 def test_from_the_hub_come_no_pickles(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
-    def download(name: str, allow_patterns: list[str]) -> str:
+    def download(name: str, allow_patterns: list[str], local_files_only: bool) -> str:
         asked.update(name=name, patterns=allow_patterns)
         return str(checkpoints / "swin")
 
+    monkeypatch.setattr("m3att.download.why_away", lambda *_: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     assert find_folder("microsoft/swin-base") == checkpoints / "swin"
     assert asked == {"name": "microsoft/swin-base", "patterns": list(WANTED)}

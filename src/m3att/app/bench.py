@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
-from m3att.app.train import started_config
+from m3att.app.run_settings import started_config
 from m3att.config import RunConfig
 from m3att.settings import SettingsParser, add_settings
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import one_voice, show, write_json
-from m3att.app.train import note_idle, resumed_config, run_training, with_options
+from m3att.app.run_settings import note_idle, resumed_config, with_options
+from m3att.app.train import run_training
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
 from m3att.launched import process_rank
-from m3att.model_folder import BUNDLED_WORD, DEFAULT_MODEL, bundled_models
+from m3att.model_folder import BUNDLED_WORD, DEFAULT_MODEL, bundled_models, find_model
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
 
 SHOWN = {"mean_iou": "mean IoU", "precision_0.5": "Pr@0.5", "mean_box_iou": "box IoU", "pointing_accuracy": "pointing"}
@@ -100,8 +101,6 @@ def wanted_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunCo
         ModelError: where there is no such model.
     """
     from m3att.data.own.detect import Kind, detect
-    from m3att.engine.finetune import finetune_config
-    from m3att.pretrained import load_model
 
     data = options.get("data", {})
     if data.get("root") is not None:
@@ -115,6 +114,10 @@ def wanted_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunCo
         detect(each)
     model = given.get("from") or BUNDLED_WORD
     model = DEFAULT_MODEL if model == BUNDLED_WORD else model
+    find_model(model)
+    from m3att.engine.finetune import finetune_config
+    from m3att.pretrained import load_model  # PyTorch is loaded only after the names are found to be right
+
     config = finetune_config(model, load_model(model).config, new, old)
     return with_options(config, options)
 

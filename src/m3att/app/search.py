@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import probe_file, show, write_json
-from m3att.app.train import ended, given_settings, note_idle, say_at_once, started_config
+from m3att.app.run_settings import given_settings, note_idle, started_config
+from m3att.app.train import ended, say_at_once
 from m3att.config import RunConfig
 from m3att.engine.origin import preset_before
 from m3att.engine.run_folder import RunFolder

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,53 +17,23 @@ from m3att.app.console import one_voice
 from m3att.app.dry_run import run_dry
 from m3att.app.live import training_progress
 from m3att.app.rehearse import run_find_rate, run_overfit
+from m3att.app.run_settings import given_settings, note_idle, resumed_config, started_config
 from m3att.app.scoring import evaluate_command
-from m3att.bounds import check_fit
 from m3att.config import RunConfig
-from m3att.effects import changed_from_default, value_of, without_effect
 from m3att.encoders import fresh_halves, halves_of
-from m3att.engine.origin import EARLIER, earlier_runs, named_start, preset_before, started_from_folder
+from m3att.engine.origin import EARLIER, earlier_runs, named_start, started_from_folder
 from m3att.engine.run_folder import RunFolder
-from m3att.errors import ConfigError, LostError, StoppedError, counted
+from m3att.errors import LostError, StoppedError, counted
 from m3att.launched import process_rank, require_one_process
-from m3att.model_folder import BUNDLED_WORD
-from m3att.presets import PRESETS, find_preset
+from m3att.presets import PRESETS
 from m3att.settings import (
     SettingsParser,
     add_settings,
-    changed,
-    config_from_file,
     config_to_yaml,
-    differences,
-    flatten,
-    nest,
-    read_values,
 )
 
 if TYPE_CHECKING:
     from m3att.engine.stopping import Stopping
-
-# Settings that may change when a run continues: where it computes and reads, and how often it reports.
-FREE_ON_RESUME = {
-    "data.fault_limit",
-    "data.image_root",
-    "data.root",
-    "train.bad_steps",
-    "train.device",
-    "train.keep_every",
-    "train.keep_last",
-    "train.log_every",
-    "train.patience",
-    "train.save_every",
-    "train.shard",
-    "train.threads",
-    "train.tracked_images",
-    "train.trackers",
-    "train.validate_every",
-    "train.workers",
-}
-# Schedules in which the learning rate does not depend on the length of the run until late.
-LENGTHENED = ("trapezoid", "constant")
 
 
 @one_voice()
@@ -152,86 +122,6 @@ def check_trials(parser: SettingsParser, trials: Sequence[str], given: Mapping[s
         parser.error(f"{shown[0]} starts a run anew: leave out --resume")
     if given.get("json") and trials not in (["dry_run"], ["overfit_one_batch"]):
         parser.error("--json says what --dry-run or --overfit-one-batch found: give it with one of them")
-
-
-def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
-    """The settings of a new run: preset < config file < options.
-
-    Args:
-        given: ``preset`` and ``config``, where they were given.
-        options: nested values of the command line.
-
-    Raises:
-        ConfigError: where none of the three says what to train, or one of them is wrong.
-    """
-    if not given.get("preset") and not given.get("config") and not given.get("print_config"):
-        raise ConfigError("what to train? give --preset NAME (`m3att presets` lists them) or --config FILE")
-    config = find_preset(given["preset"]).config if given.get("preset") else RunConfig()
-    if given.get("config"):
-        config = config_from_file(Path(given["config"]), config)
-    return with_options(config, options)
-
-
-def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
-    """Settings with those of the command line laid over them.
-
-    Raises:
-        ConfigError: where one of them is wrong, or two of them say the same thing.
-    """
-    train = options.get("train", {})
-    if train.get("epochs") is not None and train.get("steps") is not None:
-        raise ConfigError("--train.epochs and --train.steps both say how long to train: give one of them")
-    config = changed(config, options)
-    check_fit(config)
-    return config
-
-
-def given_settings(given: Mapping[str, Any], options: Mapping[str, Any]) -> set[str]:
-    """The dotted names of settings that somebody chose: on the command line, or in a file and not as the default is."""
-    values = read_values(Path(given["config"])) if given.get("config") else {}
-    return changed_from_default(values) | set(flatten(options))
-
-
-def note_idle(config: RunConfig, given: Collection[str]) -> None:
-    """Say which of the given settings change nothing."""
-    for line in without_effect(config, given):
-        print(f"note: {line}", file=sys.stderr)
-
-
-def resumed_config(out: Path | None, given: Mapping[str, Any], options: Mapping[str, Any]) -> RunConfig:
-    """The settings of a run that goes on: its own, but for those in FREE_ON_RESUME and, where possible, its length.
-
-    Args:
-        out: folder of the run.
-        given: ``preset`` and ``config``, where they were given.
-        options: nested values of the command line.
-
-    Raises:
-        ConfigError: where there is no run, or what was given contradicts its settings.
-    """
-    if out is None or not RunFolder(out).is_run:
-        if not given.get("preset") and not given.get("config"):
-            raise ConfigError(f"{out}: no run to resume (it has no config.yaml); start it without --resume")
-        return started_config(given, options)  # it was killed before it wrote anything
-    saved = RunFolder(out).read_config()
-    base = started_config(given, {}) if given.get("preset") or given.get("config") else saved
-    wanted = with_options(base, options)
-    free = FREE_ON_RESUME | ({"train.steps"} if saved.train.schedule in LENGTHENED else set())
-    if (
-        saved.train.steps is not None
-        and (wanted.train.steps or 0) > saved.train.steps
-        and (wanted.train.restarts == (*saved.train.restarts, saved.train.steps))
-    ):
-        free |= {"train.steps", "train.restarts"}  # a second leg; the first stays as planned
-    if preset_before(wanted.train) is not None or wanted.train.init == BUNDLED_WORD:
-        wanted = started_from_folder(named_start(wanted), out)
-    for key, (own, other) in differences(saved, wanted).items():
-        if key not in free:
-            raise ConfigError(f"{out}: this run has {key} {own}, not {other}; leave it out, or start another run")
-    chosen = free & given_settings(given, options)
-    resumed = changed(saved, nest({key: value_of(wanted, key) for key in chosen}))
-    check_fit(resumed)
-    return resumed
 
 
 def run_training(config: RunConfig, out: Path, resume: bool) -> int:

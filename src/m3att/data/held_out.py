@@ -29,6 +29,7 @@ class ChosenImages(Source):
         self.whole, self.images, self.division = whole, tuple(images), division
         self.split_by, self.has_every_object = whole.split_by, whole.has_every_object
         self.notes = whole.notes
+        self.image_ids = [whole.image_ids[image] for image in self.images] if whole.image_ids else ()
 
     def __len__(self) -> int:
         return len(self.images)

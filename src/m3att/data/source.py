@@ -27,6 +27,7 @@ class Source(ABC):
         notes: oddities of its files through which nothing is lost.
         split_by: who made the split (``unc``, ``umd`` ...); None where that is not part of its name.
         stated_split: whether the data say which split an expression belongs to; else the source gives all of them.
+        image_ids: of its images, in their order; none where it has none.
         has_every_object: whether all objects of an image are annotated, and not only those that expressions name.
     """
 
@@ -34,6 +35,7 @@ class Source(ABC):
     notes: tuple[str, ...] = ()
     split_by: str | None = None
     stated_split: bool = True
+    image_ids: Sequence[int] = ()
     has_every_object: bool = False
 
     @property

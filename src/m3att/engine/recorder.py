@@ -17,6 +17,7 @@ from torch import Tensor
 from m3att.config import RunConfig
 from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import Position, load_checkpoint, save_checkpoint
+from m3att.engine.data_print import DataPrint
 from m3att.engine.distributed import ALONE, Processes
 from m3att.engine.ema import WeightAverage
 from m3att.engine.faults import RunFaults
@@ -176,6 +177,7 @@ def recording(
     optimizer: torch.optim.Optimizer,
     world: str,
     resume: bool,
+    prints: Mapping[str, DataPrint],
     announce: Callable[[list[str]], None],
     processes: Processes = ALONE,
 ) -> Iterator[tuple[Recorder, Position]]:
@@ -189,6 +191,7 @@ def recording(
         optimizer: gets the checkpoint's state likewise.
         world: see `Source.world`.
         resume: go on from the checkpoint; else figures of an earlier run that saved none are dropped.
+        prints: of its data, as `engine.data_print` makes them.
         announce: called with a line about each checkpoint that is damaged.
         processes: that train together.
 
@@ -206,7 +209,7 @@ def recording(
         if len(steps) > 1:
             raise ConfigError(f"{folder.path}: the processes read checkpoints of steps {steps}: it is not on one drive")
     if processes.is_first:
-        begin_folder(folder, config, tokenizer, network, position if resume else None)
+        begin_folder(folder, config, tokenizer, network, prints, position if resume else None)
     faults = RunFaults(folder, config.data.fault_limit, notes=processes.is_first)
     opened: AbstractContextManager[Trackers] = nullcontext(Trackers([], print))
     if processes.is_first:
@@ -219,7 +222,12 @@ def recording(
 
 
 def begin_folder(
-    folder: RunFolder, config: RunConfig, tokenizer: Tokenizer, network: M3AttNet, resumed: Position | None
+    folder: RunFolder,
+    config: RunConfig,
+    tokenizer: Tokenizer,
+    network: M3AttNet,
+    prints: Mapping[str, DataPrint],
+    resumed: Position | None,
 ) -> None:
     """Write what a run's folder holds from the start, and drop what no checkpoint knows.
 
@@ -228,11 +236,13 @@ def begin_folder(
         config: of the run.
         tokenizer: its words.
         network: its architecture.
+        prints: of its data.
         resumed: where the run goes on; None: it starts anew.
     """
     for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
         part.unlink()
     replace_file(folder.config, config_to_yaml(config).encode())
+    replace_file(folder.data, json.dumps(prints, indent=1).encode())
     if resumed is not None:
         drop_later_lines(folder.metrics, resumed.step)
         if folder.bad_steps.is_file():

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "tokenizer.json"
 
     @property
+    def data(self) -> Path:
+        """What the data of the run were when it began; see `engine.data_print`."""
+        return self.path / "data.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON line for each report: losses, pace, validation."""
         return self.path / "metrics.jsonl"

@@ -14,6 +14,7 @@ from m3att.config import RunConfig
 from m3att.data.open import open_training
 from m3att.encoders import fresh_halves
 from m3att.engine.batches import batches, count_steps
+from m3att.engine.data_print import same_data
 from m3att.engine.distributed import together
 from m3att.engine.optim import learning_rate_at
 from m3att.engine.overview import early_end, ended_before, overview
@@ -58,7 +59,8 @@ def train(
         The folder of the last model.
 
     Raises:
-        ConfigError: where the folder holds a run, another process trains in it, or the settings do not fit each other.
+        ConfigError: where the folder holds a run, another process trains in it, the data of a run that goes on have
+            changed, or the settings do not fit each other.
         DataError: where the data are missing, or more than ``data.fault_limit`` of them cannot be read.
         DivergedError: where more losses or gradients than ``train.bad_steps`` are no finite numbers.
         KeyboardInterrupt: where ``stop`` was asked by Ctrl-C.
@@ -78,12 +80,13 @@ def train(
         source, validation = open_training(config.data, settings.validate_images)
         old = open_old_validation(config)
         source.prepare()
+        prints = same_data(folder if resume else None, source, validation, old, processes)
         start = start_run(config, source, folder if resume else None)
         tokenizer, network = start.tokenizer, start.network
         optimizer = start_optimizer(network, config, device)
         steps = count_steps(config, source)
         world = source.world
-        recorded = recording(folder, config, tokenizer, network, optimizer, world, resume, announce, processes)
+        recorded = recording(folder, config, tokenizer, network, optimizer, world, resume, prints, announce, processes)
         with recorded as (recorder, position), stop.waiting():
             wrapped = processes.wrap(network, settings.shard)
             trained: M3AttNet = wrapped if settings.shard else network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m3att.download import UnreachableError, from_hub, may_be_on_hub
 from m3att.errors import ModelError
 
 
@@ -24,13 +25,11 @@ def find_file(name: str, hub_file: str) -> Path:
         return path / hub_file
     if path.is_file():
         return path
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not may_be_on_hub(name):
         raise ModelError(f"{name}: no such file; give the path of a weight file, or a Hub id such as owner/name")
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(name, hub_file))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{name}: neither a file here nor to be had from the Hub ({reason})") from error
+        return Path(from_hub(name, lambda local: hf_hub_download(name, hub_file, local_files_only=local)))
+    except UnreachableError as error:
+        raise ModelError(f"{name}: neither a file here nor to be had from the Hub ({error})") from error

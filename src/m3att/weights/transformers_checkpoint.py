@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from m3att.config import LanguageConfig, ModelConfig, VisionConfig
 from m3att.data.text import Tokenizer
+from m3att.download import UnreachableError, from_hub, may_be_on_hub
 from m3att.encoders import HALVES, Half, halves_of
 from m3att.errors import ConfigError, M3AttError, ModelError
 from m3att.model.architectures import Architecture, Architectures, plain_architecture, require_transformers
@@ -210,16 +211,16 @@ def find_folder(name: str) -> Path:
         return folder
     if folder.is_file():
         raise ModelError(f"{name}: is a file; give the folder that holds {CONFIG} and model.safetensors")
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not may_be_on_hub(name):
         raise ModelError(f"{name}: no such folder; give one with {CONFIG} and model.safetensors, or a Hub id")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(WANTED)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({reason})") from error
+        return Path(
+            from_hub(name, lambda local: snapshot_download(name, allow_patterns=list(WANTED), local_files_only=local))
+        )
+    except UnreachableError as error:
+        raise ModelError(f"{name}: neither a folder here nor to be had from the Hub ({error})") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

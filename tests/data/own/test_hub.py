@@ -99,8 +99,16 @@ def test_outlines_and_several_expressions_in_a_row(rows: Any, tmp_path: Path) ->
 
 
 def test_what_is_not_there_and_what_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"nothing: no such folder; give one, or the id of a data set on the Hub"):
+        open_hub(tmp_path / "nothing", "train")
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match=r"nothing: no data set with a split 'train' to be had"):
         open_hub(tmp_path / "nothing", "train")
+    offline = datasets.config.HF_HUB_OFFLINE
+    monkeypatch.setattr("m3att.download.why_away", lambda *_: "the Hub is far")
+    with pytest.raises(DataError, match=r"^nobody/nothing: neither a folder here nor .* \(the Hub is far\)$"):
+        open_hub(Path("nobody/nothing"), "train")
+    assert offline == datasets.config.HF_HUB_OFFLINE  # as it was
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ConfigError, match=r"needs the library datasets: pip install 'm3att\[datasets\]'"):
         open_hub(tmp_path, "train")

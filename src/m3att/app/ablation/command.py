@@ -12,7 +12,8 @@ from m3att.ablations import OURS, TABLES, Row, Table, find_table
 from m3att.app.ablation.schedule import Run, check_folder, fitting_rows, hold, plan, read_result, run_all, seeds_found
 from m3att.app.ablation.tune import Tuning, read_tuning, tune
 from m3att.app.console import write_json
-from m3att.app.train import ended, given_settings, note_idle, started_config, with_options
+from m3att.app.run_settings import given_settings, note_idle, started_config, with_options
+from m3att.app.train import ended
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, StoppedError

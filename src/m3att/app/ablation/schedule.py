@@ -19,7 +19,7 @@ from typing import Any
 
 from m3att.ablations import TABLES, Row, Table, row_config
 from m3att.app.ablation.rates import row_folder, tuned_config
-from m3att.app.train import FREE_ON_RESUME
+from m3att.app.run_settings import FREE_ON_RESUME
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, DataError

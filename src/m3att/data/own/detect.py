@@ -9,6 +9,7 @@ from m3att.data.own.files import own_files, refuse_archive
 from m3att.data.own.shards import TAR
 from m3att.data.own.tools import tool_of
 from m3att.data.shaperef.world import VARIANTS
+from m3att.download import may_be_on_hub
 from m3att.errors import DataError
 
 SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` of the library datasets leaves in a folder
@@ -40,7 +41,7 @@ def detect(place: str) -> Kind:
     if place in VARIANTS and not path.exists():
         return Kind(None, place)
     if not path.exists():
-        if place.count("/") == 1 and not place.startswith((".", "/", "~")):
+        if may_be_on_hub(place):
             return Kind(place, "hf")
         raise DataError(f"{place}: no such file or folder")
     if path.suffix == TAR or (path.is_dir() and any(path.glob(f"*{TAR}"))):

@@ -29,6 +29,7 @@ from m3att.data.own.content import without
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
 from m3att.data.photos import PhotoFolder
+from m3att.download import UnreachableError, from_hub, may_be_on_hub
 from m3att.errors import ConfigError, DataError, ImageError, SplitError
 
 _KEPT = ("image_id", "split", "category")
@@ -184,11 +185,7 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
         elif (root / "state.json").is_file():
             rows = datasets.load_from_disk(str(root))
         else:
-            stated = datasets.get_dataset_split_names(str(root))
-            names = names_of_split(split, stated)
-            if not names:
-                raise SplitError(f"{root}: has no split {split!r}, but {', '.join(stated)}")
-            rows = datasets.load_dataset(str(root), split=names[0])
+            rows = _load(root, split)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{root}: no data set with a split {split!r} to be had ({reason})") from error
@@ -196,6 +193,37 @@ def open_hub(root: Path, split: str, image_root: Path | None = None) -> RowsSour
     if field is not None and not isinstance(rows[0][field], str):
         raise ConfigError(f"{root}: its rows hold the pictures themselves; leave out --image-root")
     return RowsSource(rows, split, str(root), None if (root / "state.json").is_file() else split, image_root)
+
+
+def _load(root: Path, split: str) -> Any:
+    """The rows of a split: of a data set of the Hub, or of a folder with files as the Hub has them.
+
+    Raises:
+        DataError: where there is neither.
+        SplitError: where it has no such split.
+    """
+    import datasets
+
+    def read(local: bool) -> Any:
+        kept = datasets.config.HF_HUB_OFFLINE
+        datasets.config.HF_HUB_OFFLINE = kept or local
+        try:
+            stated = datasets.get_dataset_split_names(str(root))
+            names = names_of_split(split, stated)
+            if not names:
+                raise SplitError(f"{root}: has no split {split!r}, but {', '.join(stated)}")
+            return datasets.load_dataset(str(root), split=names[0])
+        finally:
+            datasets.config.HF_HUB_OFFLINE = kept
+
+    if root.exists():
+        return read(local=False)
+    if not may_be_on_hub(str(root)):
+        raise DataError(f"{root}: no such folder; give one, or the id of a data set on the Hub, such as owner/name")
+    try:
+        return from_hub(str(root), read, "dataset")
+    except UnreachableError as error:
+        raise DataError(f"{root}: neither a folder here nor to be had from the Hub ({error})") from error
 
 
 def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:
