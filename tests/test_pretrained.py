@@ -111,8 +111,8 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_what_there_is() -> None:
-    for name in ("no-such-model", "./no/such/folder", "~/model"):
-        with pytest.raises(ModelError, match=f"{name}: no such model; bundled are"):
+    for name, kind in (("no-such-model", "model"), ("./no/such/folder", "folder"), ("~/no-such-model", "folder")):
+        with pytest.raises(ModelError, match=f"{name}: no such {kind}; bundled are"):
             load_model(name)
 
 

@@ -126,7 +126,7 @@ def test_train_help_shows_each_field_with_its_docstring(capsys: pytest.CaptureFi
         ("evaluate --model bundled --gallery a.jpg", "--gallery a.jpg: is written as PNG"),
         ("evaluate --model bundled --gallery a.png --gallery-size 1", "--gallery-size: give 2 or more"),
         ("evaluate --model bundled --gallery-size 4", "--gallery-size needs --gallery FILE"),
-        ("evaluate --model ./nowhere", "./nowhere: no such model"),
+        ("evaluate --model ./nowhere", "./nowhere: no such folder; bundled are photo"),
         ("evaluate --floor largest --data.dataset refcoco", "data set 'refcoco' needs a folder: give --data.root"),
         ("predict a.png --out out", "an expression is missing; see m3att predict --help"),
         ("predict a.png red/car --out out", "an expression is missing; 'red/car' was taken for an image; name"),
@@ -308,7 +308,11 @@ def test_a_run_that_has_ended_takes_a_second_leg(
 
 @pytest.mark.parametrize("length", [["--train.steps", "2"], ["--train.epochs", "2"]])
 def test_the_advice_to_take_a_second_leg_is_right_to_the_letter(
-    small_config: Path, tmp_path: Path, length: list[str], refused: Callable[..., str]
+    small_config: Path,
+    tmp_path: Path,
+    length: list[str],
+    refused: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The run of epochs has one step in each, as its checkpoint knows."""
     out, root = tmp_path / "run", tmp_path / "data"
@@ -318,6 +322,7 @@ def test_the_advice_to_take_a_second_leg_is_right_to_the_letter(
     assert main(["train", "--config", str(small_config), "--out", str(out), *data, *length, *cosine]) == 0
     wanted = ["train", "--out", str(out), "--resume", "--train.steps"]
     for steps, ended in (("4", "[2]"), ("5", "[2, 4]")):
+        capsys.readouterr()
         message = refused(*wanted, steps)
         advice = message.partition("give ")[2]
         assert advice == f"--train.steps {steps} --train.restarts '{ended}'", message

@@ -220,7 +220,7 @@ def test_figures_of_the_paper_are_pictures(
     ("words", "message"),
     [
         ("report", "the following arguments are required: runs"),
-        ("report ./nowhere", "./nowhere: no such model"),
+        ("report ./nowhere", "./nowhere: no such folder"),
         ("report FOLDER", "is neither a run (it has no config.yaml) nor a model"),
         ("report FILE", "give a run's folder, a model, or a .json file"),
         ("report OTHER", "not a file of `m3att evaluate --json`"),
