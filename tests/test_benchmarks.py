@@ -281,3 +281,19 @@ def test_opencv_draws_the_edge_of_an_outline_too(repository: Path) -> None:
         "mean_iou": round((16 / 25 + 256 / 289) / 2, 3),
         "mean_iou_of_the_smallest_quarter": 16 / 25,
     }
+
+
+def test_the_floor_of_a_node_is_its_longer_time(repository: Path) -> None:
+    floor = script(repository, "onnx_floor")
+    read = [{"float": [1, 16, 40, 40]}, {"float": [8, 16, 3, 3]}, {"float": [8]}]
+    shapes = {"input_type_shape": read, "output_type_shape": [{"float": [1, 8, 40, 40]}]}
+    dense = floor.counted({"op_name": "Conv", **shapes}, 0.5)
+    assert dense == ("other convolutions", 8 * 1600 * 16 * 9, 4 * (16 * 1600 + 8 * 16 * 9 + 8 + 8 * 1600), 0.5)
+    read[1]["float"] = [8, 1, 3, 3]
+    assert floor.counted({"op_name": "Conv", **shapes}, 0.5)[:2] == ("depthwise convolutions", 8 * 1600 * 9)
+    asked = {"input_type_shape": [{"uint8": [5, 7]}, {"int64": [7, 2]}], "output_type_shape": [{"float": [5, 2]}]}
+    product = floor.counted({"op_name": "FusedMatMul", **asked}, 0.25)
+    assert product == ("matrix products", 70, 35 + 8 * 14 + 4 * 10, 0.25)
+    sums = floor.table([dense, product], rate=1e6, moved=1e9)
+    assert sums["matrix products"]["floor"] == 70 / 1e6 and sums["all"]["seconds"] == 0.75
+    assert sums["all"]["floor"] == sums["matrix products"]["floor"] + sums["other convolutions"]["floor"]

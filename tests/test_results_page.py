@@ -517,7 +517,7 @@ def test_speed_of_the_photo_model() -> None:
     found = raw("photo-speed")["contestants"]
     assert [row[1:] for row in rows] == [
         [f"{found[name]['seconds'][n]['least']:.3f}" for n in ("1", "10")]
-        for name in ("photo, pytorch", "photo, onnx", "clipseg")
+        for name in ("photo, pytorch", "photo, onnx", "clipseg", "clipseg-16")
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from m3att.backends.onnx import open_graph
+from m3att.backends.onnx import open_graph, usable_cores
 from m3att.data.shaperef.writer import write_refer
 
 PROBE = """
@@ -90,6 +90,25 @@ def test_a_graph_is_opened_without_the_search_for_shared_memory(repository: Path
     options = open_graph(graph).get_session_options()
     assert not options.enable_mem_reuse
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_a_graph_runs_on_all_cores_that_it_may_use(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = repository / "src/m3att/bundled/photo/expression_head.onnx"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert open_graph(graph).get_session_options().intra_op_num_threads == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert open_graph(graph).get_session_options().intra_op_num_threads == usable_cores()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell")
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+    assert usable_cores() == 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {10_000, 10_001})  # of which nothing else is known
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() == 0
 
 
 def cpu_seconds(*arguments: str) -> float:

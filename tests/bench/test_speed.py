@@ -72,6 +72,24 @@ def test_peers_give_what_they_are_said_to_give() -> None:
     assert np.asarray(peer.segment(IMAGE, list(expressions(2)))).shape == (2, 1, 20, 30)
 
 
+def test_the_published_clipseg_sees_four_times_as_many_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers")
+    made = []
+
+    class Network:
+        def __init__(self, config: object) -> None:
+            made.append(config)
+
+        def eval(self) -> Network:
+            return self
+
+    monkeypatch.setattr(transformers, "CLIPSegForImageSegmentation", Network)  # the real one takes seconds to make
+    for name in ("clipseg", "clipseg-16"):
+        speed.PEERS[name]("float32")
+    assert [config.vision_config.patch_size for config in made] == [32, 16]  # type: ignore[attr-defined]
+    assert all(config.vision_config.num_hidden_layers == 12 for config in made)  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def _same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command sets a variable for ONNX Runtime."""

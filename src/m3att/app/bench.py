@@ -13,7 +13,7 @@ from m3att.app.run_settings import started_config
 from m3att.config import RunConfig
 from m3att.settings import SettingsParser, add_settings
 
-_PEERS = ("clipseg", "swin-b+bert")
+_PEERS = ("clipseg", "clipseg-16", "swin-b+bert")
 
 
 def bench_data(words: Sequence[str], prog: str) -> int:
@@ -109,8 +109,9 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
         nargs="+",
         default=[],
         choices=_PEERS,
-        help="other networks with fresh weights, as the library transformers has them (extra hf): CLIPSeg, or the bare "
-        "encoders Swin-B at 480 pixels and BERT",
+        help="other networks with fresh weights, as the library transformers has them (extra hf): CLIPSeg with "
+        "patches of 32 pixels or, as the published weights have them, of 16; or the bare encoders Swin-B at 480 pixels "
+        "and BERT",
     )
     parser.add_argument(
         "--expressions",

@@ -16,7 +16,7 @@ from m3att.extras import require
 class OnnxBackend:
     """Runs the two graphs of an exported model. See `m3att.backends.Backend`.
 
-    ``OMP_NUM_THREADS`` bounds its threads, as it does those of PyTorch.
+    It uses all cores that the process may use. ``OMP_NUM_THREADS`` bounds its threads, as it does those of PyTorch.
 
     Args:
         encoder: file of the image encoder.
@@ -70,13 +70,26 @@ def open_graph(path: Path) -> Any:
     # are as fast and take no more memory, because an array that is no longer needed is freed in either case.
     options.enable_mem_reuse = False
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal() and int(threads) > 0:
-        options.intra_op_num_threads = int(threads)
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() and int(threads) > 0 else usable_cores()
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # a class of its own for each of its states
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{path}: ONNX Runtime {runtime.__version__} cannot run it ({reason})") from error
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; one that runs two threads counts once. 0 where the system does not tell.
+
+    Left to itself, ONNX Runtime counts the cores of the whole machine. In a virtual machine with two cores it took one.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    cores = set()
+    for number in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+        cores.add(siblings.read_text(encoding="ascii").strip() if siblings.is_file() else str(number))
+    return len(cores)
 
 
 def check_device(device: str, dtype: str) -> None:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,15 +66,18 @@ class Ours:
 
 
 class ClipSeg:
-    """CLIPSeg as transformers has it, with fresh weights at its published size: image and expression go in together.
+    """CLIPSeg as transformers has it, with fresh weights: image and expression go in together.
 
     Args:
         dtype: `float32` or `bfloat16`.
+        patch: side of the squares that its transformer sees, pixels. transformers has 32 where nothing is said. The
+            published weights have 16, so four times as many squares.
     """
 
-    def __init__(self, dtype: str) -> None:
+    def __init__(self, dtype: str, patch: int = 32) -> None:
         library = require_transformers()
-        self.network = library.CLIPSegForImageSegmentation(library.CLIPSegConfig()).eval()
+        config = library.CLIPSegConfig(vision_config={"patch_size": patch})
+        self.network = library.CLIPSegForImageSegmentation(config).eval()
         self.dtype = dtype
 
     def segment(self, image_HWC: NDArray[np.uint8], texts: Sequence[str]) -> object:
@@ -118,7 +122,11 @@ class BareEncoders:
             return self.vision(pixels_BCHW).last_hidden_state, self.language(ids_NL).last_hidden_state
 
 
-PEERS: dict[str, Callable[[str], Contestant]] = {"clipseg": ClipSeg, "swin-b+bert": BareEncoders}
+PEERS: dict[str, Callable[[str], Contestant]] = {
+    "clipseg": ClipSeg,
+    "clipseg-16": partial(ClipSeg, patch=16),
+    "swin-b+bert": BareEncoders,
+}
 """Other networks by name; each is made of the type of its sums."""
 
 
