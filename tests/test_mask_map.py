@@ -57,10 +57,14 @@ def test_a_box_is_smaller_than_the_image_and_empty_where_nothing_is_likely() -> 
     resize = Resize(80, 120, 32, "stretch")
     cells_NHW = np.full((2, 32, 32), -9, dtype=np.float32)
     cells_NHW[0, 10, 20] = 9
-    one, none = ((found.near, found.mask(0.5)) for found in mask_maps(cells_NHW, resize, 1.0))
+    one, none = ((found.box(0.5), found.mask(0.5)) for found in mask_maps(cells_NHW, resize, 1.0))
     (rows, columns), mask_HW = one
     assert mask_HW.any() and (rows.stop - rows.start) * (columns.stop - columns.start) < mask_HW.size / 4
     assert none[0] == (slice(0, 0), slice(0, 0)) and not none[1].any()
+    first = next(mask_maps(cells_NHW, resize, 1.0))
+    assert first.box(0.01) == (slice(None), slice(None))  # with so low a threshold, nothing is left out
+    wide, narrow = (first.box(threshold)[0] for threshold in (0.1, 0.9))
+    assert wide.start <= narrow.start and narrow.stop <= wide.stop
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.175, 0.35, 0.5, 0.675, 0.75, 0.999])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -45,28 +45,25 @@ class MaskMap:
     resize: Resize
     stride: float
     spare_HW: NDArray[np.float32]
+    _boxes: dict[float, Box] = field(default_factory=dict)
     _masks: dict[tuple[float, str], tuple[Box, NDArray[np.bool_]]] = field(default_factory=dict)
 
-    @cached_property
-    def near(self) -> Box:
-        """A part of the image outside which no probability is over `LEAST`; not the smallest one, and empty if none is.
+    def box(self, threshold: float) -> Box:
+        """A part of the image outside which no probability is over a threshold; not the smallest, and empty if none is.
 
         A pixel's logit is a mean of the cells around it. So only pixels near a cell that is over the limit matter.
         """
-        limit = logit_of(LEAST)
-        over_HW: NDArray[np.bool_] = self.cells_HW > limit - ROUNDING * abs(limit)
-        top, left, height, width = self.resize.content
-        rows = pixels_near(
-            np.flatnonzero(over_HW.any(axis=1)), self.stride, top, self.resize.height / height, self.resize.height
-        )
-        columns = pixels_near(
-            np.flatnonzero(over_HW.any(axis=0)), self.stride, left, self.resize.width / width, self.resize.width
-        )
-        return rows, columns
-
-    def box(self, threshold: float) -> Box:
-        """A part of the image outside which no probability is over a threshold."""
-        return self.near if threshold >= LEAST else (slice(None), slice(None))
+        if threshold < LEAST:
+            return slice(None), slice(None)
+        if threshold not in self._boxes:
+            limit = logit_of(threshold)
+            over_HW: NDArray[np.bool_] = self.cells_HW > limit - ROUNDING * abs(limit)
+            top, left, height, width = self.resize.content
+            x, y, across, down = cv2.boundingRect(over_HW.view(np.uint8))
+            rows = pixels_near(y, down, self.stride, top, self.resize.height / height, self.resize.height)
+            columns = pixels_near(x, across, self.stride, left, self.resize.width / width, self.resize.width)
+            self._boxes[threshold] = rows, columns
+        return self._boxes[threshold]
 
     def mask_in_box(self, threshold: float, region: str = "all") -> tuple[Box, NDArray[np.bool_]]:
         """The mask, and the part of the image that it lies in.
@@ -159,22 +156,23 @@ def near_probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.divide(np.float32(1), logits, out=logits)
 
 
-def pixels_near(numbers: NDArray[np.int64], stride: float, start: int, scale: float, length: int) -> slice:
+def pixels_near(number: int, count: int, stride: float, start: int, scale: float, length: int) -> slice:
     """The pixels of one axis of an image whose value can depend on some of the network's cells.
 
     Args:
-        numbers: of the cells along the axis, rising.
+        number: of the first cell along the axis.
+        count: of the cells; may be 0.
         stride: pixels of the square between two cells.
         start: pixel of the square where the image begins.
         scale: pixels of the image to one of the square.
         length: pixels of the image.
     """
-    if not len(numbers):
+    if not count:
         return slice(0, 0)
     # Linear interpolation looks as far as the centre of the next cell, and averaging one pixel of the result further.
     # There are two resizes, so two pixels of the square are added on either side.
-    first = ((int(numbers[0]) - 0.5) * stride - 2 - start) * scale - 1
-    last = ((int(numbers[-1]) + 1.5) * stride + 2 - start) * scale + 1
+    first = ((number - 0.5) * stride - 2 - start) * scale - 1
+    last = ((number + count + 0.5) * stride + 2 - start) * scale + 1
     return slice(min(length, max(0, math.floor(first))), min(length, max(0, math.ceil(last))))
 
 

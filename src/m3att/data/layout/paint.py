@@ -202,8 +202,14 @@ def _paint(
 
 def _filled(height: int, width: int, colour: Colour) -> NDArray[np.uint8]:
     layer_HWC = np.empty((height, width, 3), dtype=np.uint8)
-    cv2.rectangle(layer_HWC, (0, 0), (width, height), colour, -1)  # several times faster than a broadcast
+    _fill(layer_HWC, 0, 0, width, height, colour)
     return layer_HWC
+
+
+def _fill(layer_HWC: NDArray[np.uint8], left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
+    """Fills columns from left to right and rows from top to bottom, both ends exclusive; faster than a broadcast."""
+    if left < right and top < bottom:
+        cv2.rectangle(layer_HWC, (left, top), (right - 1, bottom - 1), colour, -1)
 
 
 def _paint_crowd(image_roi: NDArray[np.uint8], look: Look) -> None:
@@ -222,10 +228,10 @@ def _paint_pattern(layer: NDArray[np.uint8], pattern: int, colour: Colour) -> No
     across, down = w / 7, h / 7
     if pattern in (1, 3):  # lying stripes; crossed with standing ones: a grid
         for k in (1, 3, 5):
-            layer[round(k * down) : round((k + 0.6 + 0.4 * (pattern == 1)) * down)] = colour
+            _fill(layer, 0, round(k * down), w, round((k + 0.6 + 0.4 * (pattern == 1)) * down), colour)
     if pattern in (2, 3):
         for k in (1, 3, 5):
-            layer[:, round(k * across) : round((k + 0.6 + 0.4 * (pattern == 2)) * across)] = colour
+            _fill(layer, round(k * across), 0, round((k + 0.6 + 0.4 * (pattern == 2)) * across), h, colour)
     elif pattern == 4:  # dots
         radius = max(1, round(min(across, down) * 0.6))
         for row in (1.5, 3.5, 5.5):
@@ -237,7 +243,7 @@ def _paint_pattern(layer: NDArray[np.uint8], pattern: int, colour: Colour) -> No
     elif pattern == 6:  # a disc in the middle
         cv2.ellipse(layer, (w // 2, h // 2), (max(1, w // 5), max(1, h // 5)), 0, 0, 360, colour, -1)
     elif pattern == 7:  # lower half
-        layer[h // 2 :] = colour
+        _fill(layer, 0, h // 2, w, h, colour)
 
 
 def _shaded(colour: Colour, shade: float) -> Colour:
