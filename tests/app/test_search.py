@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from m3att.app.cli import main
+from m3att.app.search import check_search
+from m3att.errors import ConfigError
+from m3att.presets import find_preset
 from m3att.settings import config_from_file
 
 pytest.importorskip("optuna")
@@ -42,6 +45,23 @@ def test_a_search_writes_the_best_settings_and_goes_on(
     assert "trial-0000: study.db does not know this trial" in refused(*words)
     (tmp_path / "damaged" / "search.json").write_text('{"set')
     assert "search.json: damaged; give another --out" in refused(*words)
+
+
+def test_a_folder_whose_first_files_were_half_written_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    base, texts = find_preset("shaperef-tiny-hour").config, ["train.clip=1:2"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("m3att.app.search.config_to_yaml", kill)
+        check_search(tmp_path, base, texts)
+    check_search(tmp_path, base, texts)
+    assert config_from_file(tmp_path / "config.yaml") == base
+    (tmp_path / "search.json").unlink()
+    with pytest.raises(ConfigError, match="holds a run or something else"):
+        check_search(tmp_path, base, texts)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from m3att.config import RunConfig
+from m3att.engine.position import Position
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.search import Search, Space, parse_space, trial_config, typed
 from m3att.engine.stopping import Stopping
@@ -133,7 +134,9 @@ def test_an_interrupted_trial_is_taken_up_with_its_values_and_its_folder(
     with pytest.raises(KeyboardInterrupt):
         found.run(3, Stopping(), print)
     monkeypatch.setattr(RunFolder, "can_resume", property(lambda folder: folder.path.name == "trial-0001"))
-    monkeypatch.setattr(RunFolder, "read_metrics", lambda _: [{"step": 1, "agreement": 0.9}, {"step": 2}])
+    lines = ['{"step": 1, "agreement": 0.9}', '{"step": 2, "agr', '{"step": "2", "agreement": 1}', '{"step": 2}', "{"]
+    (tmp_path / "trial-0001").mkdir()
+    (tmp_path / "trial-0001" / "metrics.jsonl").write_text("\n".join(lines), encoding="utf-8")
     again = search(tmp_path, base, RATES)
     again.run(2, Stopping(), print)
     (_, _, fresh), (first, folder, resumed), (second, same, goes_on) = trained
@@ -141,6 +144,113 @@ def test_an_interrupted_trial_is_taken_up_with_its_values_and_its_folder(
     assert first == second and folder == same == tmp_path / "trial-0001"
     assert [trial.user_attrs["folder"] for trial in again.done()] == ["trial-0000", "trial-0001"]
     assert again.done()[1].value == 0.9  # what was reached before the interruption counts
+
+
+@pytest.mark.parametrize("moment", ["ask", "folder", "first value", "second value", "trained", "enqueue"])
+@pytest.mark.parametrize("taken_up", [False, True])
+def test_a_kill_at_any_moment_loses_no_work_and_counts_no_trial_twice(
+    base: RunConfig,
+    tmp_path: Path,
+    trained: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    taken_up: bool,
+) -> None:
+    """What begun work there is goes on with its values in its folder, after two kills in a row too."""
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(*_: Any, **__: Any) -> Any:
+        raise KilledError
+
+    def after(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*words: Any, **options: Any) -> Any:
+            real(*words, **options)
+            raise KilledError
+
+        return call
+
+    if taken_up:  # the trial has begun to train, and a first kill has left it
+        found = search(tmp_path, base, RATES, CHOICES)
+        monkeypatch.setattr(found, "train", after(found.train))
+        with pytest.raises(KilledError):
+            found.run(1, Stopping(), print)
+    found = search(tmp_path, base, RATES, CHOICES)
+    with monkeypatch.context() as patch:
+        kind = found.optuna.trial.Trial
+        if moment == "ask":
+            patch.setattr(found.study, "ask", after(found.study.ask))
+        elif moment == "folder":
+            patch.setattr(kind, "set_user_attr", after(kind.set_user_attr))
+        elif moment == "first value":
+            patch.setattr(kind, "suggest_float", after(kind.suggest_float))
+        elif moment == "second value":
+            patch.setattr(kind, "suggest_categorical", after(kind.suggest_categorical))
+        elif moment == "trained":
+            patch.setattr(found, "train", after(found.train))
+        elif taken_up:
+            patch.setattr(found.study, "enqueue_trial", after(found.study.enqueue_trial))
+        else:
+            patch.setattr(found, "train", kill)
+        with pytest.raises(KilledError):
+            found.run(1, Stopping(), print)
+    begun = [(config.train.learning_rate, config.train.optimizer, out) for config, out, _ in trained]
+    again = search(tmp_path, base, RATES, CHOICES)
+    again.run(2, Stopping(), print)
+    assert len(again.done()) == len(again.rows()) == 2
+    folders = [row["folder"] for row in again.rows()]
+    assert len(set(folders)) == 2
+    runs = {out.name: (config.train.learning_rate, config.train.optimizer, out) for config, out, _ in trained}
+    assert set(folders) == set(runs)  # nothing that was trained is missing among the trials
+    for rate, optimizer, out in begun:
+        assert runs[out.name] == (rate, optimizer, out)
+
+
+def test_a_trial_whose_failure_was_half_written_counts_once(
+    base: RunConfig, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(*_: Any, **__: Any) -> None:
+        raise DivergedError("the loss is nan")
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    found = search(tmp_path, base, RATES)
+    with monkeypatch.context() as patch:
+        patch.setattr("m3att.engine.train.train", diverges)
+        patch.setattr(found.study, "tell", kill)
+        with pytest.raises(KeyboardInterrupt):
+            found.run(1, Stopping(), print)
+    again = search(tmp_path, base, RATES)
+    again.run(2, Stopping(), print)
+    assert [row["state"] for row in again.rows()] == ["complete", "fail"] and len(trained) == 1
+
+
+def test_a_score_that_only_the_checkpoint_knows_counts(
+    base: RunConfig, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may take the last lines of the metrics, and leave the checkpoint."""
+    monkeypatch.setattr("m3att.engine.train.train", lambda *_, **__: None)
+    monkeypatch.setattr("m3att.engine.search.position_of", lambda _: Position(step=2, best_mean_iou=0.7))
+    found = search(tmp_path, base, RATES)
+    found.run(1, Stopping(), print)
+    assert found.done()[0].value == 0.7
+
+
+def test_a_run_that_cannot_go_on_ends_the_search_and_is_no_failed_trial(
+    base: RunConfig, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: Any, **__: Any) -> None:
+        raise ConfigError("the data have changed")
+
+    found = search(tmp_path, base, RATES)
+    found.run(1, Stopping(), print)
+    monkeypatch.setattr("m3att.engine.train.train", refuses)
+    monkeypatch.setattr(RunFolder, "can_resume", property(lambda _: True))
+    with pytest.raises(ConfigError, match="the data have changed"):
+        found.run(2, Stopping(), print)
+    assert len(found.done()) == 1
 
 
 def test_a_bad_trial_is_ended_early(base: RunConfig, tmp_path: Path, trained: list[Any]) -> None:

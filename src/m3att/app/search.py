@@ -142,9 +142,9 @@ def check_search(out: Path, base: RunConfig, texts: Sequence[str]) -> None:
     if not spaces.is_file():
         if folder.is_run:
             raise ConfigError(f"{out} holds a run or something else with a config.yaml: name another --out")
-        replace_file(folder.config, config_to_yaml(base).encode())
         write_json(spaces, {"set": list(texts)})
-        return
+    if not folder.is_run:  # new, or killed between the two files
+        replace_file(folder.config, config_to_yaml(base).encode())
     for key, (saved, wanted) in differences(folder.read_config(), base).items():
         if key not in FREE:
             raise ConfigError(f"{out}: was made with {key} {saved}, not {wanted}; give that, or another --out")

@@ -15,6 +15,8 @@ from typing import Any
 
 from m3att.bounds import check_fit, check_range
 from m3att.config import RunConfig
+from m3att.engine.lines import is_number, read_lines
+from m3att.engine.position import position_of
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.stopping import Stopping
 from m3att.errors import ConfigError, DivergedError, M3AttError, ModelError, clipped, did_you_mean
@@ -165,13 +167,18 @@ class Search:
         return [trial for trial in ended if trial.state != failed or REASON in trial.user_attrs]
 
     def take_up(self) -> None:
-        """Put trials that an interruption has left in front of the queue, each with the folder that it has."""
+        """Put trials that an interruption has left in front of the queue, each with the folder that it has.
+
+        A trial that was taken up before knows its values from then, though it may not have asked for them yet. One with
+        a reason has failed already, and only this was not written.
+        """
         states = self.optuna.trial.TrialState
         waiting = {trial.user_attrs.get(FOLDER) for trial in self.study.get_trials(states=(states.WAITING,))}
         for trial in self.study.get_trials(states=(states.RUNNING,)):
-            folder = trial.user_attrs.get(FOLDER)
-            if folder not in waiting and len(trial.params) == len(self.spaces):
-                self.study.enqueue_trial(trial.params, user_attrs={FOLDER: folder})
+            folder, values = trial.user_attrs.get(FOLDER), trial.system_attrs.get("fixed_params", {}) | trial.params
+            told = folder in waiting or REASON in trial.user_attrs
+            if not told and len(values) == len(self.spaces):
+                self.study.enqueue_trial(values, user_attrs={FOLDER: folder})
             self.study.tell(trial.number, state=states.FAIL)
 
     def run(self, trials: int, stop: Stopping, said: Callable[[str], None]) -> None:
@@ -225,9 +232,10 @@ class Search:
                     raise PrunedError
 
         run = RunFolder(folder)
-        for line in run.read_metrics() if run.can_resume else []:  # of a trial that is taken up
-            if "agreement" in line:
-                hear(line["step"], line["agreement"])
+        # Of a trial that is taken up. Lines that are damaged are left out, as the training that goes on drops them.
+        for line in read_lines(run.metrics) if run.can_resume else []:
+            if line is not None and is_number(line.get("step")) and is_number(line.get("agreement")):
+                hear(int(line["step"]), float(line["agreement"]))
         try:
             config = trial_config(self.base, values)
             train(config, folder, run.can_resume, report, stop=stop)
@@ -235,14 +243,16 @@ class Search:
             return states.PRUNED, None
         except (ConfigError, ModelError) as error:
             diverged = isinstance(error, DivergedError)
-            if isinstance(error, ModelError) and run.is_run and not diverged:  # its disk or checkpoint is at fault
+            begun = run.is_run if isinstance(error, ModelError) else run.can_resume
+            if begun and not diverged:  # its disk, checkpoint or data are at fault, and not its settings
                 raise
             if not self.done() and not diverged:
                 self.study.tell(trial, state=states.FAIL)
                 raise
             trial.set_user_attr(REASON, clipped(str(error)))
             return states.FAIL, None
-        return states.COMPLETE, best
+        position = position_of(run.checkpoint)  # a power cut may have taken lines that the checkpoint knows of
+        return states.COMPLETE, best if position is None else max(best, position.best_mean_iou)
 
     def ending(self, trial: Any) -> str:
         """How a trial ended, in a few words."""
