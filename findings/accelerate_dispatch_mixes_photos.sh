@@ -7,7 +7,7 @@
 # Where: accelerate/data_loader.py, DataLoaderDispatcher.__iter__ (find_batch_size, slice_tensors). accelerate uses it for
 # every IterableDataset, so for tar shards and streamed data sets. A Dataset with a length is read in another way.
 # For referring expressions: who encodes a photo once for all its expressions trains on wrong pairs as soon as there are
-# two processes. One process shows nothing of it. Give
+# two processes. On one process that torchrun started, 8 of 22 arrive as well, with the right photos. Give
 # Accelerator(dataloader_config=DataLoaderConfiguration(dispatch_batches=False)), and let each process read shards of its own.
 set -eu
 work=$(mktemp -d)
@@ -82,5 +82,5 @@ for processes in (1, 2):
         seen.append((len(pairs), len(wrong)))
         name = "default" if way == "default" else "each process reads its own photos"
         print(f"{processes} process(es), {name}: {len(pairs)} of 22 expressions arrive, with a wrong photo {len(wrong)}", *wrong, sep="\n    ")
-sys.exit(0 if seen == [(22, 0), (22, 0), (8, 4), (22, 0)] else "the behaviour has changed")
+sys.exit(0 if seen == [(8, 0), (22, 0), (8, 4), (22, 0)] else "the behaviour has changed")
 PYTHON

@@ -9,8 +9,9 @@
 # accelerate/data_loader.py computes `remainder` from the length of the data set and the batch size. transformers/trainer.py
 # gathers its predictions by this function.
 # For referring expressions: a collate function that groups expressions by image, as RefCOCO with its 7 expressions an image
-# suggests, leaves expressions out of the score, and which ones depends on the batch size. Use `gather` and drop duplicates by
-# an index of your own. With Trainer, make one row an expression, or take a batch size that divides the number of images.
+# suggests, leaves expressions out of the score, and which ones depends on the batch size. On one process, leave the call
+# out. On several, count in each process, and leave out repeated images by an index of your own. With Trainer, make one
+# row an expression, or take a batch size that divides the number of images.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
