@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from torch.distributed import TCPStore
 
 from m3att.engine.run_folder import RunFolder
@@ -42,8 +43,18 @@ def started(folder: Path, *words: str) -> Iterator[list[subprocess.Popen[bytes]]
             process.kill()
 
 
-def test_at_sigterm_each_process_exits_with_75_and_one_names_the_checkpoint(small_config: Path, tmp_path: Path) -> None:
-    """Batches and validation have fewer expressions and images than there are processes."""
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("signals", "code", "words"),
+    [([signal.SIGTERM], 75, "stopped by SIGTERM"), ([signal.SIGINT, signal.SIGINT], 130, "interrupted")],
+)
+def test_a_signal_ends_each_process_with_its_code_and_one_names_the_checkpoint(
+    small_config: Path, tmp_path: Path, signals: list[signal.Signals], code: int, words: str
+) -> None:
+    """Batches and validation have fewer expressions and images than there are processes.
+
+    A Ctrl-C comes twice: from the terminal, and from torchrun, which passes it on.
+    """
     out = tmp_path / "run"
     settings = {"steps": 100000, "save_every": 100000, "batch_size": 1, "validate_images": 1, "trackers": "[]"}
     options = [word for key, value in settings.items() for word in (f"--train.{key}", str(value))]
@@ -53,11 +64,13 @@ def test_at_sigterm_each_process_exits_with_75_and_one_names_the_checkpoint(smal
                 break
             time.sleep(0.05)
         for process in processes:
-            process.send_signal(signal.SIGTERM)
+            for number in signals:
+                process.send_signal(number)
+                time.sleep(0.05)
         codes = [process.wait(timeout=60) for process in processes]
     logs = [(tmp_path / f"{rank}.log").read_text("utf-8") for rank in range(PROCESSES)]
-    assert codes == [75] * PROCESSES, logs
+    assert codes == [code] * PROCESSES, logs
     assert not any("Traceback" in log for log in logs), logs
-    advice = f"m3att: stopped by SIGTERM; go on with: m3att train --out {out} --resume\n"
+    advice = f"m3att: {words}; go on with: m3att train --out {out} --resume\n"
     assert sum(log.count(advice) for log in logs) == 1, logs
     assert RunFolder(out).can_resume

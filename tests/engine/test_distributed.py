@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from m3att.ablations import TABLES, Row, row_config
 from m3att.bounds import check_fit
+from m3att.config import RunConfig
+from m3att.data.batch import BatchReader
+from m3att.data.order import Group
+from m3att.data.text import Tokenizer
 from m3att.engine.checkpoint import read_header
-from m3att.engine.distributed import ALONE, join
+from m3att.engine.distributed import ALONE, join, keep_to_cores, may_leave_weights_out
+from m3att.engine.optim import build_optimizer
 from m3att.engine.run_folder import RunFolder
+from m3att.engine.step import train_step
 from m3att.errors import ConfigError
+from m3att.model.build import build_network
 from m3att.settings import config_from_dict, nest
 
 from . import processes_worker as worker
@@ -112,6 +122,50 @@ def test_a_process_that_no_launcher_started_is_alone(monkeypatch: pytest.MonkeyP
     for value in ("", "0", "1"):
         monkeypatch.setenv("WORLD_SIZE", value)
         assert join("cpu") is ALONE
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for table in TABLES.values() for row in table.rows])
+def test_every_weight_has_a_gradient_where_pytorch_need_not_look(row: Row, tiny_run: RunConfig) -> None:
+    """In each variant of the network. Where PyTorch must look, there is a weight that it finds, or it would warn."""
+    config = row_config(tiny_run, row, 0)
+    if config.model.decoder.attention not in ("val", "vision_query"):
+        config = replace(config, train=replace(config.train, attention_weight=0.1))
+    tokenizer = Tokenizer.from_texts(["the red square", "a circle"], config.model.word_limit, 1)
+    network = build_network(config.model, config.input.size, tokenizer.size).train()
+    reader = BatchReader(worker.SOURCE, tokenizer, config.input, config.data, training=True)
+    batch = reader[[Group(number, None, 4, number) for number in range(2)]]
+    train_step(network, network, build_optimizer(network, config.train), [batch], config, 1e-3)
+    without = [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert bool(without) == may_leave_weights_out(network), without
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux binds processes to cores")
+@pytest.mark.parametrize(
+    ("cores", "count", "shares"),
+    [
+        (range(2), 2, [{0}, {1}]),
+        (range(5), 2, [{0, 1}, {2, 3, 4}]),
+        ([3, 8], 3, []),
+        (range(4), 1, []),
+        (range(4), 0, []),
+    ],
+)
+def test_processes_share_the_cores_that_their_launcher_has(
+    monkeypatch: pytest.MonkeyPatch, cores: Sequence[int], count: int, shares: list[set[int]]
+) -> None:
+    bound: list[set[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(cores))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, chosen: bound.append(set(chosen)))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(count))
+    for rank in range(max(1, count)):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        keep_to_cores()
+    assert bound == shares
+    bound.clear()
+    own = {0: {0, 1, 2, 3}}  # bound by somebody else: the launcher has more
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: own.get(process, set(range(16))))
+    keep_to_cores()
+    assert bound == []
 
 
 def test_half_of_a_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

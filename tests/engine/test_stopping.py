@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from m3att.engine.stopping import Stopping
+from m3att.engine.stopping import ECHO, Stopping
 from m3att.errors import StoppedError
 
 
@@ -52,6 +52,21 @@ def test_between_steps_a_request_waits_but_a_second_ctrl_c_does_not() -> None:
         assert stop.asked and len(said) == 2
         with pytest.raises(StoppedError, match="stopped by SIGTERM"):
             stop.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_in_several_processes_a_ctrl_c_that_the_launcher_passes_on_asks_for_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said: list[str] = []
+    stop = Stopping(said.append)
+    with stop.listening(), stop.waiting():
+        for _ in range(2):  # from the terminal, and from torchrun
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked and len(said) == 1
+        stop.since -= ECHO
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 

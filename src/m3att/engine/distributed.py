@@ -21,9 +21,12 @@ from torch import Tensor
 from m3att.device import choose_device
 from m3att.errors import ConfigError, LostError
 from m3att.launched import ask_all_by, process_count, process_rank
+from m3att.model.language.birnn import BiRNN
 from m3att.model.network import M3AttNet
 from m3att.model.norm import share_batch
 from m3att.model.shared import SharedBatch
+from m3att.model.vision.darknet53 import Darknet53
+from m3att.model.vision.tiny import TinyConvNet
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -77,11 +80,19 @@ class Processes:
         """
         if self.accelerator is None:
             return network
+        from accelerate.utils import DistributedDataParallelKwargs
+
         if divide:
             from m3att.engine.sharding import shard
 
             return shard(network, self.shared)
         share_batch(network, self.shared)
+        # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass.
+        self.accelerator.ddp_handler = DistributedDataParallelKwargs(
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+            find_unused_parameters=may_leave_weights_out(network),
+        )
         with warnings.catch_warnings():  # PyTorch 2.13 has another name for broadcast_buffers, accelerate 1.15 not yet
             warnings.simplefilter("ignore", FutureWarning)
             return self.accelerator.prepare_model(network, device_placement=False)
@@ -152,6 +163,27 @@ class Processes:
 ALONE = Processes()
 
 
+def may_leave_weights_out(network: M3AttNet) -> bool:
+    """Whether a step may give some weights no gradient, so that PyTorch must look for them in each step.
+
+    It prints a warning in each process if it looks and finds none. W_proj has none where LFR's target is kept out of
+    the gradient, and the norm of the sentence has none where neither LFR nor early fusion reads the sentence. Encoders of the library transformers have parts, such as BERT's pooler, that nothing here uses, and
+    EfficientNet-Lite has coarse stages that `map_strides` may leave out.
+
+    Args:
+        network: that trains.
+    """
+    encoders: list[torch.nn.Module] = []
+    if not isinstance(network.vision.backbone, (TinyConvNet, Darknet53)):
+        encoders.append(network.vision.backbone)
+    if not isinstance(network.language, BiRNN):
+        encoders.append(network.language)
+    learns = any(weight.requires_grad for encoder in encoders for weight in encoder.parameters())
+    if network.lfr is None:
+        return learns or network.vision.fusion is None
+    return learns or network.lfr.stop_gradient
+
+
 def join(device: str) -> Processes:
     """Meet the other processes that the launcher started; a process that is alone meets nobody.
 
@@ -182,23 +214,32 @@ def join(device: str) -> Processes:
             "--nproc-per-node, or give --train.device cpu"
         )
     from accelerate import Accelerator
-    from accelerate.utils import DistributedDataParallelKwargs
 
+    if not on_gpu:
+        keep_to_cores()
     if not dist.is_initialized():
         store, rank, count = next(dist.rendezvous("env://", timeout=PATIENCE))  # type: ignore[attr-defined]
         # Gloo too, so that lists and flags need no GPU.
         backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
         ask_all_by(lambda: first_to_claim(store))
-    # The statistics of BatchNorm are the same everywhere, so nothing need be sent before a forward pass. Some networks
-    # have weights without gradient, such as W_proj if LFR's target is kept out of it. PyTorch warns if there are none.
-    options = DistributedDataParallelKwargs(
-        broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=True
-    )
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     # What `accelerate launch --mixed_precision bf16` or `--dynamo_backend` asks for stands in m3att's own settings.
-    accelerator = Accelerator(cpu=not on_gpu, mixed_precision="no", dynamo_backend="no", kwargs_handlers=[options])
+    accelerator = Accelerator(cpu=not on_gpu, mixed_precision="no", dynamo_backend="no")
     return Processes(process_rank(), process_count(), accelerator)
+
+
+def keep_to_cores() -> None:
+    """Keep this process, of several on a machine without a GPU, to its share of the cores.
+
+    Processes that wait for each other dozens of times a step wake each other up. The system then often puts them on
+    the same core, where each step takes longer. A process that is bound to other cores than its launcher stays there.
+    """
+    if not hasattr(os, "sched_setaffinity"):  # only Linux has it
+        return
+    count, rank = (int(os.environ.get(name) or 0) for name in ("LOCAL_WORLD_SIZE", "LOCAL_RANK"))
+    cores = sorted(os.sched_getaffinity(0))
+    if 1 < count <= len(cores) and cores == sorted(os.sched_getaffinity(os.getppid())):
+        os.sched_setaffinity(0, cores[rank * len(cores) // count : (rank + 1) * len(cores) // count])
 
 
 def first_to_claim(store: Any) -> bool:

@@ -16,7 +16,10 @@ def read_lines(path: Path) -> list[dict[str, Any] | None]:
 
 def raw_lines(path: Path) -> list[bytes]:
     """The lines of a file as they are; empty where there is no file."""
-    return path.read_bytes().splitlines() if path.is_file() else []
+    try:
+        return path.read_bytes().splitlines()
+    except (FileNotFoundError, IsADirectoryError):  # a run that starts anew removes it while another command reads
+        return []
 
 
 def entry_of(line: bytes) -> dict[str, Any] | None:

@@ -116,7 +116,7 @@ def run_folders(place: Path) -> Iterator[Path]:
 def read_run(path: Path) -> RunRow:
     """What is known of a run."""
     folder = RunFolder(path)
-    changed = max((file.stat().st_mtime for file in (folder.metrics, folder.config) if file.is_file()), default=0.0)
+    changed = max(map(written_at, (folder.metrics, folder.config)))
     try:
         config, lines = folder.read_config(), folder.read_metrics()
     except (ConfigError, DataError) as error:
@@ -137,6 +137,14 @@ def read_run(path: Path) -> RunRow:
         seconds=figures.get("seconds"),
         changed=changed,
     )
+
+
+def written_at(file: Path) -> float:
+    """When a file was last written, as seconds since 1970; 0 where there is none, as a run may just have removed it."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def state_of(folder: RunFolder, config: RunConfig, position: Position | None) -> str:

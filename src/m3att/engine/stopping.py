@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from m3att.errors import StoppedError
+from m3att.launched import process_count
+
+ECHO = 5.0  # seconds in which a second Ctrl-C in one of several processes is the first one, passed on
 
 
 class Stopping:
@@ -20,6 +24,7 @@ class Stopping:
     def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
         self.say = say
         self.signal: int | None = None
+        self.since = 0.0  # when it was made, on the monotonic clock
         self.waits = False
 
     @property
@@ -42,7 +47,9 @@ class Stopping:
             StoppedError: at SIGTERM outside of steps.
         """
         again = self.asked and number == signal.SIGINT  # a second SIGTERM does not ask for more than the first one
-        self.signal = number
+        if again and process_count() > 1 and time.monotonic() - self.since < ECHO:
+            return  # torchrun passes on the Ctrl-C that the terminal has sent to each process already
+        self.signal, self.since = number, time.monotonic()
         if again or not self.waits:
             raise self.error()
         more = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
