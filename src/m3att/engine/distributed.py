@@ -167,8 +167,9 @@ def may_leave_weights_out(network: M3AttNet) -> bool:
     """Whether a step may give some weights no gradient, so that PyTorch must look for them in each step.
 
     It prints a warning in each process if it looks and finds none. W_proj has none where LFR's target is kept out of
-    the gradient, and the norm of the sentence has none where neither LFR nor early fusion reads the sentence. Encoders of the library transformers have parts, such as BERT's pooler, that nothing here uses, and
-    EfficientNet-Lite has coarse stages that `map_strides` may leave out.
+    the gradient, and the norm of the sentence has none where neither LFR nor early fusion reads the sentence. Encoders
+    of the library transformers have parts, such as BERT's pooler, that nothing here uses, and EfficientNet-Lite has
+    coarse stages that `map_strides` may leave out.
 
     Args:
         network: that trains.
