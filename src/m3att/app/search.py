@@ -81,7 +81,7 @@ def search(words: Sequence[str], prog: str) -> int:
             f"train.init: {base.train.init} is trained first by m3att train alone; give the folder of its model"
         )
     note_idle(base, given_settings(given, options))
-    return run_search(out, base, given["set"], trials, pruner, [prog, *words])
+    return run_search(out, base, given["set"], trials, pruner, [*prog.split(), *words])
 
 
 def run_search(
