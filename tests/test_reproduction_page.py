@@ -107,7 +107,7 @@ def test_the_minimal_example_has_the_figures_of_its_file() -> None:
 def test_the_comparison_on_symbols_has_the_figures_of_its_file() -> None:
     measured = raw("symbolic")
     shown = rows_of("The main comparison on symbols")
-    assert len(shown) == len(measured["rows"]) and measured["seeds"] == 3
+    assert len(shown) == len(measured["rows"]) and measured["seeds"] == 8
     for cells, row in zip(shown, measured["rows"], strict=True):
         assert cells[0] == row["row"]
         figures = [", ".join(f"{100 * value:.1f}" for value in row[key]) for key in ("all", "match", "compare")]
