@@ -50,7 +50,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "human.json"
         file.write_text(json.dumps(content), encoding="utf-8")
-        data = DataConfig(root=str(file), dataset="coco", split="val", image_root=str(arguments.photos))
+        blind = model.config.data.same_words  # a blind network stays blind
+        data = DataConfig(
+            root=str(file), dataset="coco", split="val", image_root=str(arguments.photos), same_words=blind
+        )
         source = open_source(data, data.split)
         assert isinstance(source, CustomSource)
         scored = evaluate(model.network, model.tokenizer, source, inputs, settings, data)

@@ -35,7 +35,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     model = load_model(arguments.model)
-    data = DataConfig(root=arguments.root, dataset=arguments.dataset, split=arguments.split, pixels="photos")
+    data = DataConfig(
+        root=arguments.root,
+        dataset=arguments.dataset,
+        split=arguments.split,
+        pixels="photos",
+        same_words=model.config.data.same_words,  # a blind network stays blind
+    )
     source = open_source(data, data.split)
     inputs, protocol = model.config.input, model.config.evaluate
     scored = {
