@@ -295,6 +295,25 @@ def test_the_photo_model(name: str, dataset: str) -> None:
         assert row[2:] == expected
 
 
+def test_what_the_words_add_on_photos() -> None:
+    rows = table("docs/photos.md", "Without the words", "expressions", "pictures", "figure")
+    for row, dataset in zip(rows[:2], ("refcoco", "refcoco+"), strict=True):
+        (value, low, high), *_ = raw(f"photo-blind-{dataset}-intervals")["runs/photo-blind/last"].values()
+        reading = raw(f"photo-{dataset}-photos")["mean_iou"]
+        assert row[3:] == [percent(reading), percent(value), f"{percent(low)} to {percent(high)}"]
+    for row, name in zip(rows[2:4], ("collages", "described"), strict=True):
+        reading, blind = raw(f"photo-{name}"), raw(f"photo-blind-{name}")
+        assert blind["same_words"] and not reading["same_words"]
+        for key in ("expressions", "images", "pixels", "split", "threshold"):
+            assert blind[key] == reading[key]
+        assert row[3:] == [percent(reading["mean_iou"]), percent(blind["mean_iou"]), ""]
+    reading, blind = (raw(f"photo-{part}human-boxes")["answers"] for part in ("", "blind-"))
+    own, other = reading["photo"], blind["runs/photo-blind/last"]
+    low, high = other["intervals"]["pointing_accuracy"]
+    figures = [percent(one["pointing_accuracy"]) for one in (own, other)]
+    assert rows[4][3:] == [*figures, f"{percent(low)} to {percent(high)}"]
+
+
 def test_other_pictures_of_the_photo_model() -> None:
     rows = table("docs/photos.md", "How good it is", "expressions", "pictures")
     digest = hashlib.sha256((BUNDLED / "photo/model.safetensors").read_bytes()).hexdigest()
