@@ -493,7 +493,7 @@ def test_training_steps() -> None:
 
 def test_pace_of_two_processes() -> None:
     rows = table("docs/scaling.md", "Speed of two processes", "network", "batch")
-    for row, name in zip(rows, ("paper", "tiny"), strict=True):
+    for row, name in zip(rows, ("paper", "paper_again", "tiny"), strict=True):
         found = raw("distributed")["pace"][name]
         paces = [max(values) for values in found["expressions_per_second"].values()]
         assert row[2:] == [*(f"{pace:.2f}" for pace in paces), f"{found['efficiency']:.2f}"]
