@@ -62,13 +62,22 @@ def test_in_several_processes_a_ctrl_c_that_the_launcher_passes_on_asks_for_noth
     monkeypatch.setenv("WORLD_SIZE", "2")
     said: list[str] = []
     stop = Stopping(said.append)
-    with stop.listening(), stop.waiting():
-        for _ in range(2):  # from the terminal, and from torchrun
-            os.kill(os.getpid(), signal.SIGINT)
-        assert stop.asked and len(said) == 1
-        stop.since -= ECHO
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Stopping().listening():
+            with stop.listening(), stop.waiting():
+                for _ in range(2):  # from the terminal, and from torchrun
+                    os.kill(os.getpid(), signal.SIGINT)
+                assert stop.asked and len(said) == 1
+                stop.since -= ECHO
+                with pytest.raises(KeyboardInterrupt):
+                    os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # nor while the process ends
+        for number in before:
+            os.kill(os.getpid(), number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_handlers_are_given_back_and_an_ignored_interrupt_stays_ignored() -> None:

@@ -78,6 +78,9 @@ class Stopping:
     def listening(self) -> Iterator[None]:
         """Receive SIGTERM, and SIGINT unless this process ignores it. Does nothing outside of the main thread.
 
+        One of several processes that was asked to stop ignores both from then on: the launcher may pass on a signal
+        that has come already, and it must not interrupt what the process does at its exit.
+
         Raises:
             KeyboardInterrupt: where whoever listened until now was asked, and a library that was loaded dropped that.
             StoppedError: likewise.
@@ -96,5 +99,7 @@ class Stopping:
                 outer.check()
             yield
         finally:
+            several = process_count() > 1
             for number, handler in before.items():
-                signal.signal(number, handler)
+                ending = several and (self.asked or signal.getsignal(number) is signal.SIG_IGN)
+                signal.signal(number, signal.SIG_IGN if ending else handler)
