@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from m3att.errors import ModelError
-from m3att.files import replace_file, replace_tensors, replacing
+from m3att.files import is_stream, replace_file, replace_tensors, replacing
 
 TENSORS = {"weight": torch.arange(12.0).reshape(3, 4)}
 
@@ -49,6 +51,29 @@ def test_through_a_link_the_file_behind_it_is_replaced(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert torch.equal(load_file(behind)["weight"], TENSORS["weight"])
     assert {path.name for path in tmp_path.rglob("*")} == {"store", "weights"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    replace_file(pipe, b"new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert is_stream(pipe) and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files with names")
+def test_an_open_file_is_continued(tmp_path: Path) -> None:
+    script = "import os; from pathlib import Path; from m3att.files import replace_file; os.write(1, b'a')\n"
+    script += "replace_file(Path('/dev/stdout'), b'b'); replace_file(Path('/dev/fd/1'), b'c'); os.write(1, b'd')"
+    with (tmp_path / "log").open("wb") as log:
+        log.write(b"before ")
+        log.flush()
+        subprocess.run([sys.executable, "-c", script], stdout=log, check=True)
+    assert (tmp_path / "log").read_bytes() == b"before abcd"
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
 def test_nothing_stays_of_an_attempt_that_failed(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from m3att.errors import ModelError
@@ -15,22 +18,55 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")  # as shells name a process that reads: --json >(jq .)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path can only be written to, not replaced: a pipe, a device, or an open file as ``/dev/stdout``."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file of this process that a path names."""
+    name = os.path.abspath(path)
+    match = _DESCRIPTOR.fullmatch(name)
+    return int(match[1]) if match else {"/dev/stdout": 1, "/dev/stderr": 2}.get(name)
+
+
+@contextmanager
+def _streaming(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, whose content goes to a stream when everything is written."""
+    with TemporaryDirectory() as folder:
+        part = Path(folder) / "part"
+        part.touch()
+        yield part
+        number = _descriptor(path)
+        # An open file is continued. Opened anew by its name, it would be overwritten from its beginning.
+        with part.open("rb") as file, open(path if number is None else os.dup(number), "wb") as stream:
+            shutil.copyfileobj(file, stream)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces ``path`` when everything is written.
 
     The umask decides who may read the new file, whichever library writes it. If ``path`` is a link, the file behind it
-    is replaced and the link stays. Nothing is left of an attempt that failed.
+    is replaced and the link stays. Nothing is left of an attempt that failed. A stream (see `is_stream`) stays, and the
+    content is written to it.
 
     Args:
         path: the file; its folder must exist.
 
     Yields:
-        An empty file beside it.
+        An empty file, beside it where it is no stream.
 
     Raises:
         OSError: where it cannot be written; names ``path``.
     """
+    if is_stream(path):
+        with _streaming(path) as part:
+            yield part
+        return
     target = Path(os.path.realpath(path))
     part = target.with_name(f"{target.name}.{os.getpid()}.part")  # another process may write the same file
     try:

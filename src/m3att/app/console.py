@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from unicodedata import category
 
 from m3att.errors import ConfigError, M3AttError, StoppedError, WriteError, unknown_option
+from m3att.files import is_stream, replace_file
 from m3att.launched import may_speak, process_count, process_rank
 
 OK, TROUBLE, MISUSE, STOPPED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 75, 130, 141
@@ -38,8 +39,6 @@ class CommandParser(argparse.ArgumentParser):
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file as a whole, and make its folder if it is missing."""
-    from m3att.files import replace_file
-
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(values, indent=1) + "\n").encode())
 
@@ -55,6 +54,10 @@ def probe_file(path: Path, option: str) -> None:
         folder = folder.parent
     if path.is_dir():
         place, fault = path, EISDIR
+    elif is_stream(path):  # the folder of a device need not be writable
+        if os.access(path, os.W_OK):
+            return
+        place, fault = path, EACCES
     elif not folder.is_dir():
         place, fault = folder, ENOTDIR
     elif not os.access(folder, os.W_OK | os.X_OK):

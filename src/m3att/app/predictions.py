@@ -17,7 +17,7 @@ from PIL import Image
 from m3att.app.console import print_columns, printable, probe_file, progress_bar
 from m3att.device import is_lack_of_memory
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError, counted
-from m3att.files import replace_file, replacing
+from m3att.files import is_stream, replace_file, replacing
 from m3att.inputs import shorten
 from m3att.model_folder import DEFAULT_MODEL, has_graphs
 from m3att.prediction import Prediction
@@ -66,6 +66,7 @@ def run_predict(
     """
     paths = [Path(image) for image in images]
     report_path = json_path or out / "predictions.json"
+    base = Path() if is_stream(report_path) else report_path.parent
     inputs = {key for path in paths for key in file_keys(path)}
     if file_keys(report_path) & inputs:
         raise ConfigError(f"{report_path}: is an input; give another --json")
@@ -75,7 +76,8 @@ def run_predict(
     good, faults = check_expressions(segmenter, expressions)
     if not good:
         return complain(faults, 2)
-    probe_file(report_path, "--json" if json_path else "--out")
+    option = "--json" if json_path else "--out"
+    probe_file(report_path, option)
     names = name_files(paths, good, out, inputs | file_keys(report_path))
     entries: list[dict[str, Any]] = []
     rows: list[tuple[str, ...]] = []
@@ -85,7 +87,7 @@ def run_predict(
                 scene = segmenter.encode(path)
                 # Added to the report before its masks are written, so that the report names what was written.
                 entries.append({"image": str(path), "size": list(scene.image.shape[:2]), "predictions": []})
-                predict_image(entries[-1], scene, good, files, (threshold, region), report_path.parent, rows)
+                predict_image(entries[-1], scene, good, files, (threshold, region), base, rows)
             except (ImageError, WriteError) as error:
                 if len(paths) == 1 and not rows:
                     complain(faults, 2)
@@ -104,7 +106,7 @@ def run_predict(
         "errors": faults,
     }
     make_folder(report_path.parent)
-    write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()))
+    write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()), option)
     if entries and segmenter.world:
         advice = "for photos give --model photo (docs/photos.md), or train a model of your own (docs/training.md)"
         print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
