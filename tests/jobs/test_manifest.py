@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
         Manifest.open(tmp_path / "nowhere.jsonl")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_is_no_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"pipe: is no regular file; .*--manifest"):
+        Manifest.open(tmp_path / "pipe")  # opening it would wait for a writer
+
+
 @pytest.mark.parametrize(
     ("line", "task"),
     [
@@ -70,6 +78,8 @@ def test_a_line_names_an_image_and_expressions(line: object, task: Task) -> None
         (b'{"image": 7, "expression": "x"}', "no path of an image"),
         (b'{"image": "a\\u0000", "expression": "x"}', "no path of an image"),
         (b'{"image": "a.jpg"}', "no expression"),
+        (b'{"image": "a.jpg", "expression": "x", "id": NaN}', "the id nan holds a number that JSON does not have"),
+        (b'{"image": "a.jpg", "expression": "x", "id": [1e999]}', "a number that JSON does not have"),
         (b'{"image": "a.jpg", "expressions": []}', "no expression"),
         (b'{"image": "a.jpg", "expressions": [7]}', "no expression"),
     ],

@@ -86,6 +86,7 @@ def test_records_come_in_the_order_of_the_manifest(parts: Parts) -> None:
         ('{"line": 2}\n{"line": 5}\n', "line 2 after line 2"),
         ('{"line": 4}\n{"li', "damaged"),
         ('{"line": 4}\n[]\n', "damaged"),
+        ('{"line": 4}\n{"line": "5"}\n', "damaged"),
     ],
 )
 def test_a_damaged_part_is_named(parts: Parts, content: str, message: str) -> None:

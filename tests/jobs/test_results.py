@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,19 @@ def test_a_parquet_table_holds_the_same(parts: Parts, monkeypatch: pytest.Monkey
     assert rows[0]["read_as"] == ["womam as woman"]
     assert [rows[0][side] for side in ("left", "top", "right", "bottom")] == [1, 1, 5, 4]
     assert [rows[2][side] for side in ("left", "top", "right", "bottom")] == [0, 0, 0, 0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes")
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_utf8_cannot_hold_becomes_a_question_mark_at_worst(tmp_path: Path, kind: str) -> None:
+    record = RECORDS[0] | {"image": "\udcff.jpg", "id": "\ud800"}  # a file whose name is the byte 255
+    path, _ = write_results(parts_of(tmp_path, [record]), kind, "http://x/" if kind == "label_studio" else "")
+    text = path.read_bytes()
+    if kind == "parquet":
+        rows = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
+        assert [(row["image"], row["id"]) for row in rows] == [("?.jpg", "?")] * 2
+    expected = {"label_studio": b"http://x/%FF.jpg", "cvat": b'"?.jpg"', "parquet": b"?.jpg"}
+    assert expected.get(kind, b'"\\udcff.jpg"') in text
 
 
 @pytest.mark.parametrize("kind", WRITERS)

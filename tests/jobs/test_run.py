@@ -17,6 +17,7 @@ from PIL import Image
 
 from m3att import Segmenter
 from m3att.data.annotation import decode_segmentation
+from m3att.errors import DataError
 from m3att.jobs.manifest import Manifest
 from m3att.jobs.parts import Parts
 from m3att.jobs.run import Work, run_shard
@@ -127,6 +128,13 @@ def test_killed_at_any_moment_no_line_is_lost_or_doubled(
     assert sorted(path.name for path in parts.path(0).parent.glob("*.jsonl")) == [
         parts.path(chunk).name for chunk in range(parts.count)
     ]
+
+
+def test_a_damaged_part_is_named_before_any_work(segmenter: Segmenter, manifest: Manifest, tmp_path: Path) -> None:
+    parts = parts_in(tmp_path, manifest)
+    parts.path(0).write_text('{"line": 1, "image": "cut')
+    with pytest.raises(DataError, match=r"part-000000\.jsonl: is damaged; remove it"):
+        run_shard(segmenter, manifest, parts, Work())
 
 
 def test_lines_with_an_error_are_tried_again_where_asked(segmenter: Segmenter, tmp_path: Path) -> None:

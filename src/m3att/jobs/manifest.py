@@ -12,6 +12,7 @@ from typing import Any
 
 from m3att.data.fields import IMAGE_FIELDS, TEXT_FIELDS, field_of, text_field, texts_of
 from m3att.errors import DataError, shown
+from m3att.files import is_stream
 
 LONGEST = 2**20
 """Bytes of a line; a longer one is a bad line and is not kept in memory."""
@@ -39,6 +40,8 @@ class Manifest:
             DataError: if it cannot be read, or holds no line.
         """
         digest, lines = hashlib.sha256(), 0
+        if is_stream(path):  # it is read twice, and again whenever the job goes on
+            raise DataError(f"{path}: is no regular file; write the lines to a file, and give that as --manifest")
         try:
             with path.open("rb") as file:
                 while block := file.read(2**20):
@@ -115,4 +118,8 @@ def read_task(number: int, line: bytes) -> Task:
     texts = None if name is None else texts_of(values[name])
     if not texts:
         raise DataError(f"has no expression, a text or a list of texts ({', '.join(TEXT_FIELDS[:4])} ... are read)")
+    try:
+        json.dumps(values.get("id"), allow_nan=False)
+    except ValueError:  # Python reads NaN and Infinity, and other readers of the results would not
+        raise DataError(f"the id {shown(values['id'])} holds a number that JSON does not have") from None
     return Task(number, image, tuple(texts), values.get("id"))

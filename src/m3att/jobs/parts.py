@@ -36,6 +36,7 @@ SAME = {
 """What must not change while a job goes on, and what a message calls it."""
 
 
+MEND = "remove it and give the same command again"
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """Errors of file systems without locks."""
 
@@ -121,21 +122,36 @@ class Parts:
         last, lines, size = 0, int(self.job["lines"]), int(self.job["lines_a_part"])
         for chunk in range(self.count):
             path, found = self.path(chunk), 0
-            mend = "remove it and give the same command again"
             with path.open("rb") as file:
                 for text in file:
-                    try:
-                        record = json.loads(text)
-                        number = record["line"]
-                    except (ValueError, TypeError, KeyError):
-                        raise DataError(f"{path}: is damaged; {mend}") from None
+                    record = read_record(path, text)
+                    number = record["line"]
                     if number <= last:
-                        raise DataError(f"{path}: holds line {number} after line {last}; {mend}")
+                        raise DataError(f"{path}: holds line {number} after line {last}; {MEND}")
                     last, found = number, found + 1
                     yield record
             expected = min(size, lines - chunk * size)
             if found != expected:
-                raise DataError(f"{path}: holds {found} of {expected} lines; {mend}")
+                raise DataError(f"{path}: holds {found} of {expected} lines; {MEND}")
+
+
+def read_record(path: Path, text: bytes) -> dict[str, Any]:
+    """A record of a part.
+
+    Args:
+        path: of the part.
+        text: a line of it.
+
+    Raises:
+        DataError: if it is damaged, which a disk can do after the part was written.
+    """
+    try:
+        record = json.loads(text)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not isinstance(record.get("line"), int):
+        raise DataError(f"{path}: is damaged; {MEND}")
+    return record
 
 
 def check_job(path: Path, job: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Both get run lengths. Polygons would lose holes, and each tool would draw their 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from itertools import count
@@ -66,7 +67,7 @@ def label_studio_tasks(parts: Parts, image_url: str) -> Iterator[dict[str, Any]]
             text = {"text": [prediction["expression"]]}
             result.append(region | {"from_name": "mask", "type": "brushlabels", "value": brush})
             result.append(region | {"from_name": "expression", "type": "textarea", "value": text})
-        image = image_url + quote(record["image"]) if image_url else record["image"]
+        image = image_url + quote(os.fsencode(record["image"])) if image_url else record["image"]
         scores = [prediction["score"] for prediction, _ in masks]
         found = {"model_version": model, "score": sum(scores) / max(1, len(scores)), "result": result}
         yield {"data": {"image": image, "line": record["line"]}, "predictions": [found]}

@@ -141,12 +141,21 @@ def write_parquet(parts: Parts, path: Path) -> None:
             writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
+def utf8(text: str) -> str:
+    """A text with question marks for what UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()
+
+
 def table_row(row: Row) -> Row:
-    """A row for a table of plain columns; an `id` that is no text becomes its JSON."""
+    """A row for a table of plain columns; an `id` that is no text becomes its JSON.
+
+    What UTF-8 cannot hold, such as some bytes in the name of a file, becomes a question mark.
+    """
     left, top, right, bottom = row["box"] or (0, 0, 0, 0)
     given = row["id"]
     return row | {
-        "id": given if given is None or isinstance(given, str) else json.dumps(given),
+        "id": given if given is None else utf8(given if isinstance(given, str) else json.dumps(given)),
+        "image": utf8(row["image"]),
         "left": left, "top": top, "right": right, "bottom": bottom,
         "rle_counts": row["segmentation"]["counts"],
         "read_as": [f"{word} as {known}" for word, known in row.get("read_as", {}).items()],  # not in older parts

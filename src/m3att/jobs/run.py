@@ -16,7 +16,7 @@ from m3att.data.images import read_image
 from m3att.device import is_lack_of_memory
 from m3att.errors import DataError, ExpressionError, ImageError
 from m3att.jobs.manifest import Manifest, Task, read_task
-from m3att.jobs.parts import Parts
+from m3att.jobs.parts import Parts, read_record
 from m3att.segmenter import Scene, Segmenter
 
 READERS = 2
@@ -107,9 +107,13 @@ def run_shard(
 
 
 def faults_of(part: Path) -> int:
-    """Lines of a part that have an error."""
+    """Lines of a part that have an error.
+
+    Raises:
+        DataError: if the part is damaged.
+    """
     with part.open("rb") as file:
-        return sum(has_fault(json.loads(line)) for line in file)
+        return sum(has_fault(read_record(part, line)) for line in file)
 
 
 def has_fault(record: Record) -> bool:
