@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from unicodedata import category
 
 from m3att.errors import ConfigError, M3AttError, StoppedError, WriteError, unknown_option
-from m3att.files import is_stream, replace_file
+from m3att.files import is_stream
 from m3att.launched import may_speak, process_count, process_rank
 
 OK, TROUBLE, MISUSE, STOPPED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 75, 130, 141
@@ -39,6 +39,8 @@ class CommandParser(argparse.ArgumentParser):
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file as a whole, and make its folder if it is missing."""
+    from m3att.files import replace_file
+
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(values, indent=1) + "\n").encode())
 
