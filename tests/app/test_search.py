@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from m3att.app.cli import main
-from m3att.app.search import check_search
+from m3att.app.search import check_search, tell
+from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.presets import find_preset
 from m3att.settings import config_from_file
@@ -45,6 +50,38 @@ def test_a_search_writes_the_best_settings_and_goes_on(
     assert "trial-0000: study.db does not know this trial" in refused(*words)
     (tmp_path / "damaged" / "search.json").write_text('{"set')
     assert "search.json: damaged; give another --out" in refused(*words)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_the_advice_of_a_stopped_search_is_the_same_command_for_the_shell(
+    small_config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    """Names with a space, and values with brackets, reach the command as they were given when the line is pasted."""
+    monkeypatch.setattr("m3att.engine.search.Search.run", lambda *_: os.kill(os.getpid(), number))
+    config = tmp_path / "my settings.yaml"
+    shutil.copy(small_config, config)
+    words = ["search", "--config", str(config), "--out", str(tmp_path / "it's a search"), "--train.trackers", "[]"]
+    words += ["--set", "train.learning_rate=log:1e-4:1e-2"]
+    assert main(words) == code
+    advice = capsys.readouterr().err.splitlines()[-1].partition("; go on with: ")[2]
+    assert shlex.split(advice) == ["m3att", *words]
+    assert "'[]'" in advice  # a shell would look for a file with such a name
+
+
+def test_the_command_of_the_best_settings_is_quoted_for_the_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = SimpleNamespace(spaces=[], rows=list, best=lambda: (0, RunConfig()))
+    out = tmp_path / "it's a search"
+    assert tell(out, found) == 0
+    command = capsys.readouterr().out.splitlines()[-1].partition("; train with them: ")[2]
+    assert shlex.split(command) == ["m3att", "train", "--config", str(out / "best.yaml"), "--out", str(out / "final")]
 
 
 def test_a_folder_whose_first_files_were_half_written_is_taken_over(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -103,7 +107,6 @@ with RunFolder(Path({str(folder.path)!r})).held():
 
 
 def test_a_lock_of_a_number_that_another_process_has_now_is_not_held(tmp_path: Path) -> None:
-    import os
     import socket
 
     lock = tmp_path / ".lock"
@@ -136,6 +139,40 @@ def test_a_run_with_a_broken_log_is_in_the_list(finished: Path, tmp_path: Path) 
     (tmp_path / "a" / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
     (run,) = find_runs([tmp_path])
     assert run.state == UNREADABLE and "metrics.jsonl, line 2: not what a training logs" in run.fault
+
+
+@pytest.mark.parametrize("vanishing", ["a", "a/metrics.jsonl", "a/.lock"])
+@pytest.mark.parametrize("locks", [True, False], ids=["locks", "no locks"])
+def test_a_run_may_vanish_at_any_moment_while_the_list_is_read(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishing: str, locks: bool
+) -> None:
+    """Somebody removes the run, or starts it anew, before one of the calls that look at a file or open it."""
+    moments, calls = 0, 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == moments:
+                gone = tmp_path / vanishing
+                shutil.rmtree(gone) if gone.is_dir() else gone.unlink(missing_ok=True)
+            return function(*given, **options)
+
+        return call
+
+    if not locks:
+        monkeypatch.setattr("m3att.engine.run_lock.try_lock", lambda file: None)
+    while calls >= moments:
+        moments, calls = moments + 1, 0
+        shutil.copytree(finished, tmp_path / "a", dirs_exist_ok=True)
+        (tmp_path / "a" / ".lock").write_text('{"host": "elsewhere", "pid": 1}')
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", counted(os.stat))
+            patch.setattr(io, "open", counted(io.open))
+            found = find_runs([tmp_path])
+        assert [run.path.name for run in found] in (["a"], [])
+        assert all(json.dumps(run.to_dict()) for run in found)
+    assert moments > 5
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0{}", b"\x05\0\0\0\0\0\0\0{}"])

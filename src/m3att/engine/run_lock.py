@@ -47,7 +47,10 @@ def is_alive(path: Path) -> bool:
     holder = holder_of(path)
     if holder is None or (holder[0] == socket.gethostname() and not process_exists(holder[1])):
         return False
-    return time.time() - path.stat().st_mtime < ALIVE
+    try:
+        return time.time() - path.stat().st_mtime < ALIVE
+    except FileNotFoundError:  # the holder has just ended
+        return False
 
 
 def is_held(path: Path) -> bool:
