@@ -13,6 +13,7 @@ from typing import NamedTuple
 from m3att import __version__
 from m3att.app.console import INTERRUPTED, MISUSE, OK, PIPE_CLOSED, STOPPED, printable
 from m3att.errors import ConfigError, M3AttError, StoppedError, clipped, did_you_mean
+from m3att.launched import may_speak
 
 # Writing to an open file fails with these, and then the system names no file.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -134,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except StoppedError as stop:
-        print(f"m3att: {printable(one_line(stop))}", file=sys.stderr)
+        say_end(f"m3att: {printable(one_line(stop))}")
         return STOPPED
     except M3AttError as error:
         return complain(one_line(error))
@@ -155,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(f"{error.strerror}: make room, or name another place to write to")
     except KeyboardInterrupt as interruption:
         advice = f"; {interruption}" if str(interruption) else ""
-        print(f"\nm3att: interrupted{advice}", file=sys.stderr)
+        say_end(f"\nm3att: interrupted{advice}")
         return INTERRUPTED
     except SystemExit as ending:  # --help
         return ending.code if isinstance(ending.code, int) else OK
@@ -187,6 +188,16 @@ def dispatch(words: Sequence[str]) -> int:
 def forget_output() -> None:
     """Drop the buffered output that cannot be written; otherwise the interpreter reports it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say_end(text: str) -> None:
+    """Say that a signal has ended the command; of several processes, one says it."""
+    try:
+        speaks = may_speak()
+    except ConfigError:  # of a launcher's environment that makes no sense
+        speaks = True
+    if speaks:
+        print(text, file=sys.stderr)
 
 
 def complain(text: str) -> int:
