@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,13 +71,47 @@ def test_the_token_is_the_file_s_or_the_variable_s(tmp_path: Path, monkeypatch: 
     file = tmp_path / "token"
     file.write_text("  s3cret\n", encoding="utf-8")
     assert read_token(file) == "s3cret"
-    monkeypatch.setenv("M3ATT_TOKEN", "other")
+    monkeypatch.setenv("M3ATT_TOKEN", " other\n")  # as `$(cat file)` never, but a file of variables may give it
     assert read_token(None) == "other"
     monkeypatch.delenv("M3ATT_TOKEN")
     assert read_token(None) is None
     file.write_text("\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="is empty"):
         read_token(file)
+    monkeypatch.setenv("M3ATT_TOKEN", " ")
+    with pytest.raises(ConfigError, match="M3ATT_TOKEN: is empty"):
+        read_token(None)
+
+
+@pytest.mark.parametrize("token", ["pässword", "two words", "two\nlines", "a\x7f", "鍵"])
+def test_a_token_that_no_request_can_carry_is_refused(tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    with pytest.raises(ConfigError, match="a header of HTTP cannot carry this token; use one word of"):
+        read_token(tmp_path / "token")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5])
+def test_sigterm_ends_the_workers_too_whether_or_not_they_are_loading(
+    tiny_model_folder: Path, tmp_path: Path, seconds: float
+) -> None:
+    pytest.importorskip("fastapi")
+    command = [sys.executable, "-m", "m3att", "serve", "--model", str(tiny_model_folder), "--port", "0"]
+    log = tmp_path / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        children: list[int] = []
+        until = time.monotonic() + 60
+        while not children and time.monotonic() < until:
+            tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+            found = [int(number) for file in tasks for number in file.read_text().split()]
+            children = [one for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        time.sleep(seconds)
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM  # as without a handler: 143 in a shell
+    assert children and not any(Path(f"/proc/{one}").exists() for one in children)
+    assert log.read_text() == ""
 
 
 def test_the_process_that_answers_loads_no_network_library() -> None:

@@ -140,6 +140,40 @@ def test_odd_json_is_no_fault_of_the_service(client: httpx.Client, raw: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        (
+            "/v1/segment/upload",
+            {"expressions": "a cat", "treshold": "0.2"},
+            "no such field: 'treshold'; there are image, ",
+        ),
+        ("/v1/segment/upload", {"expression": "a cat"}, "no such field: 'expression'; there are image, "),
+        ("/v1/segment/upload", {"expressions": "a cat", "model": ["tiny", "photo"]}, "model: give it once"),
+        (
+            "/v1/segment/upload?threshold=0.2",
+            {"expressions": "a cat"},
+            "what stands behind the ? of the address is not ",
+        ),
+        ("/v1/segment?threshold=0.2", {}, "what stands behind the ? of the address is not read; put it into the body"),
+        ("/v1/images", {"threshold": "0.2"}, "no such field: 'threshold'; there are image, model"),
+    ],
+)
+def test_no_field_is_lost_in_silence(client: httpx.Client, path: str, fields: dict[str, Any], message: str) -> None:
+    answer = client.post(path, files={"image": ("photo", picture_file())}, data=fields)
+    assert refusal(answer) == (400, "bad_request") and answer.json()["error"]["message"].startswith(message)
+
+
+def test_messages_name_what_is_wrong(client: httpx.Client) -> None:
+    told = [
+        client.post("/v1/segment", content=b"hello", headers={"Content-Type": "application/json"}),
+        client.post("/v1/segment", content=b"", headers={"Content-Type": "application/json"}),
+        client.post("/v1/segment/upload", files={"expressions": (None, "a cat"), "image": (None, "no file")}),
+    ]
+    messages = [answer.json()["error"]["message"] for answer in told]
+    assert messages == ["the request: it is not JSON", "the request: Field required", "image: send it as a file"]
+
+
+@pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/static/%2e%2e/app.py"]
 )
 def test_no_file_of_the_machine_can_be_read(server: Server, path: str) -> None:

@@ -120,14 +120,25 @@ def read_token(path: Path | None) -> str | None:
     """The token that requests must bring; None where there is none.
 
     Raises:
-        ConfigError: where the file holds none.
+        ConfigError: where it is empty, or no request could bring it.
     """
     if path is None:
-        return os.environ.get("M3ATT_TOKEN") or None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file {path}: cannot be read ({getattr(error, 'strerror', error)})") from error
+        token, where = os.environ.get("M3ATT_TOKEN", ""), "the environment variable M3ATT_TOKEN"
+        if not token:
+            return None
+    else:
+        where = f"--token-file {path}"
+        try:
+            token = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{where}: is no text") from None
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot be read ({error.strerror})") from error
+    token = token.strip()
     if not token:
-        raise ConfigError(f"--token-file {path}: is empty")
+        raise ConfigError(f"{where}: is empty")
+    if not all("!" <= letter <= "~" for letter in token):
+        raise ConfigError(
+            f"{where}: a header of HTTP cannot carry this token; use one word of letters, digits and signs of ASCII"
+        )
     return token

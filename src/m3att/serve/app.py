@@ -19,6 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from m3att import __version__
+from m3att.errors import shown
 from m3att.serve import schemas
 from m3att.serve.cache import BoundedCache
 from m3att.serve.guard import Guard, too_large
@@ -194,7 +195,7 @@ def create_app(
         """Models and limits."""
         return service.info()
 
-    @app.post("/v1/images", responses=ERRORS, dependencies=bearer, tags=["masks"])
+    @app.post("/v1/images", responses=ERRORS, dependencies=[*bearer, only("image", "model")], tags=["masks"])
     async def send_image(
         image: Annotated[UploadFile, File(description="The image file.")],
         model: Annotated[str | None, Form(max_length=200)] = None,
@@ -203,12 +204,17 @@ def create_app(
         kept = service.keep(await image.read())
         return image_info(kept[0], await service.ask("encode", service.choose(model), kept))
 
-    @app.post("/v1/segment", responses=ERRORS, dependencies=bearer, tags=["masks"])
+    @app.post("/v1/segment", responses=ERRORS, dependencies=[*bearer, only()], tags=["masks"])
     async def segment(request: schemas.SegmentRequest) -> schemas.SegmentResponse:
         """Find objects in an image that is given in base64 or by its id."""
         return await found(service.source(request), request)
 
-    @app.post("/v1/segment/upload", responses=ERRORS, dependencies=bearer, tags=["masks"])
+    @app.post(
+        "/v1/segment/upload",
+        responses=ERRORS,
+        dependencies=[*bearer, only("image", "model", "threshold", *LISTS)],
+        tags=["masks"],
+    )
     async def segment_upload(
         image: Annotated[UploadFile, File(description="The image file.")],
         expressions: Annotated[list[schemas.Expression], Form(min_length=1)],
@@ -235,7 +241,7 @@ def create_app(
         )
         return schemas.SegmentResponse(model=model, image=image_info(image[0], values), **values)
 
-    @app.post("/v1/attention", responses=ERRORS, dependencies=bearer, tags=["masks"])
+    @app.post("/v1/attention", responses=ERRORS, dependencies=[*bearer, only()], tags=["masks"])
     async def attention(request: schemas.AttentionRequest) -> schemas.AttentionResponse:
         """Where the words of an expression look."""
         image = service.source(request)
@@ -252,6 +258,30 @@ def create_app(
     return app
 
 
+LISTS = ("expressions", "forms")
+"""Fields of a form that may occur several times."""
+
+
+def only(*names: str) -> Any:
+    """A dependency that refuses what a path would not read, so that no misspelt option is lost in silence.
+
+    Args:
+        names: fields of the path's form; none where it takes JSON, whose fields pydantic checks.
+    """
+
+    async def check(request: Request) -> None:
+        if request.query_params:
+            raise Refusal("bad_request", "what stands behind the ? of the address is not read; put it into the body")
+        given = [name for name, _ in (await request.form()).multi_items()] if names else []
+        for at, name in enumerate(given):
+            if name not in names:
+                raise Refusal("bad_request", f"no such field: {shown(name, 40)}; there are {', '.join(names)}")
+            if name not in LISTS and name in given[:at]:
+                raise Refusal("bad_request", f"{name}: give it once")
+
+    return Depends(check)
+
+
 def add_errors(app: FastAPI) -> None:
     """Give every refusal the same form."""
 
@@ -263,7 +293,11 @@ def add_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")
-        message = " ".join(f"{place + ': ' if place else ''}{first['msg']}"[:300].split())
+        if first["type"] == "json_invalid":
+            place, first["msg"] = "", "it is not JSON"
+        elif "UploadFile" in first["msg"]:  # FastAPI speaks of its own classes here
+            first["msg"] = "send it as a file"
+        message = " ".join(f"{place or 'the request'}: {first['msg']}"[:300].split())
         # A key that is not known may hold half a character.
         return await refused(request, Refusal("bad_request", message.encode("utf-8", "replace").decode()))
 

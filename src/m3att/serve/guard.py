@@ -91,7 +91,8 @@ class Guard:
             return Refusal("wrong_host", f"this service answers to {', '.join(self.hosts)} only")
         path = scope["path"]
         if self.token is not None and (path.startswith("/v1/") or path == "/metrics"):
-            given = headers.get("authorization", "").partition("Bearer ")[2].strip()
+            scheme, _, given = headers.get("authorization", "").strip().partition(" ")
+            given = given.strip() if scheme.lower() == "bearer" else ""
             if not secrets.compare_digest(given.encode(), self.token.encode()):
                 return Refusal("bad_token", "give the token of this service: Authorization: Bearer TOKEN")
         length = headers.get("content-length", "0")

@@ -88,7 +88,11 @@ class Result(BaseModel):
 
     expression: str
     error: str | None = Field(None, description="Why the model cannot read this expression; then nothing else is set.")
-    score: float | None = Field(None, description="Mean probability inside the mask, 0 to 1; 0 if the mask is empty.")
+    score: float | None = Field(
+        None,
+        description="How much to trust the mask, 0 to 1: of a calibrated model the IoU to expect, else the mean "
+        "probability inside the mask; 0 if the mask is empty.",
+    )
     area: int | None = Field(None, description="Pixels of the mask.")
     box: tuple[int, int, int, int] | None = Field(
         None, description="Left, top, right, bottom in pixels, the last two exclusive; null for an empty mask."

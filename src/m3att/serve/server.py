@@ -5,7 +5,13 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
@@ -49,13 +55,15 @@ def run_server(
         ModelError: where a model cannot be loaded.
     """
     listening = listen(host, port)
-    with listening:
+    with listening, closed_by_sigterm():
         pool = Pool(work, (models, device, backend, limits, workers), workers, PATIENCE * limits.seconds)
         described = pool.open()
         try:
             hosts = tuple(dict.fromkeys(("127.0.0.1", "localhost", "[::1]", host.lower()))) if is_loopback(host) else ()
             app = create_app(pool, described, limits, token, hosts)
-            config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
+            )
             shown = f"[{host}]" if ":" in host else host
             print(f"http://{shown}:{listening.getsockname()[1]}/  (Ctrl-C ends it)", flush=True)
             uvicorn.Server(config).run(sockets=[listening])
@@ -64,6 +72,34 @@ def run_server(
         finally:
             pool.close()
     return 0
+
+
+class Terminated(BaseException):
+    """SIGTERM has come. It is no Exception, so that nothing on the way takes it for a fault."""
+
+
+@contextmanager
+def closed_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block as Ctrl-C does, so that what the block has opened is closed; then end by the signal.
+
+    Without this, SIGTERM would end this process at once, and its workers would go on with what they do.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python lets only the main thread take signals
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except Terminated:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def listen(host: str, port: int) -> socket.socket:

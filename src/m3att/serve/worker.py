@@ -6,6 +6,7 @@ import os
 import signal
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +36,16 @@ def work(connection: Connection, models: dict[str, str], device: str, backend: s
     from m3att.errors import M3AttError
     from m3att.serve.desk import Desk
 
-    try:
-        desk = Desk(models, device, backend, limits)
-    except M3AttError as error:
-        connection.send(("unable", str(error)))
-        return
-    connection.send(("ready", desk.describe()))
-    while True:
+    with suppress(EOFError, ConnectionError):  # the service is gone
         try:
+            desk = Desk(models, device, backend, limits)
+        except M3AttError as error:
+            connection.send(("unable", str(error)))
+            return
+        connection.send(("ready", desk.describe()))
+        while True:
             answer_batch(connection, desk, connection.recv())
             connection.send(("idle", figures(desk)))
-        except (EOFError, ConnectionError):  # the service is gone
-            return
 
 
 def answer_batch(connection: Connection, desk: Desk, tasks: Sequence[Task]) -> None:
