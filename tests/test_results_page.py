@@ -447,7 +447,7 @@ def test_looking() -> None:
             ", ".join(percent(one["mean_iou"][kind]) for one in seeds) for kind in ("whole", "mean", "another image")
         ]
         best = ", ".join(f"{max(0.0, *one['centre_r2']):.2f}" for one in seeds)
-        (row,) = [row for row in rows if row[0] == name or row[0].startswith(f"{name}: two legs")]
+        (row,) = [row for row in rows if row[0] == name or row[0].startswith(f"{name}: two trainings")]
         assert row[1:] == [*expected, best]
 
 
