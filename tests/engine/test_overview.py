@@ -47,6 +47,21 @@ ROWS = [
 ]
 
 
+def test_oddities_of_the_files_are_told_once(tiny_run: RunConfig, tmp_path: Path) -> None:
+    own(tiny_run, tmp_path, ROWS)
+    images = [{"id": number, "file_name": f"{number}.png", "split": "train"} for number in (0, 1)]
+    annotation = {"id": 7, "image_id": 0, "segmentation": [MASK], "caption": "a dog"}
+    path = tmp_path / "all.json"
+    entries = [annotation, {**annotation, "image_id": 1}]
+    path.write_text(json.dumps({"images": images, "annotations": [*entries, {**entries[0], "id": 8}, *range(9)]}))
+    config = replace(tiny_run, data=DataConfig(root=str(path), dataset="coco", split="train"))
+    notes = [line for line in lines_of(config) if line.startswith("note: ") and "train." not in line]
+    assert notes == [
+        *(f"note: {path}: entry {3 + number} of 'annotations' is {number}, no object of fields" for number in range(5)),
+        "note: 5 more notes like these",
+    ]
+
+
 def test_data_words_and_length_are_told(tiny_run: RunConfig, tmp_path: Path) -> None:
     config = own(tiny_run, tmp_path, ROWS)
     path = config.data.root

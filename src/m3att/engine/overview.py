@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from m3att.config import RunConfig
 from m3att.data.open import ENDLESS
@@ -15,6 +15,7 @@ from m3att.engine.start import Start
 from m3att.errors import counted
 
 SHOWN_WORDS = 8
+SHOWN_NOTES = 5
 
 
 def overview(
@@ -52,7 +53,19 @@ def overview(
         f"vocabulary: {vocabulary_text(config, start)}",
         f"run: {length_text(config, source, steps, position)}",
         *(f"note: {note}" for note in idle_phases(config, steps)),
+        *(f"note: {note}" for note in oddities([source, validation, *([old] if old is not None else [])])),
     ]
+
+
+def oddities(sources: Sequence[Source]) -> list[str]:
+    """What is odd about the files, though no expression is lost by it: the first notes, and how many more there are.
+
+    Args:
+        sources: that may read the same files.
+    """
+    notes = list(dict.fromkeys(note for source in sources for note in source.notes))
+    rest = len(notes) - SHOWN_NOTES
+    return notes[:SHOWN_NOTES] + ([f"{rest:,} more notes like these"] if rest > 0 else [])
 
 
 def split_text(source: Source, tokenizer: Tokenizer, limit: int | None, setting: str) -> str:

@@ -73,4 +73,7 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
         said.append(f"the data state no split: {division} (--data.held_out, --data.seed)")
     if report["without_image"]:
         said.append(f"{counted(report['without_image'], 'annotation')} of images that instances.json does not list")
+    said += report["notes"]["first"]
+    if rest := report["notes"]["count"] - len(report["notes"]["first"]):
+        said.append(f"{rest:,} more notes like these")
     return said

@@ -265,7 +265,8 @@ def faults_of(report: Mapping[str, Any]) -> list[str]:
         report: of `data.refer.check_report.DatasetReport.to_dict`.
     """
     found = [f"{kind}: {_some(report[key])}" for key, kind in (
-        ("broken_segmentations", "broken segmentations"),
+        # Layouts are drawn from boxes, and no outline is read.
+        *([("broken_segmentations", "broken segmentations")] if report["pixels"] != "layout" else []),
         ("repeated_ids", "annotation ids that stand twice"),
         ("repeated_images", "image ids that stand twice"),
         ("odd_entries", "entries of instances.json that cannot be read"),

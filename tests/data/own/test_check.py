@@ -113,6 +113,42 @@ def test_files_of_splits_and_entries_that_are_left_out(tmp_path: Path) -> None:
     report = report_of("coco", tmp_path)
     assert list(report.splits) == ["train", "val"]
     assert [report.splits[split].left_out.count for split in ("train", "val")] == [0, 1]
+    assert not report.is_sound
+    assert main(["data", "check", str(tmp_path), "--dataset", "coco"]) == 1
+
+
+def test_what_is_odd_and_costs_nothing_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_picture(tmp_path / "images/1.png")
+    annotation = {"id": 1, "image_id": 1, "segmentation": [square(2)], "caption": "it"}
+    data = {
+        "images": [{"id": 1, "file_name": "1.png"}, {"file_name": "2.png"}],
+        "annotations": [annotation, {**annotation, "caption": "that"}, None, {**annotation, "caption": "x"}],
+    }
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(data))
+    assert main(["data", "check", str(path), "--dataset", "coco", "--json", str(tmp_path / "report")]) == 0
+    expected = [
+        "entry 1 of 'images' has no 'id', so no annotation can be of it",
+        "entry 2 of 'annotations' is None, no object of fields",
+        "annotation id 1 and 1 more stand twice; the later ones are read as 2 and so on",
+    ]
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if str(path) + ":" in line] == [
+        f"note: {path}: {one}" for one in expected
+    ]
+    assert out.splitlines()[-1] == "sound"
+    assert json.loads((tmp_path / "report").read_text())["notes"]["count"] == 3
+
+
+def test_of_many_notes_the_first_are_shown(tmp_path: Path) -> None:
+    write_picture(tmp_path / "images/1.png")
+    annotation = {"id": 1, "image_id": 1, "segmentation": [square(2)], "caption": "it"}
+    data = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [annotation, *range(9)]}
+    (tmp_path / "train.json").write_text(json.dumps(data))
+    remarks = remarks_of(report_of("coco", tmp_path).to_dict())
+    assert remarks[-1] == "4 more notes like these" and remarks[-2].endswith(
+        "entry 5 of 'annotations' is 4, no object of fields"
+    )
 
 
 def test_rows(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def check_own(
         repeated_ids=listed_faults(()),
         shared_images=_shared(sources),
         annotation_root=str(place),
+        notes=listed_faults(list(dict.fromkeys(note for source in sources.values() for note in source.notes))),
     )
 
 

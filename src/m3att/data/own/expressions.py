@@ -49,15 +49,20 @@ def with_attributes(data: Mapping[str, Any], path: Path, field: str | None = Non
     Raises:
         DataError: where no annotation has an expression.
     """
-    entries = [entry for entry in data["annotations"] if isinstance(entry, dict)]
+    entries: list[Any] = data["annotations"]
+    objects = [entry for entry in entries if isinstance(entry, dict)]
     categories = {
         entry["id"]: entry.get("name")
         for entry in data.get("categories") or []
         if isinstance(entry, dict) and isinstance(entry.get("id"), int | str)
     }
-    annotations = [_with_expressions(entry, categories, field) for entry in entries]
-    if entries and not any(name in entry for entry in annotations for name in EXPRESSION_FIELDS):
-        raise _no_expressions(path, (_attributes(entry) for entry in entries), field)
+    # What is no object stays in its place: its reader tells of it.
+    annotations = [
+        _with_expressions(entry, categories, field) if isinstance(entry, dict) else entry for entry in entries
+    ]
+    told = (entry for entry in annotations if isinstance(entry, dict))
+    if objects and not any(name in entry for entry in told for name in EXPRESSION_FIELDS):
+        raise _no_expressions(path, (_attributes(entry) for entry in objects), field)
     return {**data, "annotations": annotations}
 
 

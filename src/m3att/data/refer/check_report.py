@@ -110,6 +110,7 @@ class DatasetReport:
         without_image: annotations of images that are not listed.
         repeated_images: image ids that stand more than once, with different names or sizes.
         odd_entries: images, annotations and categories without an id.
+        notes: oddities of one's own files through which no expression is lost; they are no faults.
     """
 
     dataset: str
@@ -130,6 +131,7 @@ class DatasetReport:
     without_image: int = 0
     repeated_images: Faults = NO_FAULTS
     odd_entries: Faults = NO_FAULTS
+    notes: Faults = NO_FAULTS
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""
@@ -147,7 +149,7 @@ class DatasetReport:
             and any(split.refs for split in splits)
             and all(split.counts != "differs" for split in splits)
             and all(split.missing_annotations.count == 0 and split.wordless.count == 0 for split in splits)
-            and all(split.misnamed_images.count == split.odd.count == 0 for split in splits)
+            and all(split.misnamed_images.count == split.odd.count == split.left_out.count == 0 for split in splits)
             and (
                 self.pixels == "layout"
                 or (
