@@ -21,6 +21,7 @@ VARIANTS = ("shaperef", "shaperef+", "shaperefg")
 SPLITS = ("val", "testA", "testB")
 EARLIER = ("-late", "-middle", "-start")
 AT = ("0.5", "0.7", "0.9")
+TENTHS = ("0.5", "0.6", "0.7", "0.8", "0.9")
 
 
 class Table(NamedTuple):
@@ -721,3 +722,20 @@ def test_the_load_of_the_service() -> None:
             f"{found['megabytes_in_the_second_third']}",
             f"{found['megabytes_in_the_last_third']}",
         ]
+
+
+def test_the_same_predictions_under_each_protocol() -> None:
+    """docs/evaluation.md: one row for each protocol, and `original` at the other usual threshold."""
+    rows = table("docs/evaluation.md", "The same predictions under each protocol", "protocol", "overall IoU")
+    found = raw("refcoco-layout-tiny-val-300-protocols")
+    assert (found["expressions"], found["images"], found["model"]) == (2190, 300, "refcoco-layout-tiny")
+    scores = {
+        **found["protocols"], "original (at 0.5, the model's threshold)": found, "original at 0.35": found["at"]["0.35"]
+    }  # fmt: skip
+    names = [name for row in rows for name in (row[0].split(", ") if "(" not in row[0] else row[:1])]
+    assert sorted(names) == sorted(scores.keys() - {"original"})
+    for row in rows:
+        for name in row[0].split(", ") if "(" not in row[0] else row[:1]:
+            one = scores[name]
+            precisions = [percent(one["precision"][at]) if at in one["precision"] else "-" for at in TENTHS]
+            assert row[1:] == [percent(one["overall_iou"]), percent(one["mean_iou"]), *precisions], name
