@@ -65,7 +65,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("train.threads", "train.accumulate"), Range(1, 1024)),
     "train.workers": Range(0, 256),
     "model.word_limit": Range(1, 4096),
-    "model.vision.encoder_layers": Range(0, 256),
+    **dict.fromkeys(("model.vision.encoder_layers", "model.vision.freeze_layers"), Range(0, 256)),
     "model.mask.upsamplings": Range(0, 8),
     **dict.fromkeys(
         (

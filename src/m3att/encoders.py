@@ -123,10 +123,17 @@ class Half:
 
     @property
     def freezes_nothing(self) -> bool:
-        """Whether it would be frozen without the public weights that there are."""
-        return self.settings.freeze and self.settings.weights is None and self.encoder.weights is not None
+        """Whether it, or a part of it, would be frozen without the public weights that there are."""
+        return bool(self.frozen) and self.settings.weights is None and self.encoder.weights is not None
+
+    @property
+    def frozen(self) -> str:
+        """The first setting that keeps something of it fixed; empty where all of it learns."""
+        return next((name for name in FREEZING if getattr(self.settings, name, False)), "")
 
 
+FREEZING = ("freeze", "freeze_layers", "freeze_norm")
+"""The settings of a half that keep its weights, or some of them, as they are."""
 PARTS = {"vision": "vision.backbone", "language": "language"}
 """The parts of the network that are the encoders, by their halves."""
 HALVES = tuple(PARTS)

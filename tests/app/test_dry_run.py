@@ -117,6 +117,9 @@ def test_a_preset_with_a_frozen_encoder_says_which_weights_it_lacks(
 ) -> None:
     message = refused("train", "--preset", "refcoco-darknet53", "--out", str(tmp_path / "run"))
     assert "model.vision.freeze: darknet53 has nothing pretrained to keep; give --model.vision.weights" in message
+    words = ["--preset", "refcoco-darknet53", "--model.vision.freeze", "false", "--model.vision.freeze_layers", "2"]
+    message = refused("train", *words, "--out", str(tmp_path / "run"))
+    assert message.endswith("or --model.vision.freeze_layers 0"), message
     assert not (tmp_path / "run").exists()
 
 

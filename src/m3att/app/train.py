@@ -172,7 +172,7 @@ def note_fresh(config: RunConfig) -> None:
     """Say which encoders start from fresh weights."""
     for half in halves_of(config.model):
         if (
-            half.name in fresh_halves(config.train) and half.starts_fresh and not half.settings.freeze
+            half.name in fresh_halves(config.train) and half.starts_fresh and not half.frozen
         ):  # a frozen one is refused at once, with more to say
             print(f"note: the {half.name} encoder starts fresh: no --model.{half.name}.weights", file=sys.stderr)
 

@@ -33,6 +33,13 @@ class VisionConfig:
     """Residual blocks in each stage of the tiny backbone."""
     freeze: bool = False
     """Keep the weights of the backbone fixed and its BatchNorm in evaluation mode."""
+    freeze_layers: int = 0
+    """Keep this many of the backbone's first layers fixed, as `freeze` does with all. Layers are those that
+    `train.layer_decay` counts. What stands before the first layer is kept too. A backbone with fewer layers is kept as
+    a whole. 0: all layers learn."""
+    freeze_norm: bool = False
+    """Keep the BatchNorm of the backbone fixed and in evaluation mode while its other weights learn. The statistics of
+    a batch of few images vary too much for a pretrained backbone."""
     early_fusion: bool = False
     """Multiply the sentence into the coarsest map of the backbone before its maps are merged, as VLT does. The backbone
     still runs once an image, but the merge and the transformer encoder then run once an expression."""

@@ -172,6 +172,8 @@ def build_network(
         freeze=config.vision.freeze,
         early_fusion=config.vision.early_fusion,
         stride=stride,
+        freeze_layers=config.vision.freeze_layers,
+        freeze_norm=config.vision.freeze_norm,
     )
     # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
     build_language = named(find_encoder("language", LANGUAGE, config.language.encoder).build)

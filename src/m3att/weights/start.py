@@ -57,9 +57,11 @@ def require_weights(config: ModelConfig, halves: Collection[str] = HALVES) -> No
     """
     for half in halves_of(config):
         if half.name in halves and half.freezes_nothing:
+            free = "0" if half.frozen == "freeze_layers" else "false"
             raise ConfigError(
-                f"model.{half.name}.freeze: {half.settings.encoder} has nothing pretrained to keep; give "
-                f"--model.{half.name}.weights, such as {half.encoder.weights}, or --model.{half.name}.freeze false"
+                f"model.{half.name}.{half.frozen}: {half.settings.encoder} has nothing pretrained to keep; give "
+                f"--model.{half.name}.weights, such as {half.encoder.weights}, or --model.{half.name}.{half.frozen} "
+                f"{free}"
             )
 
 

@@ -7,15 +7,18 @@ import torch
 from torch import nn
 
 from m3att.model.grid import Grid
+from m3att.model.layers import layers_behind, ordered_layers
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.tiny import TinyConvNet
 
 
-def make(layers: int = 2, freeze: bool = False, dropout: float = 0.0) -> VisionEncoder:
+def make(layers: int = 2, freeze: bool = False, dropout: float = 0.0, **kept: int) -> VisionEncoder:
     backbone = TinyConvNet((4, 8), (0, 0))
-    return VisionEncoder(backbone, 16, Grid(32, 32, 4), layers, heads=2, feedforward=2, dropout=dropout, freeze=freeze)
+    return VisionEncoder(
+        backbone, 16, Grid(32, 32, 4), layers, heads=2, feedforward=2, dropout=dropout, freeze=freeze, **kept
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 20), (33, 30)])
@@ -106,6 +109,40 @@ def test_a_free_backbone_learns_and_follows_the_mode() -> None:
     vis_BPC, _ = encoder.train()(torch.randn(2, 3, 32, 32))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     assert all(weight.grad is not None and weight.grad.any() for weight in encoder.backbone.parameters())
+
+
+def changed_in_training(encoder: VisionEncoder) -> set[str]:
+    """Which weights and statistics of the backbone a step changes."""
+    before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([weight for weight in encoder.parameters() if weight.requires_grad], lr=0.1)
+    vis_BPC, _ = encoder.eval().train()(torch.randn(2, 3, 32, 32))
+    (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
+    optimizer.step()
+    return {name for name, value in encoder.backbone.state_dict().items() if not torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 9])
+def test_the_first_layers_can_be_kept_and_the_others_learn(number: int) -> None:
+    encoder = make(freeze_layers=number)
+    behind = layers_behind(encoder.backbone)
+    learning = max(0, len(ordered_layers(encoder.backbone)) - number) if number else 10
+    expected = {name for name, weight in encoder.backbone.named_parameters() if behind[id(weight)] < learning}
+    changed = changed_in_training(encoder)
+    names = {name for name, _ in encoder.backbone.named_parameters()}
+    assert changed & names == expected
+    # A norm whose weights are kept keeps its statistics too.
+    kept = {name.rpartition(".")[0] for name in changed - names}
+    assert all(f"{norm}.weight" in expected for norm in kept)
+    assert bool(kept) == bool(expected)
+
+
+def test_norms_can_be_kept_while_convolutions_learn() -> None:
+    encoder = make(freeze_norm=True)
+    norms = {name for name, part in encoder.backbone.named_modules() if isinstance(part, torch.nn.BatchNorm2d)}
+    assert norms
+    changed = changed_in_training(encoder)
+    assert changed and not any(name.rpartition(".")[0] in norms for name in changed)
+    assert encoder.training and encoder.projection.norm.training
 
 
 def test_no_gradient_is_kept_where_none_is_wanted() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from m3att.model.grid import Grid
+from m3att.model.layers import layers_behind, ordered_layers
 from m3att.model.norm import Projection
 from m3att.model.position import encode_grid
 from m3att.model.vision.contract import VisionBackbone
@@ -19,6 +20,25 @@ from m3att.model.vision.merge import ScaleMerge, choose_grid
 # Merged maps have as many channels as the one whose grid they take, but no fewer than C, and no more than these, which
 # Darknet-53's and Swin-B's middle maps have.
 MERGED_CHANNELS = 512
+
+
+def batch_norms(part: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The BatchNorm layers of a part."""
+    return [layer for layer in part.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+
+
+def freeze_first(backbone: nn.Module, layers: int) -> None:
+    """Keep the first layers of a backbone fixed, and what stands before them.
+
+    Args:
+        backbone: its weights are changed.
+        layers: how many, of `ordered_layers`; a backbone with fewer is fixed as a whole.
+    """
+    learning = max(0, len(ordered_layers(backbone)) - layers)
+    behind = layers_behind(backbone)
+    for weight in backbone.parameters():
+        if behind[id(weight)] >= learning:
+            weight.requires_grad_(False)
 
 
 class VisionEncoder(nn.Module):
@@ -38,6 +58,8 @@ class VisionEncoder(nn.Module):
         feedforward: width of the feed-forward part as a multiple of C.
         dropout: dropout inside the layers.
         freeze: keep the backbone fixed, its BatchNorm in evaluation mode.
+        freeze_layers: keep only its first layers fixed: so many, as `layers_behind` counts them.
+        freeze_norm: keep only its BatchNorm fixed and in evaluation mode.
         early_fusion: multiply the sentence into the backbone's coarsest map.
         stride: of the grid that the maps are merged to, as `choose_grid` takes it.
 
@@ -61,10 +83,13 @@ class VisionEncoder(nn.Module):
         freeze: bool = False,
         early_fusion: bool = False,
         stride: int | None = None,
+        freeze_layers: int = 0,
+        freeze_norm: bool = False,
     ) -> None:
         super().__init__()
         self.recompute = False
         self.backbone, self.channels, self.grid, self.freeze = backbone, channels, grid, freeze
+        self.freeze_part = freeze_layers > 0 or freeze_norm
         # Constants of the backbone, so that a state dict need not hold them.
         self.register_buffer("pixel_mean", torch.tensor(backbone.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(backbone.pixel_std).view(3, 1, 1), persistent=False)
@@ -80,14 +105,28 @@ class VisionEncoder(nn.Module):
         )
         self.fusion = EarlyFusion(backbone.channels[-1], channels) if early_fusion else None
         if freeze:
-            backbone.requires_grad_(False).eval()
+            backbone.requires_grad_(False)
+        if freeze_layers:
+            freeze_first(backbone, freeze_layers)
+        if freeze_norm:
+            for norm in batch_norms(backbone):
+                norm.requires_grad_(False)
+        self.keep_frozen()
 
     def train(self, mode: bool = True) -> VisionEncoder:
-        """Set the mode; a frozen backbone stays in evaluation mode."""
+        """Set the mode; what is frozen of the backbone stays in evaluation mode."""
         super().train(mode)
+        self.keep_frozen()
+        return self
+
+    def keep_frozen(self) -> None:
+        """Put what is frozen of the backbone into evaluation mode."""
         if self.freeze:
             self.backbone.eval()
-        return self
+        elif self.freeze_part:
+            for norm in batch_norms(self.backbone):
+                if norm.weight is not None and not norm.weight.requires_grad:
+                    norm.eval()
 
     def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, Grid]:
         """Encode images.
