@@ -57,9 +57,11 @@ def one_thread() -> Iterator[None]:
 
 
 def rows_of(section: str) -> list[list[str]]:
-    """The cells of a section's table, without its head."""
-    lines = [line for line in SECTIONS[section].splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    """The cells of a section's tables, without their heads."""
+    lines = SECTIONS[section].splitlines()
+    heads = {at for at, line in enumerate(lines) if at + 1 < len(lines) and re.fullmatch(r"[|-]+", lines[at + 1])}
+    rows = [line for at, line in enumerate(lines) if line.startswith("|") and at not in heads | {n + 1 for n in heads}]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows]
 
 
 def values_in(cell: str) -> dict[str, Any]:
@@ -97,8 +99,6 @@ def test_all_code_on_the_page_is_of_a_kind_that_is_checked() -> None:
         "-recommended",
         "-literal",
         "darknet53.conv.74",
-        "lav",
-        "val",
         "decoder_only",
         "concatenate",
     }
@@ -147,7 +147,7 @@ def test_links_lead_somewhere() -> None:
 @pytest.mark.parametrize("section", ["Equations", "Figures", "Stated numbers", "What the paper leaves open"])
 def test_every_row_names_a_test(section: str) -> None:
     rows = rows_of(section)
-    assert len(rows) > 9
+    assert len(rows) > (40 if section == "What the paper leaves open" else 9)
     assert [row[0] for row in rows if "::" not in row[-1]] == []
     assert len({tuple(row) for row in rows}) == len(rows)
 
