@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+from m3att.app.console import JSON_HELP, CommandParser, probe_file, progress_bar, show, write_json
 from m3att.app.run_settings import started_config
 from m3att.config import RunConfig
 from m3att.settings import SettingsParser, add_settings
@@ -50,11 +50,13 @@ def bench_data(words: Sequence[str], prog: str) -> int:
         help="how the photo fits the square input (default: %(default)s)",
     )
     parser.add_argument("--images", type=int, default=200, help="most photos to read (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the figures to this file{JSON_HELP}")
     given = parser.parse_args(words)
     for option, least in (("size", 8), ("images", 1), ("workers", 0)):
         if getattr(given, option) < least:
             parser.error(f"--{option} must be at least {least}")
+    if given.json is not None:
+        probe_file(given.json, "--json")
 
     from m3att.bench.open_cost import measure_opening
     from m3att.bench.read_rate import find_annotated, measure_reading
@@ -139,13 +141,15 @@ def bench_speed(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--rounds", type=int, default=7, metavar="N", help="how often each network is timed (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the figures to this file{JSON_HELP}")
     given = parser.parse_args(words)
     counts = sorted(set(given.expressions))
     if not (given.models or given.preset or given.peer):
         parser.error("name a model, --preset or --peer")
     if counts[0] < 1 or given.rounds < 1 or (given.threads is not None and given.threads < 1):
         parser.error("--expressions, --rounds and --threads must be at least 1")
+    if given.json is not None:
+        probe_file(given.json, "--json")
 
     import numpy as np
     import torch
@@ -199,7 +203,7 @@ def bench_train(words: Sequence[str], prog: str) -> int:
         metavar="N",
         help="batch sizes whose memory is measured (default: half, one and two times train.batch_size)",
     )
-    parser.add_argument("--json", type=str, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", type=str, metavar="FILE", help=f"also write the figures to this file{JSON_HELP}")
     add_settings(parser, RunConfig)
     given = parser.parse_args(words, defaults=False).as_dict()
     options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}

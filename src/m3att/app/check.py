@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3att.app.console import CommandParser, probe_file, progress_bar, show, write_json
+from m3att.app.console import JSON_HELP, CommandParser, probe_file, progress_bar, show, write_json
 from m3att.errors import counted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def data_check(words: Sequence[str], prog: str) -> int:
         help="for your own data: the field of the expressions, as --data.expression_field of m3att train",
     )
     parser.add_argument("--read", action="store_true", help="also decode every photo, which takes minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the report to this file{JSON_HELP}")
     given = parser.parse_args(words)
 
     from m3att.data.open import OWN

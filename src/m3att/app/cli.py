@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import NamedTuple
 
 from m3att import __version__
-from m3att.app.console import INTERRUPTED, MISUSE, OK, PIPE_CLOSED, STOPPED, printable
+from m3att.app.console import INTERRUPTED, MISUSE, OK, PIPE_CLOSED, STOPPED, json_alone, printable
 from m3att.errors import ConfigError, M3AttError, StoppedError, clipped, did_you_mean
 from m3att.launched import may_speak
 
@@ -178,7 +178,8 @@ def dispatch(words: Sequence[str]) -> int:
     for length in (2, 1):  # `report figure` before `report`
         name = " ".join(words[:length])
         if name in COMMANDS:
-            return COMMANDS[name].run(words[length:], f"m3att {name}")
+            with json_alone(words[length:]):
+                return COMMANDS[name].run(words[length:], f"m3att {name}")
     group = [name for name in COMMANDS if name.startswith(words[0] + " ")]
     if group:
         raise ConfigError(f"{words[0]}: choose {' or '.join(group)}")

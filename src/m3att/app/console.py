@@ -37,10 +37,64 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigError(unknown_option(message, options, self.prog) or f"{message}; see {self.prog} --help")
 
 
+JSON_HELP = "; - stands for standard output, and everything else that is printed then goes to standard error"
+_asked: list[str] | None = None  # texts for standard output, while a command with `--json -` runs
+
+
+@contextmanager
+def json_alone(words: Sequence[str]) -> Iterator[None]:
+    """Where `--json -` asks for it, keep standard output for the JSON: what else is printed goes to standard error.
+
+    Args:
+        words: of a command.
+    """
+    global _asked
+    if json_word(words) != "-":
+        yield
+        return
+    texts: list[str] = []
+    _asked = texts
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _asked = None
+        print("".join(texts[-1:]), end="")  # the last holds the most
+
+
+def json_word(words: Sequence[str]) -> str | None:
+    """The file that `--json` names; None where it names none.
+
+    Args:
+        words: of a command.
+    """
+    options = words[: words.index("--")] if "--" in words else words
+    found: str | None = None
+    for at, word in enumerate(options, start=1):
+        if word == "--json":
+            found = options[at] if at < len(options) else None
+        elif word.startswith("--json="):
+            found = word.partition("=")[2]
+    return found
+
+
+def is_output(path: Path) -> bool:
+    """Whether a path of `write_json` stands for standard output."""
+    return _asked is not None and str(path) == "-"
+
+
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file as a whole, and make its folder if it is missing."""
+    """Write a JSON file as a whole, and make its folder if it is missing.
+
+    Args:
+        path: of the file. Where `is_output` says so, the values are printed when the command ends.
+        values: of it.
+    """
     from m3att.files import replace_file
 
+    if _asked is not None and is_output(path):
+        _asked.append(json.dumps(values, indent=1) + "\n")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, (json.dumps(values, indent=1) + "\n").encode())
 
@@ -51,6 +105,10 @@ def probe_file(path: Path, option: str) -> None:
     Raises:
         WriteError: names the option that should say another.
     """
+    if str(path) == "-" and option != "--json":
+        raise WriteError(f"{option} -: only --json can write to standard output; give the name of a file")
+    if is_output(path):
+        return
     folder = path.parent
     while not (folder.exists() or folder.is_symlink()):
         folder = folder.parent

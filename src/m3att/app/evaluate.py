@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from m3att import __version__
 from m3att.app.calibrate import calibrate, check_calibrate
-from m3att.app.console import one_voice, probe_file, show, write_json
+from m3att.app.console import JSON_HELP, one_voice, probe_file, show, write_json
 from m3att.app.scoring import ScoredModel, add_scoring_options, checked_options, open_model, score_floor, score_model
 from m3att.config import EvaluateConfig
 from m3att.errors import ConfigError, DataError
@@ -45,7 +45,10 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         "--floor", type=str, metavar="largest", help="instead of a model, answer with the largest object of each image"
     )
     parser.add_argument(
-        "--json", type=str, metavar="FILE", help="also write the figures to this file, as fractions in [0, 1]"
+        "--json",
+        type=str,
+        metavar="FILE",
+        help=f"also write the figures to this file, as fractions in [0, 1]{JSON_HELP}",
     )
     parser.add_argument(
         "--answers", type=str, metavar="FILE", help="also write a line of JSON for each expression: IoU, score, kind"

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from m3att.app.console import one_voice, show, write_json
+from m3att.app.console import JSON_HELP, one_voice, probe_file, show, write_json
 from m3att.app.run_settings import note_idle, resumed_config, with_options
 from m3att.app.train import run_training
 from m3att.config import RunConfig
@@ -54,7 +54,7 @@ def finetune(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument("--json", type=str, metavar="FILE", help="also write what changed to this file")
+    parser.add_argument("--json", type=str, metavar="FILE", help=f"also write what changed to this file{JSON_HELP}")
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig, skip=("data.old",))
     given = parser.parse_args(words, defaults=False).as_dict()
@@ -63,6 +63,8 @@ def finetune(words: Sequence[str], prog: str) -> int:
         parser.error("DATA is missing: name the file or folder of your own data")
     if not given.get("out") and not given.get("print_config"):
         parser.error("--out is missing: name the run's folder")
+    if given.get("json"):
+        probe_file(Path(given["json"]), "--json")
     config = wanted_config(given, options)
     out = Path(given.get("out") or "")
     if given.get("resume") and RunFolder(out).is_run:

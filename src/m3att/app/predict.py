@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from m3att.app.console import CommandParser
+from m3att.app.console import JSON_HELP, CommandParser
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
@@ -36,7 +36,10 @@ def predict(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the results to this file instead of DIR/predictions.json"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help=f"write the results to this file instead of DIR/predictions.json{JSON_HELP}",
     )
     parser.add_argument(
         "--threshold", type=float, help="probability over which a pixel belongs to the mask (default: the model's)"

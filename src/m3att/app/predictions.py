@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -14,10 +13,10 @@ from typing import Any
 
 from PIL import Image
 
-from m3att.app.console import print_columns, printable, probe_file, progress_bar
+from m3att.app.console import is_output, print_columns, printable, probe_file, progress_bar, write_json
 from m3att.device import is_lack_of_memory
 from m3att.errors import ConfigError, ExpressionError, ImageError, WriteError, counted
-from m3att.files import is_stream, replace_file, replacing
+from m3att.files import is_stream, replacing
 from m3att.inputs import shorten
 from m3att.model_folder import DEFAULT_MODEL, has_graphs
 from m3att.prediction import Prediction
@@ -106,13 +105,14 @@ def run_predict(
         "errors": faults,
     }
     make_folder(report_path.parent)
-    write(report_path, lambda: replace_file(report_path, json.dumps(report, indent=1).encode()), option)
+    write(report_path, lambda: write_json(report_path, report), option)
     if entries and segmenter.world:
         advice = "for photos give --model photo (docs/photos.md), or train a model of your own (docs/training.md)"
         print(f"m3att: note: this model knows {printable(segmenter.world)}; {advice}", file=sys.stderr)
     print_rows(rows, many_images=len(paths) > 1)
     print(f"{printable(str(out))}: {counted(len(rows), 'mask')} and {counted(len(rows), 'overlay')}")
-    print(printable(str(report_path)))
+    if not is_output(report_path):
+        print(printable(str(report_path)))
     return complain(faults, 1) if faults else 0
 
 

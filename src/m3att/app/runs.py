@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m3att.app.console import CommandParser, printable, show, write_json
+from m3att.app.console import JSON_HELP, CommandParser, printable, probe_file, show, write_json
 from m3att.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ def runs(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "--sort", choices=("name", "score", "when"), default="name", help="order of the runs (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the list to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the list to this file{JSON_HELP}")
     given = parser.parse_args(words)
+    if given.json is not None:
+        probe_file(given.json, "--json")
 
     from m3att.engine.runs import changed_settings, find_runs
     from m3att.report.tables import plain_table

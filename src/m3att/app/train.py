@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m3att.app.console import one_voice
+from m3att.app.console import JSON_HELP, one_voice, probe_file
 from m3att.app.dry_run import run_dry
 from m3att.app.live import training_progress
 from m3att.app.rehearse import run_find_rate, run_overfit
@@ -74,7 +74,7 @@ def train(words: Sequence[str], prog: str) -> int:
         "--json",
         type=str,
         metavar="FILE",
-        help="with --dry-run or --overfit-one-batch: also write the findings to this file",
+        help=f"with --dry-run or --overfit-one-batch: also write the findings to this file{JSON_HELP}",
     )
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig)
@@ -83,6 +83,9 @@ def train(words: Sequence[str], prog: str) -> int:
     out = Path(given["out"]) if given.get("out") else None
     trials = [name for name in ("dry_run", "overfit_one_batch", "find_rate") if given.get(name)]
     check_trials(parser, trials, given)
+    found = Path(given["json"]) if given.get("json") else None
+    if found is not None:
+        probe_file(found, "--json")
     if out is None and not given.get("print_config") and trials in ([], ["find_rate"]):
         parser.error("--out is missing: name the run's folder")
     config = resumed_config(out, given, options) if given.get("resume") else started_config(given, options)
@@ -90,7 +93,7 @@ def train(words: Sequence[str], prog: str) -> int:
     if given.get("print_config"):
         print(config_to_yaml(config), end="")
         return 0
-    found, steps = Path(given["json"]) if given.get("json") else None, options.get("train", {}).get("steps")
+    steps = options.get("train", {}).get("steps")
     if given.get("dry_run"):
         require_one_process()
         return run_dry(config, found)
