@@ -266,6 +266,20 @@ def test_a_missing_library_is_named(
     assert found == "m3att report needs matplotlib: pip install 'm3att[report]'"
 
 
+def test_what_is_no_utf_8_does_not_keep_the_page_from_being_written(tmp_path: Path) -> None:
+    figures = {"overall_iou": 0.5, "mean_iou": 0.5, "precision": {f"0.{tenths}": 0.5 for tenths in range(5, 10)}}
+    about = {
+        "dataset": "jsonl", "split_by": None, "split": "val", "pixels": "photos", "model": "m\udcff", "images": 1,
+        "protocol": "original", "threshold": 0.5, "expressions": 2, "cut_expressions": 0, "same_words": False,
+        "mixed": False, "unknown_words": {"expressions": 0, "without_known_word": 0}, "by_skill": {},
+        "left_out": {"expressions": 0, "reasons": []},
+    }  # fmt: skip
+    (tmp_path / "scores.json").write_text(json.dumps({**figures, **about}))
+    out = tmp_path / "report.html"
+    assert main(["report", str(tmp_path / "scores.json"), "--title", "half \ud83d a letter", "--out", str(out)]) == 0
+    assert "half ? a letter" in out.read_text(encoding="utf-8")
+
+
 def test_a_run_at_work_is_shown_without_a_model(small_run: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "busy", tmp_path / "busy.html"
     run.mkdir()

@@ -67,7 +67,14 @@ def test_the_first_field_that_holds_something_is_read() -> None:
     assert text_field({"caption": None, "sentence": "a"}) == "sentence"
     assert text_field({"caption": None}) == "caption"
     assert text_field({"id": 1}) is None
-    assert stated_mask({"mask": None, "segmentation": [1]}) == [1]
+    assert (
+        text_field({"expression": " ", "caption": "a"}) == text_field({"expression": [], "caption": "a"}) == "caption"
+    )
+    assert text_field({"expression": float("nan"), "caption": "a"}) == "caption"
+    assert text_field({"expression": None, "caption": ""}) == "caption"
+    assert stated_mask({"mask": None, "segmentation": [1]}) == stated_mask({"mask": [], "segmentation": [1]}) == [1]
+    assert stated_mask({"mask": "", "bbox": [0, 0, 5, 5]}) is None and stated_mask({"mask": ""}) == ""
+    assert file_name_of({"image": "", "file_name": "a.png"}) == "a.png"
     assert file_name_of({"filename": "a\\b.png"}) == "a/b.png"
     assert file_name_of({"file_name": 3}) == ""
 
@@ -77,6 +84,7 @@ def test_the_first_field_that_holds_something_is_read() -> None:
     [
         {"mask": None}, {"no_target": True}, {"no_target": True, "mask": None}, {"no_target": 1, "bbox": [0, 0, 5, 5]},
         {"mask": None, "bbox": [0, 0, 0, 0], "area": 0}, {"mask": None, "bbox": None},
+        {"mask": None, "no_target": float("nan")}, {"mask": None, "no_target": ""}, {"no_target": "True", "mask": [1]},
     ],
 )  # fmt: skip
 def test_what_states_that_nothing_is_named(entry: dict[str, Any]) -> None:
@@ -90,6 +98,7 @@ def test_what_states_that_nothing_is_named(entry: dict[str, Any]) -> None:
         {"mask": None, "no_target": False},
         {"mask": None, "bbox": [8, 10, 22, 20]}, {"mask": None, "area": 440.0}, {"mask": None, "segmentation": [[1]]},
         {"polygons": None}, {"mask": None, "box": [0, 0, 3, 3]},
+        {"no_target": "false"}, {"no_target": "0", "mask": None}, {"no_target": float("nan"), "mask": [1]},
     ],
 )  # fmt: skip
 def test_what_is_absent_does_not_mean_nothing(entry: dict[str, Any]) -> None:
@@ -102,7 +111,17 @@ def test_the_message_says_which_names_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(1, True), (0, False), ("0", False), ("1", True), (None, False), (1.0, True)]
+    ("value", "expected"),
+    [
+        (1, True),
+        (0, False),
+        ("0", False),
+        ("1", True),
+        (None, False),
+        (1.0, True),
+        ("FALSE", False),
+        (float("nan"), False),
+    ],
 )
 def test_crowds(value: Any, expected: bool) -> None:
     assert is_crowd({"iscrowd": value}) is expected
@@ -113,6 +132,7 @@ def test_crowds(value: Any, expected: bool) -> None:
     [
         ({"ann_id": 5}, [5]), ({"ann_id": [5, 6]}, [5, 6]), ({"ann_ids": [5]}, [5]), ({"ann_id": [-1]}, []),
         ({"ann_id": [-1], "no_target": True}, []), ({"ann_id": None, "no_target": True}, []), ({"no_target": True}, []),
+        ({"ann_id": [5], "no_target": "false"}, [5]),
         ({"ann_id": "25_1"}, ["25_1"]),
     ],
 )  # fmt: skip

@@ -13,8 +13,8 @@ from m3att.errors import ConfigError, DataError
 from m3att.jobs.parts import SAME, Parts
 
 JOB: dict[str, Any] = {
-    "manifest_sha256": "a", "model_sha256": "b", "threshold": 0.35, "region": "all", "dtype": "float32",
-    "lines_a_part": 2, "lines": 5,
+    "manifest_sha256": "a", "model_sha256": "b", "backend": "onnx", "threshold": 0.35, "region": "all",
+    "dtype": "float32", "lines_a_part": 2, "lines": 5,
 }  # fmt: skip
 
 
@@ -102,6 +102,18 @@ def test_a_folder_belongs_to_one_job(parts: Parts, key: str) -> None:
     assert Parts(parts.folder, JOB | {"model": "by another name"}).count == 3
     with pytest.raises(ConfigError, match=SAME[key]):
         Parts(parts.folder, JOB | {key: 1})
+
+
+def test_the_message_says_what_is_another(parts: Parts) -> None:
+    changed = JOB | {"manifest_sha256": "c", "threshold": 0.5}
+    with pytest.raises(ConfigError, match=r"out: holds a job with another manifest and another --threshold; give "):
+        Parts(parts.folder, changed)
+    # The ONNX form of a model has other files: the backend is said, and no other model is looked for.
+    with pytest.raises(ConfigError, match=r"holds a job with another --backend; give another --out, or the values in "):
+        Parts(parts.folder, JOB | {"backend": "pytorch", "model_sha256": "c"})
+    begun = {key: value for key, value in JOB.items() if key != "backend"}  # as an older version wrote it
+    (parts.folder / "job.json").write_text(json.dumps(begun))
+    assert Parts(parts.folder, JOB).count == 3
 
 
 def test_a_foreign_folder_is_refused(parts: Parts) -> None:

@@ -95,6 +95,7 @@ def run_manifest(options: Options) -> int:
         "model_sha256": model_sha256(segmenter.model),
         "threshold": segmenter.threshold if options.threshold is None else options.threshold,
         "region": options.region or segmenter.region,
+        "backend": "onnx" if isinstance(segmenter.model, Exported) else "pytorch",
         "dtype": options.dtype,
     }
     parts = Parts(options.out, job)

@@ -31,7 +31,7 @@ def stated_box(entry: Mapping[str, Any]) -> Box | None:
     """
     for name in (*BOX_FIELDS, *CORNER_FIELDS):
         value = entry.get(name)
-        if value is None:
+        if value is None or (isinstance(value, list | tuple | str) and not value):
             continue
         value = value.tolist() if isinstance(value, np.ndarray) else value
         if not isinstance(value, list | tuple) or len(value) != 4:

@@ -84,14 +84,36 @@ def side_of(value: Any) -> int:
 
 
 def field_of(entry: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """The first of some fields that holds something, or else the first that stands there; None where none does."""
-    first = None
+    """The first of some fields that holds something; or else the first that is not null, or that stands there at all.
+
+    None where none of them stands there.
+    """
+    first = empty = None
     for name in names:  # a loop: this is asked four times for each of a hundred thousand lines
         if name in entry:
-            if entry[name] is not None:
+            value = entry[name]
+            if holds_something(value):
                 return name
+            if value is not None:
+                empty = empty or name
             first = first or name
-    return first
+    return empty or first
+
+
+def holds_something(value: Any) -> bool:
+    """Whether a field is filled: not with null, an empty text or list, or the NaN that pandas writes in their place."""
+    if isinstance(value, str):
+        return bool(value) and not value.isspace()
+    if isinstance(value, list | tuple | Mapping):
+        return bool(value)
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def is_true(value: Any) -> bool:
+    """Whether a field says yes; a text says it unless it says no, as tables write it that hold nothing but texts."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "0.0", "false", "f", "no", "n", "none", "null", "nan")
+    return holds_something(value) and bool(value)
 
 
 def text_field(entry: Mapping[str, Any]) -> str | None:
@@ -128,8 +150,8 @@ def states_nothing(entry: Mapping[str, Any]) -> bool:
     otherwise. A mask that is not there says nothing.
     """
     told = entry.get("no_target")
-    if told is not None:
-        return bool(told)
+    if holds_something(told):
+        return is_true(told)
     if "mask" not in entry or entry["mask"] is not None:
         return False
     return stated_mask(entry) is None and not any(_is_size(entry.get(name)) for name in _SIZE_FIELDS)
@@ -144,10 +166,10 @@ def written_mask(entry: Mapping[str, Any]) -> Any:
 def stated_mask(entry: Mapping[str, Any]) -> Any:
     """The mask that an entry states, as `annotation.read_segmentation` takes it; None where it states none.
 
-    An empty list beside a box is none: many tools write it at objects that have only a box.
+    An empty list or text beside a box is none: many tools write it at objects that have only a box.
     """
     mask = written_mask(entry)
-    return None if isinstance(mask, list | tuple) and not mask and stated_box(entry) is not None else mask
+    return None if isinstance(mask, list | tuple | str) and not mask and stated_box(entry) is not None else mask
 
 
 def why_no_mask(entry: Mapping[str, Any]) -> str:
@@ -155,7 +177,8 @@ def why_no_mask(entry: Mapping[str, Any]) -> str:
     name = field_of(entry, MASK_FIELDS)
     box = field_of(entry, (*BOX_FIELDS, *CORNER_FIELDS))
     if box is not None and entry[box] is not None:
-        return f"it has no mask, and {shown(entry[box])} as {box!r} is no box in pixels: x, y, width and height over 0"
+        meant = "left, top, right and bottom" if box in CORNER_FIELDS else "x, y, width and height over 0"
+        return f"it has no mask, and {shown(entry[box])} as {box!r} is no box in pixels: {meant}"
     if name is None:
         return f'it has no mask; {", ".join(MASK_FIELDS)} are read, and "no_target": true where nothing is named'
     return f'its {name!r} is null, though it does not say "no_target": true'
@@ -163,15 +186,14 @@ def why_no_mask(entry: Mapping[str, Any]) -> str:
 
 def is_crowd(entry: Mapping[str, Any]) -> bool:
     """Whether an entry marks a region of many objects in place of one."""
-    told = entry.get("iscrowd")
-    return told not in ("0", "", "false", "False") if isinstance(told, str) else bool(told)
+    return is_true(entry.get("iscrowd"))
 
 
 def file_name_of(entry: Mapping[str, Any]) -> str:
     """The name of an image's file with slashes, as every system reads it; empty where the entry states none."""
     for field in IMAGE_FIELDS:
         name = entry.get(field)
-        if isinstance(name, str):
+        if isinstance(name, str) and name:
             return name.replace("\\", "/") if "\\" in name else name
     return ""
 
@@ -195,7 +217,7 @@ def named_ids(ref: Mapping[str, Any]) -> list[Any]:
     named = ref.get("ann_id", ref.get("ann_ids"))
     ids = list(named) if isinstance(named, list | tuple) else [] if named is None else [named]
     objects = [id_ for id_ in ids if id_ is not None and whole_id(id_) != NO_OBJECT]
-    if ref.get("no_target") or (isinstance(named, list | tuple) and ids and not objects and None not in ids):
+    if is_true(ref.get("no_target")) or (isinstance(named, list | tuple) and ids and not objects and None not in ids):
         if objects:
             raise DataError(f"says 'no_target' and names annotation {objects[0]!r:.40}")
         return []

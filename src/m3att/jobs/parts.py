@@ -26,8 +26,9 @@ from m3att.files import replace_file
 
 JOB = "job.json"
 SAME = {
-    "manifest_sha256": "the manifest",
-    "model_sha256": "the model",
+    "manifest_sha256": "manifest",
+    "backend": "--backend",
+    "model_sha256": "model",
     "threshold": "--threshold",
     "region": "--region",
     "dtype": "--dtype",
@@ -168,7 +169,10 @@ def check_job(path: Path, job: dict[str, Any]) -> None:
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
         begun.setdefault("region", "all")  # a job of a version that had no regions
-        changed = [name for key, name in SAME.items() if begun[key] != job[key]]
+        begun.setdefault("backend", job.get("backend"))  # or that did not write the backend
+        changed = [name for key, name in SAME.items() if begun[key] != job.get(key)]
+        if "--backend" in changed and "model" in changed and begun.get("model") == job.get("model"):
+            changed.remove("model")  # the same model has other files for another backend
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path}: is not that of a job; give another --out") from None
     if changed:

@@ -90,6 +90,19 @@ def test_a_box_elsewhere_is_named_with_its_image(tmp_path: Path) -> None:
     assert "leaves the image of 32 x 24" in source.mask_faults(0)[0] and "a.png" in source.mask_faults(0)[0]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "meant"),
+    [
+        ("bbox", [1, 2, 0, 5], "x, y, width and height over 0"),
+        ("bbox_xyxy", [11, 12, 1, 2], "left, top, right and bottom"),
+        ("bbox", ["1", "2", "3", "4"], "x, y, width and height over 0"),
+    ],
+)
+def test_what_is_no_box_is_named_in_lines_too(tmp_path: Path, field: str, value: list[Any], meant: str) -> None:
+    source = opened(tmp_path, [{"image": "a.png", "text": "it", field: value}])
+    assert f"it has no mask, and {value!r} as {field!r} is no box in pixels: {meant}" in source.mask_faults(0)[0]
+
+
 def test_no_pixel_of_a_box_has_a_known_category(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     data = {

@@ -101,6 +101,14 @@ def test_splits(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
         open_jsonl(tmp_path / "nowhere", "val")
 
 
+def test_a_split_of_an_unusual_name_is_told(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    path = write_lines(tmp_path / "own.jsonl", [*lines, {**lines[0], "expression": "x", "split": "trian"}])
+    note = f"{path}: 1 object of split 'trian' left out; the usual names are train, val and test, and another must be "
+    assert open_jsonl(path, "train").notes == (f"{note}asked for",)
+    assert open_jsonl(path, "trian").notes == ()
+    assert list(open_jsonl(path, "trian").texts()) == ["x"]
+
+
 @pytest.mark.parametrize("line", [b"{broken", b'{"image": "\xff", "expression": "x"}', b"[" * 100_000])
 def test_a_line_that_is_no_json_stops_at_once(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "own.jsonl"

@@ -64,7 +64,7 @@ def report(words: Sequence[str], prog: str) -> int:
     title = given.get("title") or "Report on " + ", ".join(target.name for target in targets)
     page = write_page(entries, title, shlex.join([*prog.split(), *words]))
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page.encode())
+    replace_file(out, page.encode(errors="replace"))  # names of files and expressions may hold what is no UTF-8
     for entry in entries:
         print(said_of(entry))
     print(f"report: {out}")

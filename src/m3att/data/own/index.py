@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.data.fields import (
     IMAGE_FIELDS,
+    SPLIT_NAMES,
     file_name_of,
     is_crowd,
     names_of_split,
@@ -25,7 +27,7 @@ from m3att.data.own.packed import pack_json
 from m3att.data.refer.records import sentence_text
 from m3att.data.refer.store import pack_texts
 from m3att.data.source import UNKNOWN
-from m3att.errors import DataError, SplitError, clipped, shown
+from m3att.errors import DataError, SplitError, clipped, counted, shown
 
 _as_json = json.JSONEncoder().encode
 Record = Mapping[str, Any]
@@ -64,6 +66,10 @@ def index_content(content: Content, split: str, name: str) -> tuple[dict[str, ND
     order = [image_id for image_id in images if image_id in of_image]
     names, numbers = _categories(content.instances["categories"])
     info = content.instances.get("info")
+    oddities = [
+        *(reason for reason, cost in content.faults.items() if not cost),
+        *_other_splits(content.refs, called, name),
+    ]
     notes = {
         "split": split,
         "stated_split": is_stated,
@@ -71,11 +77,23 @@ def index_content(content: Content, split: str, name: str) -> tuple[dict[str, ND
         "has_every_object": content.every_object,
         "background": 0 if content.every_object and names else UNKNOWN,
         "is_label_studio": isinstance(info, dict) and info.get("contributor") == "Label Studio",
-        "notes": [clipped(reason) for reason, cost in content.faults.items() if not cost],
+        "notes": [clipped(reason) for reason in oddities],
         "faults": faults,
     }
     objects = _objects(order, content.instances["annotations"], numbers, mask_text)
     return {**_arrays(order, images, of_image), **pack_json("objects", objects)}, notes
+
+
+def _other_splits(refs: Sequence[Record], called: Sequence[str], name: str) -> list[str]:
+    """A note for each split of a name that no command asks for by itself, as it may be misspelt; not of ``called``."""
+    counts = Counter(ref["split"] for ref in refs if ref["split"] is not None)
+    known = {*called, *(one for split in SPLIT_NAMES for one in names_of_split(split, counts))}
+    return [
+        f"{name}: {counted(count, 'object')} of split {shown(split, 40)} left out; the usual names are train, val and "
+        "test, and another must be asked for"
+        for split, count in counts.items()
+        if split not in known
+    ]
 
 
 @dataclass(slots=True)

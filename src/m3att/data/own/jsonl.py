@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.data.annotation import parts_of
-from m3att.data.boxes import box_in, stated_box
+from m3att.data.boxes import BOX_FIELDS, CORNER_FIELDS, box_in, stated_box
 from m3att.data.fields import (
     IMAGE_FIELDS,
     MASK_FIELDS,
@@ -143,6 +143,8 @@ def content_of_lines(
                     mask_texts[annotation["id"]] = mask_text
             if box is not None:
                 annotation["bbox"] = list(box)
+            elif mask is None and not nothing:  # what is no box is kept, to be told where the mask is read
+                annotation |= {field: line[field] for field in (*BOX_FIELDS, *CORNER_FIELDS) if field in line}
             if nothing:
                 annotation["no_target"] = True
             annotations[key] = annotation

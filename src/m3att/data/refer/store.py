@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from m3att.errors import DataError
 from m3att.files import replacing
 
-FORMAT = 7  # raise it whenever an array changes its name or meaning, or an outline is rasterised otherwise
+FORMAT = 8  # raise it whenever an array changes its name or meaning, or an outline is rasterised otherwise
 _MAGIC = b"m3att annotations\n"
 _ALIGNMENT = 64
 
