@@ -441,9 +441,9 @@ def test_predict_writes_what_it_is_asked_for(
 def test_images_are_told_from_expressions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo").touch()
-    words = ["first", "the man/woman in red", "b.JPG", "dir/c", "photo", "cup", "x" * 5000, ""]
+    words = ["first", "the man/woman in red", "b.JPG", "d.heic", "dir/c", "photo", "cup", "x" * 5000, ""]
     images, expressions = split_words(words)
-    assert images == ["first", "b.JPG", "dir/c", "photo"]
+    assert images == ["first", "b.JPG", "d.heic", "dir/c", "photo"]
     assert expressions == ["the man/woman in red", "cup", "x" * 5000, ""]
 
 

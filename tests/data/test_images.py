@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m3att.data.images import read_image, read_orientation, to_rgb
+from m3att.data.images import decode_image, read_image, read_orientation, to_rgb
 from m3att.errors import ImageError
 
 RED, GREEN, BLUE = (220, 30, 40), (30, 200, 60), (20, 60, 210)
@@ -263,6 +263,32 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes | None, reason
     with pytest.raises(ImageError, match=reason) as caught:
         read_image(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a\xfa\x1f", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg">', "SVG"),
+    ],
+)
+def test_a_picture_of_a_kind_that_cannot_be_read_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(content)
+    told = f"{kind} files cannot be read; save it as JPEG first"
+    for image, name in ((path, path), (content, "the image")):
+        with pytest.raises(ImageError) as caught:
+            read_image(image) if isinstance(image, Path) else decode_image(image, "the image")
+        assert str(caught.value) == f"{name}: {told}"
+    path.write_bytes(b"\0\0\0\x18ftypisom")
+    with pytest.raises(ImageError, match="not an image that can be read"):
+        read_image(path)
 
 
 def test_folder_is_no_image(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from m3att.app.console import JSON_HELP, CommandParser
 
+# Those that cannot be read are in it too: they are no expressions either.
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+IMAGE_SUFFIXES |= {".avif", ".heic", ".heif", ".jxl"}
 
 
 def predict(words: Sequence[str], prog: str) -> int:

@@ -24,6 +24,12 @@ Pixels = TypeVar("Pixels")
 MAX_PIXELS = 175_000_000
 """Largest image that is opened, a little below what Pillow itself refuses; as RGB it takes 525 MB."""
 
+_BRANDS = {  # of the files that phones and browsers write; the container is that of videos
+    "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
+    "AVIF": (b"avif", b"avis"),
+}
+_KINDS = {b"%PDF": "PDF", b"<svg": "SVG", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
+
 _ADDRESS = re.compile("(^|/)https?:/", re.IGNORECASE)  # behind the folder that its file's paths start from, too
 
 
@@ -210,8 +216,24 @@ def _opened(path: Path | str, convert: Callable[[Image.Image], Pixels], content:
 
 
 def _why_unidentified(path: Path, content: bytes | None) -> str:
-    size = path.stat().st_size if content is None else len(content)
-    return "the file is empty" if size == 0 else "not an image that can be read"
+    if content is None:
+        with path.open("rb") as file:
+            content = file.read(12)
+    if not content:
+        return "the file is empty"
+    kind = _kind_of(content)
+    return "not an image that can be read" if kind is None else f"{kind} files cannot be read; save it as JPEG first"
+
+
+def _kind_of(content: bytes) -> str | None:
+    """The name of a kind of picture that Pillow does not open, or not in every installation; None for all else.
+
+    Args:
+        content: of the file, its first 12 bytes or more.
+    """
+    if content[4:8] == b"ftyp":
+        return next((kind for kind, brands in _BRANDS.items() if content[8:12] in brands), None)  # else a video
+    return next((kind for start, kind in _KINDS.items() if content.startswith(start)), None)
 
 
 def _reason(error: Exception) -> str:
