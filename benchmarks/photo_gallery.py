@@ -1,10 +1,11 @@
 """What a model does wrong on photos: its failures by kind and its scores by skill, with intervals over photos.
 
-    python benchmarks/photo_gallery.py ROOT --out DIR [--model photo] [--dataset refcoco] [--split train]
+    python benchmarks/photo_gallery.py ROOT --out DIR [--model photo] [--dataset refcoco] [--split train] [--json FILE]
 
 ROOT is a REFER folder whose photos and outlines are at hand. DIR receives `best.png`, `median.png` and `worst.png`
 (predicted masks with the true outline, for developers: the photos may not be published) and `failures.json`. An answer
-is right if its IoU is over 0.5. Every other answer is a failure; `m3att.report.failures` explains the kinds.
+is right if its IoU is over 0.5. Every other answer is a failure; `m3att.report.failures` explains the kinds. FILE
+receives the figures of the tables that are printed, as fractions, without photos and expressions.
 
 Beside the model stand answers that no words were read for: the largest annotated object of the photo, the one whose
 box lies most centrally, and any one (the mean over all objects). They are given the outline, which a model has to find.
@@ -18,19 +19,18 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from m3att import Segmenter
-from m3att.calibration import gather, score_of
 from m3att.config import DataConfig
 from m3att.data.masks import draw
 from m3att.data.open import open_source
 from m3att.data.sample import Sample
-from m3att.regions import mask_over
+from m3att.mask_map import mask_maps
 from m3att.report.examples import draw_example
 from m3att.report.failures import ANY, CENTRAL, HALF, LARGEST, blind_answers, iou, kind_of
 from m3att.report.gallery import contact_sheet
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--model", default="photo")
     parser.add_argument("--dataset", default="refcoco")
     parser.add_argument("--split", default="train")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     source = open_source(
         DataConfig(root=str(given.root), dataset=given.dataset, split=given.split, pixels="photos"), given.split
@@ -105,52 +106,79 @@ def main() -> None:
         contact_sheet(panels, 3, 400, f"{name}: {given.model} on {given.dataset}", notes).save(
             given.out / f"{name}.png"
         )
-    print_tables(answers, blind, f"{given.model} on {given.dataset}")
+    figures = figures_of(answers, blind)
+    print_tables(figures, f"{given.model} on {given.dataset}")
+    if given.json is not None:
+        about = {"model": given.model, "weights_sha256": segmenter.pretrained.weights_sha256()}
+        about |= {"dataset": given.dataset, "split": given.split}
+        given.json.write_text(json.dumps({**about, **figures}, indent=1) + "\n", encoding="utf-8")
 
 
 def answers_of(segmenter: Segmenter, sample: Sample) -> list[tuple[NDArray[np.bool_], float]]:
     """Mask and score of each expression of a photo, as `predict` makes them, also where no word is known."""
-    scene, words = segmenter.encode(sample.image_HWC), segmenter.tokenizer(sample.expressions)
-    logits_NHW = segmenter.backend.segment(scene.features, words.word_ids_NL.numpy(), words.word_mask_NL.numpy())
-    maps_NHW = scene.resize.probability(logits_NHW, segmenter.backend.mask_stride)
-    found = []
-    for map_HW in maps_NHW:
-        mask_HW = mask_over(map_HW, segmenter.threshold, segmenter.region)
-        evidence = gather(map_HW, mask_HW, segmenter.threshold)
-        found.append((mask_HW, score_of(evidence, segmenter.pretrained.calibration)))
-    return found
+    scene, decision = segmenter.encode(sample.image_HWC), (segmenter.threshold, segmenter.region)
+    logits_NHW = segmenter.mask_logits(scene.features, list(sample.expressions))
+    maps = mask_maps(logits_NHW, scene.resize, segmenter.backend.mask_stride)
+    return [(one.mask(*decision), one.score(*decision, segmenter.model.calibration)) for one in maps]
 
 
-def print_tables(answers: Sequence[Answer], blind: Sequence[dict[str, tuple[float, float]]], title: str) -> None:
-    """Prints the scores, the answers by kind, and the scores by skill, as tables of Markdown, in per cent.
+def figures_of(answers: Sequence[Answer], blind: Sequence[dict[str, tuple[float, float]]]) -> dict[str, Any]:
+    """The scores, the answers by kind, and the scores by skill, as fractions. Three numbers: a value and its interval.
 
     Args:
         answers: of the model.
         blind: for each of them the IoU and whether it is right, by kind of answer without words.
-        title: what was scored.
     """
     photo_N = np.array([answer.image for answer in answers])
     iou_N = np.array([answer.iou for answer in answers])
-    print(f"\n{title}: {len(answers)} expressions on {len(set(photo_N.tolist()))} photos\n")
-    print("| answer | mean IoU | 95 % interval | Pr@0.5 | 95 % interval |\n|---|---|---|---|---|")
-    of_model = [(answer.iou, float(answer.iou > HALF)) for answer in answers]
+    scores, skills = {}, {}
     for name in ("model", *BLIND):
-        pair_N2 = np.array(of_model if name == "model" else [one[name] for one in blind])
+        pairs = (
+            [(one.iou, float(one.iou > HALF)) for one in answers] if name == "model" else [one[name] for one in blind]
+        )
+        pair_N2 = np.array(pairs)
         cells = [mean_interval(pair_N2[:, column], photo_N) for column in range(2)]
-        told = " | ".join(f"{100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f}" for value, low, high in cells)
-        print(f"| {name} | {told} |")
-    print("\n| answer | expressions | share | 95 % interval |\n|---|---|---|---|")
+        scores[name] = dict(zip(("mean_iou", "precision_0.5"), map(list, cells), strict=True))
+    kinds = {}
     for kind in KINDS:
         kind_N = np.array([float(answer.kind == kind) for answer in answers])
-        value, low, high = mean_interval(kind_N, photo_N)
-        print(f"| {kind} | {int(kind_N.sum())} | {100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f} |")
-    print("\n| skill | expressions | mean IoU | 95 % interval | Pr@0.5 |\n|---|---|---|---|---|")
+        kinds[kind] = {"expressions": int(kind_N.sum()), "share": list(mean_interval(kind_N, photo_N))}
     for skill in (*SKILLS, NO_SKILL):
         rows = np.flatnonzero([skill in answer.skills for answer in answers])
         if len(rows):
-            value, low, high = mean_interval(iou_N[rows], photo_N[rows])
-            right = 100 * float((iou_N[rows] > HALF).mean())
-            print(f"| {skill} | {len(rows)} | {100 * value:.1f} | {100 * low:.1f} to {100 * high:.1f} | {right:.1f} |")
+            skills[skill] = {
+                "expressions": len(rows),
+                "mean_iou": list(mean_interval(iou_N[rows], photo_N[rows])),
+                "precision_0.5": float((iou_N[rows] > HALF).mean()),
+            }
+    counts = {"expressions": len(answers), "photos": len(set(photo_N.tolist()))}
+    return {**counts, "answers": scores, "kinds": kinds, "skills": skills}
+
+
+def print_tables(figures: dict[str, Any], title: str) -> None:
+    """Prints the scores, the answers by kind, and the scores by skill, as tables of Markdown, in per cent.
+
+    Args:
+        figures: of `figures_of`.
+        title: what was scored.
+    """
+    print(f"\n{title}: {figures['expressions']} expressions on {figures['photos']} photos\n")
+    print("| answer | mean IoU | 95 % interval | Pr@0.5 | 95 % interval |\n|---|---|---|---|---|")
+    for name, found in figures["answers"].items():
+        print(f"| {name} | {cells_of(found['mean_iou'])} | {cells_of(found['precision_0.5'])} |")
+    print("\n| answer | expressions | share | 95 % interval |\n|---|---|---|---|")
+    for kind, found in figures["kinds"].items():
+        print(f"| {kind} | {found['expressions']} | {cells_of(found['share'])} |")
+    print("\n| skill | expressions | mean IoU | 95 % interval | Pr@0.5 |\n|---|---|---|---|---|")
+    for skill, found in figures["skills"].items():
+        right = 100 * found["precision_0.5"]
+        print(f"| {skill} | {found['expressions']} | {cells_of(found['mean_iou'])} | {right:.1f} |")
+
+
+def cells_of(interval: Sequence[float]) -> str:
+    """A value and its interval as two cells of a table, in per cent."""
+    value, low, high = (100 * part for part in interval)
+    return f"{value:.1f} | {low:.1f} to {high:.1f}"
 
 
 def sheets_of(answers: Sequence[Answer]) -> dict[str, list[Answer]]:

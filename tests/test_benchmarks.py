@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import pickle
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +34,20 @@ def script(repository: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_every_name_that_a_benchmark_imports_from_m3att_exists(repository: Path) -> None:
+    """A name that has moved would show only when somebody repeats the figures."""
+    paths = sorted((repository / "benchmarks").glob("*.py"))
+    assert len(paths) > 30
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "m3att":
+                continue
+            module = import_module(node.module or "")
+            missing = [one.name for one in node.names if not hasattr(module, one.name)]
+            for name in missing:  # a module below it
+                assert importlib.util.find_spec(f"{node.module}.{name}"), f"{path.name}: {node.module} has no {name}"
 
 
 @pytest.fixture(scope="module")
