@@ -346,6 +346,39 @@ def test_the_photo_model(name: str, dataset: str) -> None:
         assert row[2:] == expected
 
 
+def test_where_the_photo_model_fails() -> None:
+    """The three tables of failures, of skills, and of answers that ignore the words, for both sets of expressions."""
+    page, heading = "docs/photos.md", "Where it fails"
+    both = [raw(f"photo-{dataset}-failures") for dataset in ("refcoco", "refcoco+")]
+    digest = hashlib.sha256((BUNDLED / "photo/model.safetensors").read_bytes()).hexdigest()
+    for found, dataset in zip(both, ("refcoco", "refcoco+"), strict=True):
+        assert (found["model"], found["weights_sha256"], found["dataset"]) == ("photo", digest, dataset)
+        own = raw(f"photo-{dataset}-photos")
+        (mean, *_), (right, *_) = found["answers"]["model"].values()
+        assert (found["expressions"], found["photos"]) == (own["expressions"], own["images"])
+        # Here misspelt words are read as `predict` reads them, and `evaluate` does not do that.
+        assert (mean, right) == pytest.approx((own["mean_iou"], own["precision"]["0.5"]), abs=0.002)
+
+    def cells(interval: list[float]) -> list[str]:
+        value, low, high = map(percent, interval)
+        return [value, f"{low} to {high}"]
+
+    def counted(row: Mapping[str, Any] | None, figure: str) -> list[str]:
+        return ["0", "", ""] if row is None else [str(row["expressions"]), *cells(row[figure])]
+
+    for part, head, figure in (("kinds", "answer", "share"), ("skills", "skill", "mean_iou")):
+        rows = table(page, heading, head, "RefCOCO")
+        assert {row[0] for row in rows} == {name for found in both for name in found[part]}
+        for name, *figures in rows:
+            assert figures == [cell for found in both for cell in counted(found[part].get(name), figure)], name
+    rows = table(page, heading, "answer", "RefCOCO: mean IoU")
+    assert len(rows) == 3
+    for name, *figures in rows:
+        answers = [found["answers"][name] for found in both]
+        expected = [(*cells(one["mean_iou"]), percent(one["precision_0.5"][0])) for one in answers]
+        assert figures == [cell for one in expected for cell in one], name
+
+
 def test_what_the_words_add_on_photos() -> None:
     rows = table("docs/photos.md", "Without the words", "expressions", "pictures", "figure")
     for row, dataset in zip(rows[:2], ("refcoco", "refcoco+"), strict=True):
