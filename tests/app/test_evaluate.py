@@ -49,6 +49,47 @@ def test_evaluate_takes_what_the_command_line_says(
     assert "blind" in out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate --model shaperef-tiny --data.root own.json --data.dataset coco --data.pixels layout",
+        "evaluate --floor largest --data.root own.json --data.dataset coco --data.pixels layout",
+        "train --preset shaperef-tiny-hour --data.root own.json --data.dataset coco --data.pixels layout --out run",
+        "report figure 8 --model photo --data.root own.json --data.dataset coco --data.pixels layout --out a.png",
+    ],
+)
+def test_drawn_pictures_of_own_data_are_refused(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(*command.split()) == (
+        "data.pixels layout: data set coco is read from its photos; to have it drawn, give `m3att data convert "
+        "own.json --to refer --out DIR`, and then --data.root DIR --data.dataset custom"
+    )
+
+
+def test_own_data_are_drawn_after_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 15], "caption": "the cup"}
+    data = {
+        "images": [{"id": 1, "file_name": "missing.jpg", "width": 40, "height": 30}],
+        "annotations": [{**annotation, "segmentation": [[10, 5, 30, 5, 30, 20, 10, 20]]}],
+        "categories": [{"id": 1, "name": "cup"}],
+    }
+    Path("own.json").write_text(json.dumps(data))
+    assert main(["data", "convert", "own.json", "--to", "refer", "--out", "DIR"]) == 0
+    words = "--data.root DIR --data.dataset custom --data.split train --data.pixels layout --json a.json"
+    assert main(["evaluate", "--floor", "largest", *words.split()]) == 0
+    assert json.loads(Path("a.json").read_text())["pixels"] == "layout"
+
+
+def test_two_results_do_not_go_into_one_file(tmp_path: Path, refused: Callable[..., str]) -> None:
+    words = ("--json", str(tmp_path / "a"), "--answers", str(tmp_path / "b" / ".." / "a"))
+    assert (
+        refused("evaluate", "--model", "shaperef-tiny", *words) == "--json and --answers name the same file: give two"
+    )
+
+
 def test_a_mixture_of_training_is_scored_once(
     small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

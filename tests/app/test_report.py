@@ -230,6 +230,7 @@ def test_figures_of_the_paper_are_pictures(
         ("report shaperef-tiny --threads 0", "--threads: 0 is out of range"),
         ("report shaperef-tiny --out FOLDER", "cannot be written"),
         ("report shaperef-tiny --data.images 0", "data.images"),
+        ("report OTHER --out OTHER", "a.json: is what the report is about; give another file"),
         ("report figure 6 --model shaperef-tiny --out a.png", "no figure '6'; there are 7, 8, 9, 10"),
         ("report figure 8 --out a.png", "--model is missing"),
         ("report figure 8 --model shaperef-tiny", "--out is missing"),

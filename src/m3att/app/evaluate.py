@@ -87,9 +87,14 @@ def evaluate(words: Sequence[str], prog: str) -> int:
     check_gallery(given)
     if given.get("calibrate"):
         check_calibrate(given)
+    files: dict[Path, str] = {}
     for option in ("json", "answers", "gallery"):
         if option in given:
-            probe_file(Path(given[option]), f"--{option}")
+            path = Path(given[option])
+            other = files.setdefault(path.resolve(), option)
+            if other != option:
+                parser.error(f"--{other} and --{option} name the same file: give two")
+            probe_file(path, f"--{option}")
 
     from m3att.engine.distributed import ALONE, leave, together
     from m3att.report.answers import AnswerLog, write_answers

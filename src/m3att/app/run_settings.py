@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from m3att.app.drawn import check_drawn
 from m3att.bounds import check_fit
 from m3att.config import RunConfig
 from m3att.effects import changed_from_default, value_of, without_effect
@@ -69,6 +70,7 @@ def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     if train.get("epochs") is not None and train.get("steps") is not None:
         raise ConfigError("--train.epochs and --train.steps both say how long to train: give one of them")
     config = changed(config, options)
+    check_drawn(options, config.data)
     check_fit(config)
     return config
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from m3att.app.console import progress_bar
+from m3att.app.drawn import check_drawn
 from m3att.bounds import RANGES
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.effects import shown
@@ -97,6 +98,7 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any], processes: 
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
         data = replace(data, split_by=None, split="val", pixels="auto", expression_field=None)
     config = changed(replace(pretrained.config, data=data), options)
+    check_drawn(options, config.data)
     if config.data.root is None and cannot_be_drawn(config.data) and config.data.dataset == trained.dataset:
         config = replace(config, data=at_home(config.data, trained))
     check_threshold(options, config.evaluate)
@@ -193,6 +195,7 @@ def score_floor(options: Mapping[str, Any]) -> Scores:
     from m3att.engine.evaluate import evaluate_largest
 
     config = changed(RunConfig(), options)
+    check_drawn(options, config.data)
     check_threshold(options, config.evaluate)
     source = open_source(config.data, config.data.split, divided="split" in options.get("data", {}))
     with progress_bar("scoring") as progress:

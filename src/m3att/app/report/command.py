@@ -50,6 +50,8 @@ def report(words: Sequence[str], prog: str) -> int:
     for library in ("jinja2", "matplotlib"):
         require(library, "report", prog)
     targets = find_targets(given["runs"])
+    if out.resolve() in [Path(run).resolve() for run in given["runs"]]:
+        parser.error(f"--out {out}: is what the report is about; give another file")
     probe_file(out, "--out")
 
     from m3att.app.report.entries import make_entry
