@@ -774,3 +774,25 @@ def test_the_same_predictions_under_each_protocol() -> None:
             one = scores[name]
             precisions = [percent(one["precision"][at]) if at in one["precision"] else "-" for at in TENTHS]
             assert row[1:] == [percent(one["overall_iou"]), percent(one["mean_iou"]), *precisions], name
+
+
+def test_how_well_the_photo_network_knows_its_training_data() -> None:
+    found, heading = raw("photo-fit"), "Does the photo network know its own training data?"
+    shown = table(NOTES, heading, "expressions", "model")
+    assert shown == [
+        [row["expressions_about"].replace("`", ""), row["model"], f"{row['expressions']:,}", percent(row["mean_iou"])]
+        for row in found["fit"]
+    ]
+    seen, *others = (row["mean_iou"] for row in found["fit"][:3])
+    assert seen < max(others), "the note says that it is no better on its training data"
+    networks = ("photo", "3,600 steps more")
+    assert table(NOTES, heading, "expressions", "photo: mean IoU") == [
+        [
+            row["expressions"].replace("`", ""),
+            *(percent(row[name][key]) for name in networks for key in ("mean_iou", "precision_0.5")),
+        ]
+        for row in found["more_steps"]
+    ]
+    files = ("photo-refcoco-photos", "photo-refcoco+-photos", "photo-collages", "photo-described")
+    for row, file in zip(found["more_steps"], files, strict=True):
+        assert row["photo"]["mean_iou"] == raw(file)["mean_iou"]
