@@ -38,7 +38,8 @@ def with_attributes(data: Mapping[str, Any], path: Path, field: str | None = Non
     """A COCO json whose expressions stand in the field ``expressions`` of its annotations.
 
     CVAT writes the attributes of a label into ``attributes``, where the expression is one of them, and calls every
-    brush stroke a crowd, which it is not.
+    brush stroke a crowd, which it is not. Darwin writes the text of an object into ``extra``, and calls every object of
+    several outlines a crowd.
 
     Args:
         data: a COCO json.
@@ -83,7 +84,8 @@ def no_expressions(path: Path, names: Iterable[str], field: str | None) -> DataE
 
 def _with_expressions(entry: dict[str, Any], categories: Mapping[Any, Any], field: str | None) -> dict[str, Any]:
     attributes = _attributes(entry)
-    if "occluded" in attributes and entry.get("iscrowd") == 1 and isinstance(entry.get("segmentation"), dict):
+    wrongly = "occluded" in attributes or ("extra" in entry and entry.get("area") == 0)  # by CVAT, or by Darwin
+    if wrongly and entry.get("iscrowd") == 1 and isinstance(entry.get("segmentation"), dict):
         entry = {**entry, "iscrowd": 0}
     if field == CATEGORY:
         id_ = entry.get("category_id")
@@ -97,8 +99,8 @@ def _with_expressions(entry: dict[str, Any], categories: Mapping[Any, Any], fiel
 
 
 def _attributes(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes = entry.get("attributes")
-    return attributes if isinstance(attributes, dict) else {}
+    told = (entry.get(name) for name in ("attributes", "extra"))
+    return next((values for values in told if isinstance(values, dict)), {})
 
 
 def _no_expressions(path: Path, attributes: Iterable[Mapping[str, Any]], field: str | None) -> DataError:
