@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from m3att.config import DataConfig
-from m3att.data.fields import OWN_FORMS
 from m3att.errors import ConfigError
 
 
@@ -21,7 +20,11 @@ def check_drawn(options: Mapping[str, Any], data: DataConfig) -> None:
         ConfigError: where pictures were asked for that are drawn, of data in a form of one's own.
     """
     pixels, names = options.get("data", {}).get("pixels"), [name.strip() for name in data.dataset.split(",")]
-    if pixels in ("layout", "collage") and all(name in OWN_FORMS for name in names):
+    if pixels not in ("layout", "collage"):
+        return
+    from m3att.data.fields import OWN_FORMS  # not above: it loads NumPy and OpenCV, which most commands need not
+
+    if all(name in OWN_FORMS for name in names):
         root = "DATA" if data.root is None else data.root
         raise ConfigError(
             f"data.pixels {pixels}: data set {names[0]} is read from its photos; to have it drawn, give "
