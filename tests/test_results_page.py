@@ -578,7 +578,7 @@ def test_training_steps() -> None:
 def test_pace_of_two_processes() -> None:
     rows = table("docs/scaling.md", "Speed of two processes", "network", "batch", "round")
     found = raw("distributed")["pace"]
-    for row, name in zip(rows, ("paper", "paper", "tiny"), strict=True):
+    for row, name in zip(rows, ("paper", "paper", "tiny", "tiny"), strict=True):
         paces = [values[int(row[2]) - 1] for values in found[name]["expressions_per_second"].values()]
         assert row[3:] == [f"{figure:.2f}" for figure in (*paces, paces[1] / (2 * paces[0]))]
     for network in found.values():
