@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from m3att import files
 from m3att.errors import ModelError
-from m3att.files import is_stream, replace_file, replace_tensors, replacing
+from m3att.files import FORGOTTEN, is_stream, replace_file, replace_tensors, replacing, unfinished, unfinished_folder
 
 TENSORS = {"weight": torch.arange(12.0).reshape(3, 4)}
 
@@ -108,3 +110,76 @@ def test_tensors_of_any_layout_come_back_as_they_were(tmp_path: Path) -> None:
     replace_tensors(tmp_path / "weights", tensors, {"about": "layouts"})
     read = load_file(tmp_path / "weights")
     assert all(torch.equal(read[name], value) for name, value in tensors.items())
+
+
+@pytest.fixture
+def looks_again() -> Iterator[None]:
+    """Forgets which folders this process has looked into."""
+    files._cleared.clear()
+    yield
+
+
+LEAVE = """
+import os, signal, sys
+from pathlib import Path
+from m3att.files import replacing, unfinished_folder
+out = Path(sys.argv[1])
+with replacing(out / "a.json") as part, unfinished_folder(out / ".export") as folder:
+    part.write_text("half")
+    (folder / "graph").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not known there")
+@pytest.mark.usefixtures("looks_again")
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_into_the_folder(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEAVE, str(tmp_path)])
+    assert len(list(tmp_path.iterdir())) == 2
+    mine = [tmp_path / "b.m3att-1.part", tmp_path / "c.part", tmp_path / "d.77.part"]  # a user's own
+    living = unfinished(tmp_path / "e")
+    living = living.with_name(living.name.replace(str(os.getpid()), str(os.getppid())))
+    for path in (*mine, living):
+        path.touch()
+    replace_file(tmp_path / "other", b"new")
+    assert set(tmp_path.iterdir()) == {tmp_path / "other", *mine, living}
+
+
+@pytest.mark.parametrize("wait", [0, 3600, FORGOTTEN + 60])
+@pytest.mark.usefixtures("looks_again")
+def test_what_another_machine_left_is_removed_after_a_day(tmp_path: Path, wait: float) -> None:
+    folder, file = tmp_path / "a.m3att-0123abcd-7.part", tmp_path / "b.m3att-0123abcd-7.part"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "graph").touch()
+    for path in (folder / "below" / "graph", folder / "below", folder, file):
+        path.touch()
+        os.utime(path, (time.time() - wait,) * 2)
+    replace_file(tmp_path / "other", b"new")
+    assert folder.exists() is file.exists() is (wait < FORGOTTEN)
+
+
+@pytest.mark.usefixtures("looks_again")
+def test_a_folder_of_another_machine_that_still_grows_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a.m3att-0123abcd-7.part"
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "graph").touch()
+    os.utime(folder, (time.time() - FORGOTTEN - 60,) * 2)
+    replace_file(tmp_path / "other", b"new")
+    assert (folder / "below" / "graph").exists()
+
+
+def test_a_folder_to_work_in_is_gone_at_the_end_unless_it_was_renamed(tmp_path: Path) -> None:
+    with unfinished_folder(tmp_path / "new" / "a") as folder:
+        (folder / "graph").touch()
+    with pytest.raises(ZeroDivisionError), unfinished_folder(tmp_path / "new" / "a"):
+        1 / 0  # noqa: B018
+    assert list((tmp_path / "new").iterdir()) == []
+    with unfinished_folder(tmp_path / "new" / "a") as folder:
+        os.replace(folder, tmp_path / "new" / "a")
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "a"]
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "\u732b" * 80])
+def test_a_file_may_have_the_longest_name_that_the_system_allows(tmp_path: Path, name: str) -> None:
+    replace_file(tmp_path / name, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +171,23 @@ def test_export_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "nowhere: no such model" in capsys.readouterr().err
     assert main(["export", "shaperef-tiny"]) == 2
     assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end processes there at once")
+def test_a_killed_export_leaves_nothing_and_what_it_cannot_help_leaving_goes_with_the_next(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "m3att", "export", str(tiny_model_folder), "--out", str(tmp_path)]
+    for number, left in ((signal.SIGTERM, 0), (signal.SIGKILL, 1)):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            until = time.monotonic() + 60
+            while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+            process.send_signal(number)
+            assert process.wait(60) == -number
+            assert process.stderr is not None and process.stderr.read() == ""
+        assert len(list(tmp_path.iterdir())) == left
+    assert main(command[3:]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "expression_head.onnx", "image_encoder.onnx", "onnx.json", "tokenizer.json",
+    }  # fmt: skip

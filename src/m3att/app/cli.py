@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from typing import NamedTuple
@@ -17,6 +20,7 @@ from m3att.launched import may_speak
 
 # Writing to an open file fails with these, and then the system names no file.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+PATIENCE = 10  # seconds in which a command must have ended after SIGTERM
 
 
 class Command(NamedTuple):
@@ -117,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done; 1 done in part, or a fault found; 2 an error of one line; 75 a training that SIGTERM
-        stopped, and that can go on; 130 interrupted; 141 the reader of our output went away.
+        stopped, and that can go on; 130 interrupted; 141 the reader of our output went away. SIGTERM ends the process
+        of any other command, which a shell shows as 143.
     """
     # PyTorch reads it before its first tensor. Linux then hands out memory in large pages. A training step with tensors
     # of hundreds of MiB spends a third of its time on small ones (docs/performance.md).
@@ -131,7 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Arabic letters still gets its figures
     try:
-        code = dispatch(sys.argv[1:] if argv is None else list(argv))
+        with closed_by_sigterm():
+            code = dispatch(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
         return code
     except StoppedError as stop:
@@ -160,6 +166,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as ending:  # --help
         return ending.code if isinstance(ending.code, int) else OK
+
+
+class Terminated(BaseException):
+    """SIGTERM has come. It is no Exception, so that nothing on the way takes it for a fault."""
+
+
+@contextmanager
+def closed_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block as Ctrl-C does, and then end by the signal.
+
+    So what a command has opened is closed, and what it has not finished writing is removed. Without this, SIGTERM would
+    end the process at once, and processes that it has started would go on. Some commands answer SIGTERM themselves
+    (`stoppable`).
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.SIG_DFL:
+        yield  # Python lets only the main thread take signals
+        return
+    own = os.getpid()
+
+    def terminate(number: int, _: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        if os.getpid() != own:  # a copy of this process, such as one that reads data
+            signal.raise_signal(signal.SIGTERM)
+        if hasattr(signal, "alarm"):
+            signal.alarm(PATIENCE)  # a library that is being loaded may drop the exception
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        if signal.getsignal(signal.SIGTERM) is terminate:  # one of several processes may ignore it from now on
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def dispatch(words: Sequence[str]) -> int:

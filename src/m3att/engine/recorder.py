@@ -26,7 +26,7 @@ from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import fault_of, require_finite
 from m3att.engine.trackers import Trackers, tracking
 from m3att.errors import ConfigError, DivergedError, ModelError
-from m3att.files import replace_file
+from m3att.files import clear_unfinished, replace_file
 from m3att.losses import Losses
 from m3att.model.network import M3AttNet
 from m3att.pretrained import save_model, write_architectures
@@ -239,8 +239,11 @@ def begin_folder(
         prints: of its data.
         resumed: where the run goes on; None: it starts anew.
     """
-    for part in folder.path.rglob("*.part"):  # what a process that was killed had not finished writing
-        part.unlink()
+    for part in list(folder.path.rglob("*.part")):  # what a process that was killed had not finished writing
+        if part.is_dir():  # of an export, which may be at work still
+            clear_unfinished(part.parent)
+        else:
+            part.unlink(missing_ok=True)
     replace_file(folder.config, config_to_yaml(config).encode())
     replace_file(folder.data, json.dumps(prints, indent=1).encode())
     if resumed is not None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import IO
 
+from m3att.files import process_exists
+
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # errors of file systems without locks
 BEAT = 20.0  # seconds between two signs of life
 ALIVE = 180.0  # seconds after the last one
@@ -73,19 +75,6 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     return is_alive(path) if free is None else not free
-
-
-def process_exists(number: int) -> bool:
-    """Whether another process of this machine has a number."""
-    if number == os.getpid():
-        return False
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it belongs to somebody else
-    return True
 
 
 @contextmanager

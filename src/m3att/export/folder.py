@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from m3att.backends.onnx import OnnxBackend
@@ -15,7 +14,7 @@ from m3att.errors import ConfigError, ModelError
 from m3att.export.compare import compare
 from m3att.export.graphs import OPSET, write_graphs
 from m3att.extras import require
-from m3att.files import replace_file
+from m3att.files import replace_file, unfinished_folder
 from m3att.model_folder import ENCODER_GRAPH, GRAPHS, HEAD_GRAPH, TOKENIZER, WEIGHTS
 from m3att.pretrained import Pretrained, load_model
 
@@ -58,13 +57,13 @@ def export_model(name: str | Path, out: Path | None, photos: Sequence[Path] = ()
     loss: float | None = None
     folder.mkdir(parents=True, exist_ok=True)
     # Beside the folder's other files, because graphs that share weights name them by their path from there.
-    with TemporaryDirectory(prefix=".export-", dir=folder) as made:
-        encoder, head = Path(made) / ENCODER_GRAPH, Path(made) / HEAD_GRAPH
+    with unfinished_folder(folder / ".export") as made:
+        encoder, head = made / ENCODER_GRAPH, made / HEAD_GRAPH
         write_graphs(traced.network, pretrained.inputs.size, encoder, head, fold=out is not None)
         if out is None:
             from m3att.export.share import share_weights
 
-            shutil.copyfile(folder / WEIGHTS, Path(made) / WEIGHTS)
+            shutil.copyfile(folder / WEIGHTS, made / WEIGHTS)
             for path in (encoder, head):
                 share_weights(path, folder / WEIGHTS)
         worst = compare(pretrained, OnnxBackend(encoder, head, pretrained.network.mask_stride))

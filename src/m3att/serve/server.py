@@ -5,13 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import signal
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
 
 import uvicorn
 
@@ -35,7 +29,7 @@ def run_server(
     limits: Limits,
     token: str | None = None,
 ) -> int:
-    """Serve until somebody interrupts it.
+    """Serve until somebody interrupts it. Whatever ends this function, its workers end too.
 
     Args:
         models: names that users see, and what `Segmenter.from_pretrained` takes.
@@ -55,7 +49,7 @@ def run_server(
         ModelError: where a model cannot be loaded.
     """
     listening = listen(host, port)
-    with listening, closed_by_sigterm():
+    with listening:
         pool = Pool(work, (models, device, backend, limits, workers), workers, PATIENCE * limits.seconds)
         described = pool.open()
         try:
@@ -72,34 +66,6 @@ def run_server(
         finally:
             pool.close()
     return 0
-
-
-class Terminated(BaseException):
-    """SIGTERM has come. It is no Exception, so that nothing on the way takes it for a fault."""
-
-
-@contextmanager
-def closed_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM leave the block as Ctrl-C does, so that what the block has opened is closed; then end by the signal.
-
-    Without this, SIGTERM would end this process at once, and its workers would go on with what they do.
-    """
-    if threading.current_thread() is not threading.main_thread():  # Python lets only the main thread take signals
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the closing
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except Terminated:
-        signal.signal(signal.SIGTERM, before)
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -194,10 +194,30 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, write_folde
     with pytest.raises(DataError, match="holds something already"):
         convert(root / "refcoco", "coco", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
-    (tmp_path / "out.part").mkdir()  # of an attempt that was killed
+    (tmp_path / "out.part").mkdir()  # somebody's own
     (tmp_path / "out" / "mine.txt").unlink()
     convert(root / "refcoco", "coco", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["expressions.json"]
+    assert (tmp_path / "out.part").is_dir()
+
+
+def test_a_link_to_an_empty_folder_is_filled_and_stays(tmp_path: Path, write_folder: Any) -> None:
+    root = write_folder()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "store")
+    convert(root / "refcoco", "coco", tmp_path / "out")
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "store" / "expressions.json").is_file()
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path, write_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_folder()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match=r"^\.: is the folder that you are in; name a new one as --out$"):
+        convert(root / "refcoco", "coco", Path("."))
+    assert (tmp_path / "here").samefile(".")
 
 
 def test_what_is_no_data_set_is_told(tmp_path: Path, write_folder: Any) -> None:

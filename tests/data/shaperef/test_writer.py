@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from m3att.data.shaperef import writer
 from m3att.data.shaperef.source import ShapeRefSource
 from m3att.data.shaperef.world import KINDS
 from m3att.errors import DataError
+from m3att.files import unfinished
 
 IMAGES = {"train": 4, "val": 3, "testA": 2, "testB": 2}
 
@@ -102,6 +104,14 @@ def test_images_lie_where_the_layout_has_them(root: Path) -> None:
     names = {entry["file_name"] for entry in read_json(root)["images"]}
     assert {path.name for path in (root / "images" / "shaperef+").iterdir()} == names
     assert not list(root.rglob("*.part"))
+
+
+def test_a_folder_whose_writer_was_killed_is_filled_anew(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "root")
+    left = unfinished(tmp_path / "root" / "shaperef+" / "instances.json")
+    left.touch()
+    writer.write_refer(tmp_path / "root", "shaperef+", IMAGES, seed=5, size=96)
+    assert read_json(tmp_path / "root") == read_json(root)
 
 
 def test_same_seed_same_files(root: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from m3att.data.fields import (
 from m3att.data.photos import PhotoFolder
 from m3att.data.refer.records import sentence_text
 from m3att.errors import DataError, shown
+from m3att.files import unfinished_folder
 
 NO_CATEGORY: dict[str, Any] = {"id": 0, "name": "object", "extra": "added"}
 """The category of objects whose annotation has none; REFER wants one."""
@@ -244,17 +244,14 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise DataError(f"{out}: holds something already; name a new folder as --out, or empty this one")
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file; name a folder as --out")
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # of an attempt that was killed
-    part.mkdir(parents=True)
-    try:
+    named, out = out, Path(os.path.realpath(out))  # a link to an empty folder stays
+    if out == Path.cwd():  # a shell cannot work in a folder that another has replaced
+        raise DataError(f"{named}: is the folder that you are in; name a new one as --out")
+    with unfinished_folder(out) as part:
         yield part
         if out.is_dir():
             out.rmdir()
         os.replace(part, out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from m3att.data.shaperef.source import IDS_PER_IMAGE, ShapeRefSource
 from m3att.data.shaperef.world import KINDS, SPLITS
 from m3att.errors import DataError
-from m3att.files import replace_file
+from m3att.files import finished_name, replace_file
 
 # Tells a folder of ours, finished or not, from anyone else's.
 _MARK = "shaperef.json"
@@ -106,7 +106,7 @@ def _clear(out: Path, folder: Path, pictures: Path) -> None:
             raise DataError(f"{path} is a file where ShapeRef needs a folder: choose another --out")
     ours = (folder / _MARK).is_file()
     names = {"refs(unc).p", "instances.json", _MARK}
-    foreign = [path for path in _listed(folder) if not ours or path.name.removesuffix(".part") not in names]
+    foreign = [path for path in _listed(folder) if not ours or (finished_name(path.name) or path.name) not in names]
     foreign += [path for path in _listed(pictures) if not ours or not _is_picture(path.name)]
     if foreign:
         raise DataError(f"{foreign[0]} is not of ShapeRef's making: choose an empty folder as --out, or remove it")
