@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from m3att.data.photos import PhotoFolder, fullest_folder, spellings
+from m3att.data.photos import PhotoFolder, fullest_folder, shared_ends, spellings
 
 
 def touch(*paths: Path) -> None:
@@ -115,3 +115,38 @@ def test_whole_names_decide_between_folders(tmp_path: Path) -> None:
     touch(tmp_path / "images/train/1.jpg", tmp_path / "images/val/1.jpg")
     candidates = [tmp_path / "images/val", tmp_path / "images"]
     assert fullest_folder(candidates, ["train/1.jpg"]) == PhotoFolder(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        (["a/1.jpg", "b/1.jpg", "b/2.jpg"], {"1.jpg"}),
+        (["1.jpg", "b/1.jpg"], {"1.jpg"}),
+        (["/x/a/c/1.jpg", "/x/b/c/1.jpg"], {"c/1.jpg", "1.jpg"}),
+        (["a\\1.JPG", "b/1.jpg"], {"1.JPG", "1.jpg"}),
+        (["/data/upload/1/0a1b2c3d-1.jpg", "/data/upload/1/1a1b2c3d-1.jpg"], {"1.jpg"}),
+        (["https://host.example/a/1%202.jpg?t=1", "https://host.example/b/1%202.jpg?t=2"], {"1 2.jpg"}),
+        (["/data/local-files/?d=a/1.jpg", "/data/local-files/?d=b/1.jpg"], {"1.jpg"}),
+        (["https://host.example/a/1.jpg?t=1", "https://host.example/a/1.jpg?t=2"], set()),  # one photo
+        (["./1.jpg", "1.jpg"], set()),
+        (["a/1.jpg", "a/1.jpg", "a/2.jpg"], set()),
+    ],
+)
+def test_ends_that_several_photos_share(names: list[str], shared: set[str]) -> None:
+    assert {end for end in shared_ends(names) if "." in end} >= shared
+    assert bool(shared_ends(names)) == bool(shared)
+
+
+def test_a_file_that_may_be_any_of_several_photos_is_none_of_them(tmp_path: Path) -> None:
+    names = [f"{folder}/{number}.jpg" for folder in ("left", "right") for number in range(9)]
+    touch(*(tmp_path / "images" / name for name in names if name != "right/4.jpg"))
+    candidates = [tmp_path / "images/left", tmp_path / "images", tmp_path / "images/right"]
+    for prefix in ("", "/home/me/"):
+        folder = fullest_folder(candidates, [prefix + name for name in names])
+        assert folder is not None and folder.path == tmp_path / "images"
+        lost = [name for name in names if folder.find(prefix + name) != tmp_path / "images" / name]
+        assert lost == ["right/4.jpg"] and not folder.has(prefix + lost[0])
+    touch(*(tmp_path / f"flat/{number}.jpg" for number in range(9)))
+    assert fullest_folder([tmp_path / "flat"], names) is None
+    found = fullest_folder([tmp_path / "flat"], names[:9])  # without the others it is clear
+    assert found is not None and found.file("left/4.jpg") == tmp_path / "flat/4.jpg"

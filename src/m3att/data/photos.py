@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ _SAMPLE = 48  # names that are looked up in a folder to decide whether it is the
 _MOST_FOLDERS = 64
 _MOST_ENTRIES = 200
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+_FAMILIES = ("coco", "saiapr", "genome")
 _COCO_PREFIX = "COCO_train2014_"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -28,17 +30,20 @@ class PhotoFolder:
     Args:
         path: the folder.
         family: coco, saiapr, genome, or any other word for data of one's own.
+        shared: ends of names that several photos have; no photo is looked for under these. See `shared_ends`.
     """
 
     path: Path
     family: str = "own"
+    shared: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Path | None:
         """The file of a photo by its name in the annotations, or None where the folder does not hold it."""
         first = self.path / name
         if _is_file(first):  # by far the most often
             return first
-        return next((path for one in self._spellings(name)[1:] if _is_file(path := self.path / one)), None)
+        others = (one for one in self._spellings(name)[1:] if one not in self.shared)
+        return next((path for one in others if _is_file(path := self.path / one)), None)
 
     def file(self, name: str) -> Path:
         """The path of a photo with this name in the annotations, whether it exists or not."""
@@ -92,6 +97,40 @@ def spellings(name: str) -> list[str]:
     return list(dict.fromkeys([name, *inside]))
 
 
+def shared_ends(names: Iterable[str]) -> frozenset[str]:
+    """The ends that names of different photos have in common.
+
+    Of ``left/1.jpg`` and ``right/1.jpg`` this is ``1.jpg``. A file of that name is one of the two photos, and nobody
+    knows which. Two addresses that differ only after the ``?`` are of one photo.
+
+    Args:
+        names: of photos, as the annotations have them.
+    """
+    by_last: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        by_last.setdefault(_last_part(name), []).append(name)
+    counts: Counter[str] = Counter()
+    for group in by_last.values():
+        if len(group) > 1:
+            photos = {_without_query(name): spellings(name) for name in group}
+            counts.update(end for ends in photos.values() for end in ends)
+    return frozenset(end for end, count in counts.items() if count > 1)
+
+
+def _without_query(name: str) -> str:
+    text = name.replace("\\", "/")
+    return PurePosixPath(text if "?d=" in text else text.partition("?")[0]).as_posix()
+
+
+def _last_part(name: str) -> str:
+    """The last part of a name, equal for all names that may lead to the same file."""
+    text = name.replace("\\", "/")
+    if "?" in text or "%" in text or not text.isascii():
+        text = unicodedata.normalize("NFC", unquote(spellings(name)[-1]))
+    last = text.rpartition("/")[2].lower()
+    return _UPLOAD.sub("", last, count=1)
+
+
 def _cases(ending: str) -> list[str]:
     return [case for case in (ending.lower(), ending.upper()) if case != ending]
 
@@ -116,7 +155,8 @@ def fullest_folder(
     Returns:
         The folder, the first of equal ones; None where none holds any of the photos.
     """
-    folders = [PhotoFolder(path, family) for path in dict.fromkeys(candidates) if _is_dir(path)]
+    shared = frozenset() if family in _FAMILIES else shared_ends(names)
+    folders = [PhotoFolder(path, family, shared) for path in dict.fromkeys(candidates) if _is_dir(path)]
     if not names:
         return next((folder for folder in folders if holds_any is not None and holds_any(folder.path)), None)
     sample = names[:: max(1, len(names) // _SAMPLE)][:_SAMPLE]
@@ -134,6 +174,11 @@ def fullest_folder(
         # All names are looked up only where there are pictures at all: with many photos and no folder it takes seconds.
         folders = [folder for folder in folders if _holds_pictures(folder.path)]
     return None
+
+
+def holds_file(folder: Path, name: str) -> bool:
+    """Whether a folder holds a file of exactly this name, which may be of any length."""
+    return _is_file(folder / name)
 
 
 def folders_below(place: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from m3att.data.own.cvat import coco_of_cvat
 from m3att.data.own.tools import content_of_tool
 from m3att.errors import DataError
 
+from ..own_files import write_picture
 from .test_tools import BOXES, EXPORTS, TRUTH, found, opened, photos
 
 
@@ -93,6 +94,27 @@ def test_subsets_are_splits(export: Path) -> None:
     assert {photo for photo, _ in found(opened("cvat", export, "val"))} == {"sign.png", "turned.jpg"}
     path.write_text(xml_of(data, ' subset="default"'), encoding="utf-8")
     assert not opened("cvat", export).stated_split
+
+
+@pytest.mark.parametrize("name", ["sign.png", "park.jpg"])
+def test_photos_of_a_project_lie_in_folders_of_its_subsets(export: Path, name: str) -> None:
+    """CVAT writes the photos of a project to images/SUBSET; two subsets may each have a photo of one name."""
+    size = 'width="120" height="80"'
+    shape = '<polygon label="box" points="2,2;9,2;9,9;2,9"><attribute name="expression">{}</attribute></polygon>'
+    start = '<annotations><image id="0" name="park.jpg" subset="Train" task_id="1" ' + size + ">" + shape.format("a")
+    more = f'</image><image id="1" name="{name}" subset="Validation" task_id="2" ' + size + ">" + shape.format("b")
+    (export / "annotations.xml").write_text(start + more + "</image></annotations>", encoding="utf-8")
+    for place, colour in (("Train/park.jpg", 10), (f"Validation/{name}", 200)):
+        write_picture(export / "images" / place, colour, (80, 120))
+    (export / "images/park.jpg").unlink()
+    (export / "images/sign.png").unlink()
+    (train,), (val,) = (
+        list(map(source.read, range(len(source)))) for source in (opened("cvat", export), opened("cvat", export, "val"))
+    )
+    assert train.expressions == ("a",) and abs(int(train.image_HWC.max()) - 10) < 3
+    assert val.expressions == ("b",) and abs(int(val.image_HWC.max()) - 200) < 3
+    written = convert(export, "jsonl", export / "lines", copy_images=True)
+    assert not written.faults and (export / "lines/images/Validation" / name).is_file()
 
 
 def test_the_attribute_can_be_named(export: Path) -> None:

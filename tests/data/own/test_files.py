@@ -110,6 +110,27 @@ def test_a_named_folder(tmp_path: Path) -> None:
         open_coco(path, "train", tmp_path / "none")
 
 
+def test_photos_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """Where one of them is gone, the other is not read in its place."""
+    names = [f"{folder}/{number}.png" for folder in ("left", "right") for number in range(6)]
+    for at, name in enumerate(names):
+        write_picture(tmp_path / "images" / name, at)
+    (tmp_path / "images/right/4.png").unlink()
+    path = write(tmp_path / "a.json", coco(*names))
+    source = open_coco(path, "train")
+    assert [source.image_name(index) for index in source.missing_images()] == ["right/4.png"]
+    there = [index for index in range(len(source)) if index not in source.missing_images()]
+    assert [source.read(index).image_HWC.max() for index in there] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
+    written = convert(path, "jsonl", tmp_path / "lines", copy_images=True)
+    assert [fault.rpartition("images/")[2] for fault in written.faults] == ["right/4.png: no such image"]
+    for name in names[:6]:
+        (tmp_path / "images" / name).rename(tmp_path / "images" / Path(name).name)
+    for number in (0, 1, 2, 3, 5):
+        (tmp_path / f"images/right/{number}.png").unlink()
+    with pytest.raises(DataError, match=r"keep their folders, since '0\.png' may be any of several photos, or give"):
+        open_coco(path, "train")
+
+
 def test_masks_stay_with_their_file(tmp_path: Path) -> None:
     write_picture(tmp_path / "far/1.png", 70)
     write_mask(tmp_path / "anno/masks/1.png", 20)

@@ -47,6 +47,7 @@ class Content:
             a note.
         family: whose names the photos have; see `photos.PhotoFolder`.
         mask_root: folder that masks in files of their own start from; None: that of the images.
+        shared_ends: of the names of its photos; see `photos.shared_ends`.
         mask_texts: JSON of masks by the ids of their annotations, as far as their reader has made it.
     """
 
@@ -59,12 +60,13 @@ class Content:
     faults: dict[str, int] = field(default_factory=dict)
     family: str = "own"
     mask_root: Path | None = None
+    shared_ends: frozenset[str] = frozenset()
     mask_texts: Mapping[Any, str] = field(default_factory=dict)
 
     @property
     def photos(self) -> PhotoFolder:
         """The folder of the images, with the ways in which they are named."""
-        return PhotoFolder(self.image_root, self.family)
+        return PhotoFolder(self.image_root, self.family, self.shared_ends)
 
     def image_file(self, name: str) -> Path:
         """Where an image lies, or would lie, by its ``file_name``."""

@@ -43,7 +43,9 @@ def coco_of_cvat(path: Path, field: str | None = None) -> tuple[dict[str, Any], 
             collected.faults[f"{path}: image {shown(image.get('id', number))} names no file"] = 0
             continue
         height, width = side_of(image.get("height")), side_of(image.get("width"))
-        collected.add_image(name, height, width, None if subset == _NO_SUBSET else subset)
+        # A project's photos lie in images/SUBSET/, and two subsets may each have a photo of one name.
+        placed = f"{subset}/{name}" if subset else name
+        collected.add_image(placed, height, width, None if subset == _NO_SUBSET else subset)
         for at, shapes in _objects(image):
             label = shapes[0].get("label")
             texts = collected.texts_of(label, [_attributes(shape) for shape in shapes])

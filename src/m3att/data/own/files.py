@@ -10,7 +10,7 @@ from typing import Any
 
 from m3att.data.fields import SPLIT_NAMES
 from m3att.data.own.content import Content
-from m3att.data.photos import folders_below, fullest_folder
+from m3att.data.photos import folders_below, fullest_folder, holds_file, shared_ends
 from m3att.errors import DataError, SplitError, counted
 
 _SPLIT_WORDS = {**{name.lower(): name for name in SPLIT_NAMES}, "valid": "val", "validation": "val", "dev": "val"}
@@ -135,7 +135,9 @@ def with_photos(content: Content, path: Path, split: str | None = None, image_ro
     if found is None and image_root is not None:
         raise lost_photos(content, path, split, image_root)
     # Masks in files of their own lie where the file says, wherever the photos are.
-    return content if found is None else replace(content, image_root=found.path, mask_root=content.image_root)
+    if found is None:
+        return content
+    return replace(content, image_root=found.path, mask_root=content.image_root, shared_ends=found.shared)
 
 
 def with_found_names(content: Content) -> Content:
@@ -180,6 +182,9 @@ def lost_photos(content: Content, path: Path, split: str | None = None, image_ro
     more = f" and {len(tried) - len(shown)} more" if len(tried) > len(shown) else ""
     advice = "give the folder that holds them" if image_root is not None else "give their folder"
     first = f", the first is {names[0]!r:.80}" if names else ""
+    unclear = next((end for end in sorted(shared_ends(names)) for one in tried if holds_file(Path(one), end)), None)
+    if unclear is not None:
+        advice = f"keep their folders, since {unclear!r:.80} may be any of several photos, or {advice}"
     return DataError(
         f"{str(path)[-100:]}: none of its {counted(len(names), 'photo')} is there{first}; looked in "
         f"{', '.join(shown)[:_MOST_WORDS]}{more}: {advice} as --image-root"

@@ -112,7 +112,7 @@ def read_refer_content(folder: Path, split_by: str | None, image_root: Path | No
     found = find_photos(folder.parent, folder.name, folder, names, image_root)
     photos = found or usual_photos(folder.parent, folder.name)
     return Content(
-        refs, instances, photos.path, folder.name, chosen, every_object, faults, photos.family, mask_root=folder
+        refs, instances, photos.path, folder.name, chosen, every_object, faults, photos.family, folder, photos.shared
     )
 
 
