@@ -107,10 +107,18 @@ def save_model(
     replace_tensors(folder / WEIGHTS, weights)
 
 
-def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Store the calibration of a model's scores in its ``config.json``, which is replaced as a whole."""
+def write_calibration(folder: Path, calibration: Calibration, threshold: float, region: str) -> None:
+    """Store the calibration of a model's scores in its ``config.json``, which is replaced as a whole.
+
+    Args:
+        folder: of the model.
+        calibration: holds for masks of this threshold and region only, so they become the model's own.
+        threshold: see EvaluateConfig.
+        region: see EvaluateConfig.
+    """
     values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    text = json.dumps({**values, "calibration": calibration.to_dict()}, indent=1)
+    evaluated = {**values["evaluate"], "threshold": threshold, "region": region}
+    text = json.dumps({**values, "evaluate": evaluated, "calibration": calibration.to_dict()}, indent=1)
     replace_file(folder / CONFIG, text.encode())
 
 

@@ -140,9 +140,12 @@ def test_scores_are_calibrated_and_then_used(
     words = ["--model", str(model), "--data.images", "8", "--evaluate.threshold", "0.1"]
     before, out = evaluated(capsys, tmp_path / "a" / "scores.json", *words, "--calibrate")
     assert "not calibrated: mean probability" in out and "scores calibrated on" in out
-    stored = json.loads((model / "config.json").read_text("utf-8"))["calibration"]
+    assert "the model's threshold is now 0.1 with region all, as in this command; it was " in out
+    written = json.loads((model / "config.json").read_text("utf-8"))
+    stored = written["calibration"]
     assert stored == {key: before["calibration"][key] for key in stored}
-    after, out = evaluated(capsys, tmp_path / "b" / "scores.json", *words)
+    assert written["evaluate"]["threshold"] == 0.1  # the fit holds for masks of this threshold only
+    after, out = evaluated(capsys, tmp_path / "b" / "scores.json", *words[:-2])
     assert "calibrated scores against IoU" in out
     assert (before["calibrated"], after["calibrated"]) == (False, True)
     errors = [found["reliability"]["expected_calibration_error"] for found in (before, after)]
@@ -156,6 +159,8 @@ def test_scores_are_calibrated_and_then_used(
     assert "overall IoU" in out and (tmp_path / "c.json").is_file()  # what was scored is not lost
     assert "against IoU" not in out  # one image has fewer masks than a reliability table needs
     assert json.loads((model / "config.json").read_text("utf-8"))["calibration"] == stored
+    other = refused("evaluate", "--model", str(model), "--data.images", "8", "--protocol", "lavt", "--calibrate")
+    assert "protocol lavt makes others: give --protocol original" in other
     assert "--floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
     assert "is not: copy it" in refused("evaluate", "--model", "some/model", "--calibrate")
     values = json.loads((model / "config.json").read_text("utf-8"))

@@ -31,12 +31,25 @@ def check_calibrate(given: Mapping[str, Any]) -> None:
         probe_file(Path(name) / CONFIG, "--model")
 
 
+def check_protocol(protocol: str) -> None:
+    """Refuse to calibrate scores of masks that nobody gets: predictions are masks of protocol `original`.
+
+    Raises:
+        ConfigError: that says what to give.
+    """
+    if protocol not in ("original", "all"):
+        raise ConfigError(
+            f"--calibrate fits the scores of the masks that `predict` gives, and protocol {protocol} makes others: "
+            "give --protocol original"
+        )
+
+
 def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
     """Fit, store and print.
 
     Args:
         pretrained: the model that was scored.
-        scores: of it, with evidence.
+        scores: of it, with evidence. Their threshold and region become the model's own.
 
     Returns:
         For the JSON file: the calibration, and how well it fits images that were left out of the fit.
@@ -56,10 +69,16 @@ def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
     before, after = (reliability(some_N, iou_N)["expected_calibration_error"] for some_N in (score_N, left_out_N))
     nothing = sum(not scores.expressions[at].has_target for at in positions)
     calibration = fit(evidence, iou_N, nothing, len(np.unique(image_N)))
-    write_calibration(pretrained.folder, calibration)
+    own, shown = pretrained.config.evaluate, scores.shown
+    write_calibration(pretrained.folder, calibration, shown.threshold, shown.region)
     print(
         f"scores calibrated on {calibration.expressions:,} masks of {calibration.images:,} images, "
         f"{nothing:,} of expressions that name nothing: expected calibration error {100 * before:.1f} % before, "
         f"{100 * after:.1f} % on images left out of the fit; stored in {pretrained.folder / CONFIG}"
     )
+    if (own.threshold, own.region) != (shown.threshold, shown.region):
+        print(
+            f"note: the model's threshold is now {shown.threshold:g} with region {shown.region}, as in this command; "
+            f"it was {own.threshold:g} with region {own.region}"
+        )
     return {**calibration.to_dict(), "error_before": before, "error_on_images_left_out": after}
