@@ -84,14 +84,16 @@ def test_shapes_groups_and_captions(tmp_path: Path) -> None:
         {**SHAPE, "group": 4},
         {**SHAPE, "group": 4, "points": [21, 1, 29, 1, 29, 9], "attributes": {}},
         {**SHAPE, "attributes": {"is_crowd": True}, "label_id": 7},
+        {"type": "label", "label_id": 0, "group": 4, "attributes": {"expression": "a tag of the object"}},
+        {"type": "label", "label_id": 0, "attributes": {"weather": "rain"}},
         {"type": "points", "points": [1, 2], "attributes": {"expression": "not an object"}},
     )
-    assert faults == {}
+    assert faults == {f"{tmp_path / 'a.json'}: item 'a.jpg', annotation 8: one of type 'points' encloses nothing": 1}
     round_, box, both, crowd = data["annotations"]
     points = np.array(round_["segmentation"][0]).reshape(-1, 2)
     assert np.allclose(np.ptp(points, axis=0), (8, 20), atol=0.02) and np.allclose(points.mean(axis=0), (20, 15))
     assert np.allclose(box["bbox"], [13, 7, 4, 10]) and box["expressions"] == ["turned"]
-    assert len(both["segmentation"]) == 2 and both["expressions"] == ["it", "both"]
+    assert len(both["segmentation"]) == 2 and both["expressions"] == ["it", "a tag of the object", "both"]
     assert crowd["iscrowd"] == 1 and "category_id" not in crowd and both["iscrowd"] == 0
     assert data["categories"] == [{"id": 1, "name": "cat"}]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from m3att.data.images.members import Member
-from m3att.data.images.pixels import DAMAGED, SIDEWAYS, orientation_of, rgb_of, to_mask
+from m3att.data.images.pixels import DAMAGED, SIDEWAYS, orientation_of, rgb_of, to_mask, to_opaque
 from m3att.errors import ImageError
 from m3att.quiet import no_warnings
 
@@ -169,6 +169,22 @@ def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
         ImageError: where it is empty, truncated, no image, or a JPEG.
     """
     return _converted(name, to_mask, content)
+
+
+def decode_opaque(content: bytes, name: str) -> NDArray[np.bool_]:
+    """Reads a mask from the bytes of an image file, as :func:`to_opaque` describes.
+
+    Args:
+        content: of the file.
+        name: what messages call it.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        ImageError: where it is empty, truncated, no image, or without transparency.
+    """
+    return _converted(name, to_opaque, content)
 
 
 def _converted(

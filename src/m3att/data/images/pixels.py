@@ -153,6 +153,22 @@ def to_mask(image: Image.Image) -> NDArray[np.bool_]:
     return mask_HW
 
 
+def to_opaque(image: Image.Image) -> NDArray[np.bool_]:
+    """Turns an opened Pillow image into a mask: what is not transparent, whatever its colour.
+
+    Returns:
+        bool, (H, W).
+
+    Raises:
+        ImageError: where the picture knows no transparency.
+    """
+    image.load()
+    if not image.has_transparency_data:
+        raise ImageError("it has no transparency, which is what tells the mask")
+    mask_HW: NDArray[np.bool_] = np.asarray(image.convert("RGBA"))[:, :, 3] > 0
+    return mask_HW
+
+
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 for upright; a block that cannot be read counts as 1."""
     try:

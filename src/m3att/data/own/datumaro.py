@@ -52,11 +52,18 @@ def coco_of_datumaro(path: Path, field: str | None = None) -> tuple[dict[str, An
         size = picture.get("size")
         height, width = size[:2] if isinstance(size, list) and len(size) >= 2 else (0, 0)
         collected.add_image(name, side_of(height), side_of(width))
-        for at, shapes, captions in _objects(item.get("annotations")):
-            id_ = shapes[0].get("label_id")
+        for at, members, captions in _objects(item.get("annotations")):
+            shapes = [one for one in members if one.get("type") in _SHAPES]
+            id_ = (shapes or members)[0].get("label_id")
             label = labels[id_] if isinstance(id_, int) and 0 <= id_ < len(labels) else None
-            attributes = [one if isinstance(one := shape.get("attributes"), dict) else {} for shape in shapes]
+            attributes = [one if isinstance(one := member.get("attributes"), dict) else {} for member in members]
             texts = list(dict.fromkeys([*collected.texts_of(label, attributes), *(captions if field is None else ())]))
+            if not shapes:
+                if texts:
+                    kind = shown(members[0].get("type"), 40)
+                    what = f"annotation {at}: one of type {kind} encloses nothing"
+                    collected.faults[f"{path}: item {shown(name, 40)}, {what}"] = len(texts)
+                continue
             try:
                 outlines, boxes = _parts(shapes)
             except (KeyError, TypeError, ValueError, IndexError, OverflowError):
@@ -78,7 +85,7 @@ def _labels(categories: Mapping[str, Any]) -> list[str]:
 
 
 def _objects(annotations: Any) -> list[tuple[int, list[dict[str, Any]], list[str]]]:
-    """The shapes of each object with the number of the first, and the captions of its group."""
+    """The members of each object (shapes, and what encloses nothing), the number of the first, and its captions."""
     found: dict[Any, tuple[int, list[dict[str, Any]], list[str]]] = {}
     captions: dict[Any, list[str]] = {}
     for at, one in enumerate(annotations if isinstance(annotations, list) else []):
@@ -88,7 +95,7 @@ def _objects(annotations: Any) -> list[tuple[int, list[dict[str, Any]], list[str
         key = group if isinstance(group, int | str | tuple) else ("annotation", at)
         if one.get("type") == "caption":
             captions.setdefault(key, []).extend(lines_of(one.get("caption")))
-        elif one.get("type") in _SHAPES:
+        else:
             found.setdefault(key, (at, [], captions.setdefault(key, [])))[1].append(one)
     return list(found.values())
 

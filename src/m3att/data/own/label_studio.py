@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.images import MAX_PIXELS
+from m3att.data.images import MAX_PIXELS, decode_opaque
 from m3att.data.masks import encode_rle
 from m3att.data.own.content import read_json
 from m3att.data.own.expressions import CATEGORY, lines_of, no_expressions
 from m3att.data.own.shapes import ellipse, rectangle
-from m3att.errors import DataError, shown
+from m3att.errors import DataError, ImageError, shown
 
 _IMAGE_FIELDS = ("image", "img", "photo", "picture", "image_url", "url")
-_LABELS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels", "labels")
+_LABELS = (
+    "polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels", "bitmasklabels", "vectorlabels", "labels",
+)  # fmt: skip
 
 
 def is_label_studio(data: Any) -> bool:
@@ -36,6 +40,7 @@ def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str
 
     Of a region the texts of its own text area (``perRegion``) are the expressions, or else its note (``meta``). Of
     several annotations of a task the one that is marked as ground truth counts, or else the last that was not skipped.
+    A task may list several images; each region then says which of them it is of.
 
     Args:
         path: the export (format JSON).
@@ -59,30 +64,38 @@ def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str
     seen_fields: list[str] = []
     for number, task in enumerate(tasks):
         task = task if isinstance(task, dict) else {}
-        which, name = f"{path}: task {shown(task.get('id', number), 40)}", _image_of(task)
-        if name is None:
+        which, names = f"{path}: task {shown(task.get('id', number), 40)}", _images_of(task)
+        if not names:
             faults[f"{which} names no image"] = 0
             continue
         chosen, passed = _chosen(task)
         if passed:
             faults[f"{which} has {passed + 1} annotations; the last, or the one marked as ground truth, is read"] = 0
-        image: dict[str, Any] = {"id": len(images) + 1, "file_name": name}
-        if isinstance(task["data"].get("split"), str):
-            image["split"] = task["data"]["split"]
-        images.append(image)
-        for region, texts in _regions(chosen, field, seen_fields):
-            value = region["value"]
-            label = next((value[key][0] for key in _LABELS if isinstance(value.get(key), list) and value[key]), None)
+        split = task["data"].get("split")
+        stated = {"split": split} if isinstance(split, str) else {}
+        own: list[dict[str, Any]] = [
+            {"id": len(images) + at, "file_name": name, **stated} for at, name in enumerate(names, start=1)
+        ]
+        images += own
+        regions = _regions(chosen, field, seen_fields)
+        tags = dict.fromkeys(shown(region["to_name"], 40) for region, _, _ in regions if "to_name" in region)
+        if len(tags) > 1:
+            lost = sum(len(lines_of(label) if field == CATEGORY else texts) for _, label, texts in regions)
+            faults[f"{which} has regions of {len(tags)} images, {', '.join(tags)}; give each image a task"] = lost
+            continue
+        for region, label, texts in regions:
             expressions = lines_of(label) if field == CATEGORY else texts
             try:
+                image = own[region.get("item_index") or 0]
                 size, mask = _mask_of(region)
-            except (DataError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-                why = error if isinstance(error, DataError) else "its outline is not what Label Studio writes"
+            except (DataError, ImageError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+                known = isinstance(error, DataError | ImageError)
+                why = error if known else "its outline is not what Label Studio writes"
                 faults[f"{which}, region {shown(region.get('id'), 40)}: {why}"] = len(expressions)
                 continue
             image.setdefault("height", size[0])
             image.setdefault("width", size[1])
-            category = categories.setdefault(str(label), len(categories) + 1) if label is not None else None
+            category = categories.setdefault(label, len(categories) + 1) if label is not None else None
             annotations.append({
                 "id": len(annotations) + 1,
                 "image_id": image["id"],
@@ -166,17 +179,29 @@ def decode_brush(packed: Iterable[int], height: int, width: int) -> NDArray[np.b
     return mask_HW
 
 
-def _image_of(task: Mapping[str, Any]) -> str | None:
-    """The name of a task's image: the usual field, or the only text that ends as images do, or the uploaded file."""
+def _images_of(task: Mapping[str, Any]) -> list[str]:
+    """The names of a task's images: the usual field, or the only text that ends as images do, or a list of these.
+
+    Where the task has neither, it is the uploaded file. Empty where there is none.
+    """
     data = task.get("data")
     if not isinstance(data, dict):
-        return None
+        return []
     texts = {name: value for name, value in data.items() if isinstance(value, str) and value}
-    endings = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-    images = [value for value in texts.values() if value.partition("?")[0].lower().endswith(endings)]
     named = [texts[name] for name in _IMAGE_FIELDS if name in texts]
+    found = [*named, *filter(_is_image, texts.values())]
+    if found:
+        return found[:1]
+    for value in data.values():
+        if isinstance(value, list) and value and all(isinstance(one, str) and _is_image(one) for one in value):
+            return list(value)
     upload = task.get("file_upload")
-    return next(iter([*named, *images, *([upload] if isinstance(upload, str) else [])]), None)
+    return [upload] if isinstance(upload, str) and upload else []
+
+
+def _is_image(text: str) -> bool:
+    endings = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+    return text.partition("?")[0].lower().endswith(endings)
 
 
 def _chosen(task: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
@@ -191,8 +216,11 @@ def _chosen(task: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
 
 def _regions(
     annotation: Mapping[str, Any], field: str | None, seen_fields: list[str]
-) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """The regions of an annotation with their texts; names of text areas are added to ``seen_fields``."""
+) -> list[tuple[Mapping[str, Any], str | None, list[str]]]:
+    """The regions of an annotation with label and texts; names of text areas are added to ``seen_fields``.
+
+    An outline that was drawn by a tool without labels has its label in an entry of its own, under the same id.
+    """
     results = annotation.get("result")
     entries = (
         [one for one in results if isinstance(one, dict) and isinstance(one.get("value"), dict)]
@@ -201,18 +229,23 @@ def _regions(
     )
     texts: dict[Any, list[str]] = {}
     regions: dict[Any, Mapping[str, Any]] = {}
+    labels: dict[Any, str] = {}
     for number, one in enumerate(entries):
         if one.get("type") in ("textarea", "choices"):
             seen_fields.append(str(one.get("from_name")))
             if one["type"] == "textarea" and field in (None, one.get("from_name")):
                 texts.setdefault(one.get("id"), []).extend(lines_of(one["value"].get("text")))
         elif one.get("original_width") is not None:
-            regions.setdefault(one.get("id", f"region {number}"), one)
+            id_, value = one.get("id", f"region {number}"), one["value"]
+            regions.setdefault(id_, one)
+            given = next((value[key][0] for key in _LABELS if isinstance(value.get(key), list) and value[key]), None)
+            if given is not None:
+                labels.setdefault(id_, str(given))
     found = []
     for id_, region in regions.items():
         meta = region.get("meta")
         note = lines_of(meta.get("text")) if isinstance(meta, dict) and field is None else []
-        found.append((region, texts.get(id_) or note))
+        found.append((region, labels.get(id_), texts.get(id_) or note))
     return found
 
 
@@ -224,6 +257,10 @@ def _mask_of(region: Mapping[str, Any]) -> tuple[tuple[int, int], Any]:
     x, y = width / 100, height / 100
     if "rle" in value:
         return (height, width), encode_rle(decode_brush(value["rle"], height, width))
+    if "imageDataURL" in value:  # black on transparent ground
+        return (height, width), _bitmap(str(value["imageDataURL"]), height, width)
+    if "vertices" in value:
+        return (height, width), [_closed_vector(value, x, y)]
     if "points" in value:
         return (height, width), [[float(side) * (x, y)[at % 2] for p in value["points"] for at, side in enumerate(p)]]
     if "radiusX" in value:
@@ -233,3 +270,33 @@ def _mask_of(region: Mapping[str, Any]) -> tuple[tuple[int, int], Any]:
         sides = float(value["width"]) * x, float(value["height"]) * y
         return (height, width), [rectangle(value["x"] * x, value["y"] * y, *sides, float(value.get("rotation") or 0))]
     raise DataError(f"a region of type {shown(region.get('type'), 40)} encloses nothing")
+
+
+def _bitmap(address: str, height: int, width: int) -> dict[str, Any]:
+    """The run lengths of a bitmask region, a PNG as ``data:image/png;base64,...``."""
+    try:
+        mask_HW = decode_opaque(base64.b64decode(address.partition(",")[2], validate=True), "its bitmask")
+    except binascii.Error:
+        raise DataError("its bitmask is no base64 of a picture") from None
+    if mask_HW.shape != (height, width):
+        raise DataError(f"its bitmask is {mask_HW.shape[1]} x {mask_HW.shape[0]}, but the image {width} x {height}")
+    return encode_rle(mask_HW)
+
+
+def _closed_vector(value: Mapping[str, Any], x: float, y: float) -> list[float]:
+    """The polygon of a vector region whose last point is joined to the first.
+
+    Args:
+        value: of the region.
+        x: pixels of a per cent of the image's width.
+        y: pixels of a per cent of its height.
+    """
+    points = value["vertices"]
+    if not value.get("closed"):
+        raise DataError("a vector that is not closed encloses nothing")
+    if any(point.get("isBezier") for point in points):
+        raise DataError("a vector with curves is not read; draw it with straight lines, or as a polygon")
+    ids = [point.get("id") for point in points]
+    if any(point.get("prevPointId") not in (None, before) for point, before in zip(points[1:], ids, strict=False)):
+        raise DataError("a vector with branches encloses no single area")
+    return [side for point in points for side in (float(point["x"]) * x, float(point["y"]) * y)]

@@ -125,7 +125,8 @@ def _part(shape: Mapping[str, Any], height: int | None, width: int | None) -> An
     """A shape as a part of a COCO segmentation: a flat polygon, or run lengths."""
     kind = shape.get("shape_type") or "polygon"
     points = [(float(x), float(y)) for x, y in shape["points"]]
-    if kind in ("polygon", "oriented_rectangle") and len(points) >= 3:
+    # X-AnyLabeling, which writes labelme's files too, has turned rectangles and rectangles of four corners.
+    if len(points) >= 3 and kind in ("polygon", "oriented_rectangle", "rotation", "quadrilateral", "rectangle"):
         return [side for point in points for side in point]
     if kind == "rectangle":
         (left, top), (right, bottom) = points
