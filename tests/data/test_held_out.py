@@ -90,3 +90,31 @@ def test_check_train_and_evaluate_say_it_alike(
     capsys.readouterr()
     assert main(["evaluate", "--model", "shaperef-tiny", *data, "--json", str(report)]) in (0, 1)
     assert json.loads(report.read_text(encoding="utf-8"))["images"] == 20
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_images_of_one_photo_stay_together(tmp_path: Path, seed: int) -> None:
+    """Label Studio's COCO export lists a photo once for each of its annotators; other files, for each expression."""
+    photos = [f"{number}.png" for number in range(10)]
+    for name in photos:
+        write_picture(tmp_path / name)
+    images = [{"id": at, "file_name": photos[at % 10], "width": 32, "height": 24} for at in range(30)]
+    told = [{"id": at, "image_id": at, "segmentation": [square(2)], "caption": f"thing {at}"} for at in range(30)]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"images": images, "annotations": told}), encoding="utf-8")
+    data = DataConfig(root=str(path), dataset="coco", held_out=0.2, seed=seed)
+    train, val = (open_source(data, split, divided=True) for split in ("train", "val"))
+    assert len(train) + len(val) == 30 and len(val) >= 6
+    texts = [{int(text.split()[1]) % 10 for text in source.texts()} for source in (train, val)]
+    assert not texts[0] & texts[1] and texts[0] | texts[1] == set(range(10))
+    assert any("20 images of photos that are listed before, under other ids: '0.png'" in note for note in val.notes)
+
+
+def test_a_single_photo_is_not_held_out(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    images = [{"id": at, "file_name": "1.png"} for at in range(12)]
+    told = [{"id": at, "image_id": at, "segmentation": [square(2)], "caption": "it"} for at in range(12)]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"images": images, "annotations": told}), encoding="utf-8")
+    for split in ("train", "val"):
+        assert len(open_source(DataConfig(root=str(path), dataset="coco"), split, divided=True)) == 12

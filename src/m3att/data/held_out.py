@@ -155,9 +155,15 @@ def divide(source: Source, split: str, share: float, seed: int) -> Source:
     Returns:
         The source itself where it states a split, or where the share is less than one image.
     """
-    held_out = [] if source.stated_split else held_out_images(len(source), share, seed)
+    held_out = () if source.stated_split else held_out_images(len(source), share, seed)
     if not held_out:
         return source
+    names = source.photo_names
+    if names:  # an image of a photo that is held out is held out too, under whatever id
+        photos = {names[image] for image in held_out}
+        held_out = tuple(image for image, name in enumerate(names) if name in photos)
+        if len(held_out) == len(source):
+            return source
     images = held_out if split != TRAIN else sorted(set(range(len(source))) - set(held_out))
     division = (
         f"the data state no split: training holds out {len(held_out):,} of {counted(len(source), 'image')} "

@@ -112,12 +112,17 @@ def shared_ends(names: Iterable[str]) -> frozenset[str]:
     counts: Counter[str] = Counter()
     for group in by_last.values():
         if len(group) > 1:
-            photos = {_without_query(name): spellings(name) for name in group}
+            photos = {photo_of(name): spellings(name) for name in group}
             counts.update(end for ends in photos.values() for end in ends)
     return frozenset(end for end, count in counts.items() if count > 1)
 
 
-def _without_query(name: str) -> str:
+def photo_of(name: str) -> str:
+    """The name of a photo in one spelling, equal where two names are certainly of one photo.
+
+    Args:
+        name: as the annotations have it; of an address what follows the ``?`` says nothing about the photo.
+    """
     text = name.replace("\\", "/")
     return PurePosixPath(text if "?d=" in text else text.partition("?")[0]).as_posix()
 

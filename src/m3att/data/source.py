@@ -77,6 +77,11 @@ class Source(ABC):
         return ()
 
     @property
+    def photo_names(self) -> Sequence[str]:
+        """The photo of each image, equal where two images are of one photo; none where each image has its own."""
+        return ()
+
+    @property
     def parts(self) -> tuple[Source, ...]:
         """The sources that it is mixed of; itself where it is none."""
         return (self,)

@@ -65,6 +65,8 @@ def _add_images(found: Entries, entries: list[Any]) -> dict[int | str, int]:
     """Takes the images. Returns their numbers by id."""
     number_of = _Numbers(entries)
     first: dict[int, dict[str, Any]] = {}
+    names: set[str] = set()
+    again: list[str] = []
     for place, entry in enumerate(entries):
         id_ = plain_id(entry.get("id")) if isinstance(entry, dict) else None
         if id_ is None:
@@ -82,8 +84,15 @@ def _add_images(found: Entries, entries: list[Any]) -> dict[int | str, int]:
             found.note(reason)
             if before != name:
                 found.doubtful.setdefault(number, reason)
+        elif name and name in names:
+            again.append(name)
+        names.add(name)
         first.setdefault(number, image)
         found.images.append(image)
+    if again:
+        found.note(
+            f"{counted(len(again), 'image')} of photos that are listed before, under other ids: {again[0]!r:.80}"
+        )
     return number_of.known
 
 

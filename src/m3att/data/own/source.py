@@ -20,6 +20,7 @@ from m3att.data.own.index import index_content
 from m3att.data.own.jsonl import content_of_lines, read_lines
 from m3att.data.own.packed import Packed
 from m3att.data.own.shapes import rectangle
+from m3att.data.photos import photo_of
 from m3att.data.raster import annotated_size, are_turned, read_annotated
 from m3att.data.refer.records import collector_paused
 from m3att.data.refer.store import Store, cached
@@ -102,6 +103,11 @@ class CustomSource(Source):
         return int(self._boxed_R[self._referent_N].sum())
 
     @property
+    def photo_names(self) -> Sequence[str]:
+        """See Source; some programs list a photo anew for each annotator or expression."""
+        return list(map(photo_of, self._files))
+
+    @property
     def category_names(self) -> tuple[str, ...]:
         """The names in the order of their ids; none where they are more than a map can hold."""
         return self._category_names
@@ -168,10 +174,7 @@ class CustomSource(Source):
         return [(mask, names.get(number, "")) for number, mask, is_box in drawn if number != UNKNOWN and not is_box]
 
     def read_largest(self, index: int) -> NDArray[np.bool_]:
-        """The mask (H, W) of the image's largest object that is no crowd: what a guess without language can do.
-
-        Of an object without an outline it is the filled box.
-        """
+        """The mask (H, W) of the largest object that is no crowd, or its filled box: a guess without language."""
         height, width = self._image(index).shape[:2]
         drawn, _ = self._draw_objects(index, height, width)
         singles = [mask_HW for number, mask_HW, _ in drawn if number != UNKNOWN] or [mask_HW for _, mask_HW, _ in drawn]
