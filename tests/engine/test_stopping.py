@@ -56,6 +56,39 @@ def test_between_steps_a_request_waits_but_a_second_ctrl_c_does_not() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.parametrize("number", ERRORS)
+def test_no_checkpoint_is_promised_before_all_processes_take_steps(number: signal.Signals) -> None:
+    """One that was asked earlier has ended at once, and without it no step comes to its end."""
+
+    def with_own(own: int) -> int:  # while this process waits for the others
+        os.kill(os.getpid(), number)
+        return own
+
+    def with_other(own: int) -> int:
+        return max(own, number)
+
+    def lost(own: int) -> int:
+        os.kill(os.getpid(), number)
+        raise RuntimeError("Connection closed by peer")
+
+    said: list[str] = []
+    stop = Stopping(said.append)
+    with stop.listening(), pytest.raises(ERRORS[number]), stop.waiting(lost):
+        pytest.fail("went on")
+    assert not said and not stop.waits
+
+    stop = Stopping(said.append)
+    with stop.listening(), pytest.raises(ERRORS[number]), stop.waiting(with_other):
+        pytest.fail("went on")
+    assert not said
+
+    stop = Stopping(said.append)
+    with stop.listening():
+        with stop.waiting(with_own):  # the others have not heard of it, and take the step
+            assert stop.asked and len(said) == 1 and "with a checkpoint" in said[0]
+        assert not stop.steps
+
+
 def test_in_several_processes_a_ctrl_c_that_the_launcher_passes_on_asks_for_nothing_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,10 +29,11 @@ from m3att.data.open import open_source
 from m3att.data.text import Tokenizer
 from m3att.engine.batches import batches, count_steps
 from m3att.engine.checkpoint import Position, read_whole
+from m3att.engine.distributed import Processes
 from m3att.engine.faults import RunFaults
 from m3att.engine.run_folder import RunFolder
 from m3att.engine.step import train_step
-from m3att.engine.stopping import Stopping
+from m3att.engine.stopping import Stopping, alone
 from m3att.engine.train import train
 from m3att.errors import ConfigError, DataError, DivergedError, ModelError
 from m3att.model.build import build_network
@@ -243,6 +245,20 @@ def test_a_run_without_a_checkpoint_starts_anew_though_it_is_resumed(tiny_run: R
     (broken / "last" / ".export.m3att-0123abcd-7.part").rmdir()
     assert_same_run(whole, broken)
     assert not list(broken.rglob("*.part"))
+
+
+def test_processes_begin_their_steps_together_before_one_promises_a_checkpoint(
+    tiny_run: RunConfig, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+
+    class Watched(Stopping):
+        def waiting(self, largest: Callable[[int], int] = alone) -> AbstractContextManager[None]:
+            asked.append(largest)
+            return super().waiting(largest)
+
+    train(replace(tiny_run, train=replace(tiny_run.train, steps=1)), tmp_path, stop=Watched())
+    assert [one.__func__ for one in asked] == [Processes.largest]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -14,6 +14,11 @@ from m3att.launched import process_count
 ECHO = 5.0  # seconds in which a second Ctrl-C in one of several processes is the first one, passed on
 
 
+def alone(number: int) -> int:
+    """The largest number that any process has, where there is only this one."""
+    return number
+
+
 class Stopping:
     """A request to stop. While a training takes steps, the request waits until the end of the step.
 
@@ -26,6 +31,7 @@ class Stopping:
         self.signal: int | None = None
         self.since = 0.0  # when it was made, on the monotonic clock
         self.waits = False
+        self.steps = False  # whether all processes wait, so that the step will come to its end
 
     @property
     def asked(self) -> bool:
@@ -52,17 +58,46 @@ class Stopping:
         self.signal, self.since = number, time.monotonic()
         if again or not self.waits:
             raise self.error()
-        more = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        if self.steps:
+            self.announce()
+
+    def announce(self) -> None:
+        """Say that the request waits for the end of the step."""
+        more = "; press Ctrl-C again to stop at once" if self.signal == signal.SIGINT else ""
         self.say(f"stopping at the end of this step, with a checkpoint{more}")
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Let requests wait; whoever enters this looks at `asked` after each step."""
+    def waiting(self, largest: Callable[[int], int] = alone) -> Iterator[None]:
+        """Let requests wait; whoever enters this looks at `asked` after each step.
+
+        Several processes begin together. A process that was asked before it came here has ended, and the others cannot
+        take their step without it. So none of them promises a checkpoint before all are here.
+
+        Args:
+            largest: gives the largest of the numbers that the processes have, once each of them has come here.
+
+        Raises:
+            KeyboardInterrupt: where one of the processes was asked by Ctrl-C before all were here.
+            StoppedError: likewise by SIGTERM.
+        """
         self.waits = True
         try:
+            try:
+                asked = largest(self.signal or 0)
+            except RuntimeError:
+                if self.asked:  # as was the process that has ended
+                    raise self.error() from None
+                raise
+            if asked:
+                self.signal = self.signal or asked
+                raise self.error()
+            late = self.asked  # after this process has told the others its number
+            self.steps = True
+            if late:
+                self.announce()
             yield
         finally:
-            self.waits = False
+            self.waits = self.steps = False
 
     def check(self) -> None:
         """End the work if a request has waited until now.

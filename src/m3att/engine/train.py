@@ -87,7 +87,7 @@ def train(
         steps = count_steps(config, source)
         world = source.world
         recorded = recording(folder, config, tokenizer, network, optimizer, world, resume, prints, announce, processes)
-        with recorded as (recorder, position), stop.waiting():
+        with recorded as (recorder, position), stop.waiting(processes.largest):
             wrapped = processes.wrap(network, settings.shard)
             trained: M3AttNet = wrapped if settings.shard else network
             if trained is not network:
