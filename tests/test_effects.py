@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from m3att.config import RunConfig
-from m3att.effects import RULES, changed_from_default, without_effect
+from m3att.data.fields import OWN_FORMS
+from m3att.data.own.tools import TOOLS
+from m3att.effects import EXPORTS, OWN, RULES, changed_from_default, without_effect
 from m3att.settings import config_from_dict, config_to_dict, flatten, nest, settings_of
 
 
@@ -28,6 +30,17 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
         ),
         ({"data.per_image": 4, "data.grouped": False}, "data.per_image 4 has no effect: data.grouped is false"),
         ({"data.seed": 4, "data.root": "x"}, "data.seed 4 has no effect: the images of data.root are not drawn"),
+        ({"data.held_out": 0.2}, "data.held_out 0.2 has no effect: data.dataset shaperef states its splits"),
+        (
+            {"data.split_by": "google", "data.root": "x", "data.dataset": "jsonl"},
+            "data.split_by google has no effect: data.dataset jsonl has no splits of authors",
+        ),
+        ({"data.split_by": "google"}, "data.split_by google has no effect: data.dataset shaperef has no splits of"),
+        (
+            {"data.collage_side": 200, "data.root": "x", "data.dataset": "refcoco"},
+            "data.collage_side 200 has no effect: no collages are made; see data.pixels",
+        ),
+        ({"data.pixels": "layout"}, "data.pixels layout has no effect: without data.root, scenes are drawn"),
         (
             {"data.expression_field": "x"},
             "data.expression_field x has no effect: data.dataset names no file of an annotation tool",
@@ -95,6 +108,9 @@ def test_a_given_setting_that_changes_nothing_is_named_and_only_where_it_was_giv
         {"data.old": ["shaperef"], "data.old_share": 0.2},
         {"data.beside": ["own.jsonl"], "data.beside_share": 0.4},
         {"data.root": "x", "data.image_root": "y"},
+        {"data.root": "x", "data.dataset": "jsonl", "data.seed": 3, "data.held_out": 0.2},
+        {"data.root": "x", "data.dataset": "refcoco", "data.pixels": "collage", "data.seed": 3, "data.cutouts": ["y"]},
+        {"data.root": "x", "data.dataset": "refcoco, jsonl", "data.split_by": "google", "data.pixels": "layout"},
         {"model.vision.weights": "w", "train.pretrained_rate": 0.1},
         {"model.vision.weights": "w", "train.layer_decay": 0.7, "train.init": "bundled"},
         {"model.decoder.injection": 0.2, "model.decoder.fusion_vision": True, "model.mask.maps_per_word": 2},
@@ -107,6 +123,10 @@ def test_a_setting_that_counts_is_not(values: dict[str, Any]) -> None:
 
 def test_rules_speak_of_fields_that_exist() -> None:
     assert {key for rule in RULES for key in rule.keys} <= set(settings_of(RunConfig))
+
+
+def test_the_forms_of_own_data_are_those_that_can_be_opened() -> None:
+    assert set(OWN_FORMS) == OWN and set(TOOLS) == EXPORTS
 
 
 def test_a_complete_file_names_only_what_is_not_the_default() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
 
-from m3att.config import RunConfig
+from m3att.config import DataConfig, RunConfig
 from m3att.encoders import LANGUAGE, VISION, fresh_halves
 from m3att.settings import flatten, settings_of
 
@@ -28,6 +28,25 @@ class Rule(NamedTuple):
 
 EXPORTS = {"coco", "cvat", "datumaro", "label_studio", "labelme"}
 """The data sets that are files of annotation tools; `data.own.tools` opens them."""
+
+
+OWN = EXPORTS | {"hf", "jsonl", "shards"}
+"""The data sets that are data of one's own; `data.fields` has the same list."""
+
+
+def dataset_names(data: DataConfig) -> list[str]:
+    """The data sets that settings name."""
+    return [name.strip() for name in data.dataset.split(",")]
+
+
+def has_own(data: DataConfig) -> bool:
+    """Whether one of the data sets is data of one's own."""
+    return any(name in OWN for name in dataset_names(data))
+
+
+def has_refer(data: DataConfig) -> bool:
+    """Whether one of the data sets is read from a folder in the REFER layout."""
+    return data.root is not None and any(name not in OWN for name in dataset_names(data))
 
 
 def alike(run: RunConfig) -> bool:
@@ -62,10 +81,37 @@ RULES = (
     Rule(("data.beside_share",), lambda run: not run.data.beside, "data.beside is empty"),
     Rule(("data.old_share",), lambda run: not run.data.old, "data.old is empty"),
     Rule(("data.per_image",), lambda run: not run.data.grouped, "data.grouped is false"),
-    Rule(("data.seed",), lambda run: run.data.root is not None, "the images of data.root are not drawn"),
+    Rule(
+        ("data.seed",),
+        lambda run: (
+            run.data.root is not None
+            and run.data.pixels != "collage"
+            and not (run.data.held_out and has_own(run.data))
+            and not run.data.old
+        ),
+        "the images of data.root are not drawn, and none of them are held out",
+    ),
+    Rule(
+        ("data.held_out",),
+        lambda run: not has_own(run.data) and not run.data.old,
+        "data.dataset {data.dataset} states its splits",
+    ),
+    Rule(
+        ("data.split_by",), lambda run: not has_refer(run.data), "data.dataset {data.dataset} has no splits of authors"
+    ),
+    Rule(
+        ("data.cutouts", "data.collage_side"),
+        lambda run: run.data.pixels != "collage" or not has_refer(run.data),
+        "no collages are made; see data.pixels",
+    ),
+    Rule(
+        ("data.pixels",),
+        lambda run: run.data.pixels != "auto" and run.data.root is None and not has_own(run.data),
+        "without data.root, scenes are drawn",
+    ),
     Rule(
         ("data.expression_field",),
-        lambda run: not EXPORTS & {name.strip() for name in run.data.dataset.split(",")},
+        lambda run: not EXPORTS.intersection(dataset_names(run.data)),
         "data.dataset names no file of an annotation tool",
     ),
     Rule(("data.image_root",), lambda run: run.data.root is None, "data that are drawn have no photos; give data.root"),

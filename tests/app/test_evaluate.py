@@ -56,16 +56,38 @@ def test_evaluate_takes_what_the_command_line_says(
         "evaluate --floor largest --data.root own.json --data.dataset coco --data.pixels layout",
         "train --preset shaperef-tiny-hour --data.root own.json --data.dataset coco --data.pixels layout --out run",
         "report figure 8 --model photo --data.root own.json --data.dataset coco --data.pixels layout --out a.png",
+        "train --config own.yaml --out run",
+        "train --config pixels.yaml --data.root own.json --data.dataset coco --dry-run",
+        "train --preset photo --config own.yaml --out run",
+        "search --config own.yaml --set train.learning_rate=1e-4..1e-3 --out run",
+        "ablate --table 1 --config own.yaml --out run",
+        "bench train --config own.yaml",
     ],
 )
 def test_drawn_pictures_of_own_data_are_refused(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("data: {root: own.json, dataset: coco, pixels: layout}")
+    Path("pixels.yaml").write_text("data: {pixels: layout}")
     assert refused(*command.split()) == (
         "data.pixels layout: data set coco is read from its photos; to have it drawn, give `m3att data convert "
         "own.json --to refer --out DIR`, and then --data.root DIR --data.dataset custom"
     )
+
+
+def test_what_a_preset_draws_may_be_read_from_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.yaml").write_text("data: {root: own.json, dataset: coco, pixels: layout}")
+    words = ["--preset", "refcoco-layout-tiny", "--config", str(tmp_path / "own.yaml"), "--print-config"]
+    assert main(["train", *words]) == 0
+    assert "pixels: layout" in capsys.readouterr().out
+
+
+def test_settings_that_change_nothing_are_named(tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", str(tiny_model_folder), "--data.images", "1", "--data.split_by", "google"]
+    assert main(["evaluate", *words]) == 0
+    note = "note: data.split_by google has no effect: data.dataset shaperef has no splits of authors"
+    assert capsys.readouterr().err.splitlines() == [note]
 
 
 def test_own_data_are_drawn_after_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import JSON_HELP, CommandParser, probe_file, progress_bar, show, write_json
-from m3att.app.run_settings import started_config
+from m3att.app.run_settings import given_settings, note_idle, started_config
 from m3att.config import RunConfig
 from m3att.settings import SettingsParser, add_settings
 
@@ -213,6 +213,7 @@ def bench_train(words: Sequence[str], prog: str) -> int:
     if given.get("json"):
         probe_file(Path(given["json"]), "--json")
     config = started_config(given, options)
+    note_idle(config, given_settings(given, options))
 
     from m3att.bench.training import measure_memory, measure_training, planned
     from m3att.report.tables import plain_table

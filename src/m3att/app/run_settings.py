@@ -54,14 +54,19 @@ def started_config(given: Mapping[str, Any], options: Mapping[str, Any]) -> RunC
     """
     if not given.get("preset") and not given.get("config") and not given.get("print_config"):
         raise ConfigError("what to train? give --preset NAME (`m3att presets` lists them) or --config FILE")
-    config = find_preset(given["preset"]).config if given.get("preset") else RunConfig()
+    preset = config = find_preset(given["preset"]).config if given.get("preset") else RunConfig()
     if given.get("config"):
-        config = config_from_file(Path(given["config"]), config)
-    return with_options(config, options)
+        config = config_from_file(Path(given["config"]), preset)
+    return with_options(config, options, config.data.pixels != preset.data.pixels)
 
 
-def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
+def with_options(config: RunConfig, options: Mapping[str, Any], drawn: bool = False) -> RunConfig:
     """Settings with those of the command line laid over them.
+
+    Args:
+        config: the settings below.
+        options: nested values of the command line.
+        drawn: whether somebody chose the `data.pixels` of the settings below; see `check_drawn`.
 
     Raises:
         ConfigError: where one of them is wrong, or two of them say the same thing.
@@ -70,7 +75,7 @@ def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     if train.get("epochs") is not None and train.get("steps") is not None:
         raise ConfigError("--train.epochs and --train.steps both say how long to train: give one of them")
     config = changed(config, options)
-    check_drawn(options, config.data)
+    check_drawn(drawn or "pixels" in options.get("data", {}), config.data)
     check_fit(config)
     return config
 

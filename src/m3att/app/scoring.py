@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from m3att.app.console import progress_bar
 from m3att.app.drawn import check_drawn
+from m3att.app.run_settings import note_idle
 from m3att.bounds import RANGES
 from m3att.config import DataConfig, EvaluateConfig, RunConfig
 from m3att.effects import shown
 from m3att.errors import ConfigError
 from m3att.protocols import PROTOCOLS
-from m3att.settings import SettingsParser, add_settings, changed, settings_of
+from m3att.settings import SettingsParser, add_settings, changed, flatten, settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +99,8 @@ def open_model(given: Mapping[str, Any], options: Mapping[str, Any], processes: 
     if options.get("data", {}).get("dataset", trained.dataset) != trained.dataset:
         data = replace(data, split_by=None, split="val", pixels="auto", expression_field=None)
     config = changed(replace(pretrained.config, data=data), options)
-    check_drawn(options, config.data)
+    check_drawn("pixels" in options.get("data", {}), config.data)
+    note_idle(config, flatten(options))
     if config.data.root is None and cannot_be_drawn(config.data) and config.data.dataset == trained.dataset:
         config = replace(config, data=at_home(config.data, trained))
     check_threshold(options, config.evaluate)
@@ -195,7 +197,8 @@ def score_floor(options: Mapping[str, Any]) -> Scores:
     from m3att.engine.evaluate import evaluate_largest
 
     config = changed(RunConfig(), options)
-    check_drawn(options, config.data)
+    check_drawn("pixels" in options.get("data", {}), config.data)
+    note_idle(config, flatten(options))
     check_threshold(options, config.evaluate)
     source = open_source(config.data, config.data.split, divided="split" in options.get("data", {}))
     with progress_bar("scoring") as progress:
