@@ -181,8 +181,6 @@ def test_scores_are_calibrated_and_then_used(
     assert "overall IoU" in out and (tmp_path / "c.json").is_file()  # what was scored is not lost
     assert "against IoU" not in out  # one image has fewer masks than a reliability table needs
     assert json.loads((model / "config.json").read_text("utf-8"))["calibration"] == stored
-    other = refused("evaluate", "--model", str(model), "--data.images", "8", "--protocol", "lavt", "--calibrate")
-    assert "protocol lavt makes others: give --protocol original" in other
     assert "--floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
     assert "is not: copy it" in refused("evaluate", "--model", "some/model", "--calibrate")
     values = json.loads((model / "config.json").read_text("utf-8"))

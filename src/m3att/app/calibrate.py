@@ -31,19 +31,6 @@ def check_calibrate(given: Mapping[str, Any]) -> None:
         probe_file(Path(name) / CONFIG, "--model")
 
 
-def check_protocol(protocol: str) -> None:
-    """Refuse to calibrate scores of masks that nobody gets: predictions are masks of protocol `original`.
-
-    Raises:
-        ConfigError: that says what to give.
-    """
-    if protocol not in ("original", "all"):
-        raise ConfigError(
-            f"--calibrate fits the scores of the masks that `predict` gives, and protocol {protocol} makes others: "
-            "give --protocol original"
-        )
-
-
 def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
     """Fit, store and print.
 

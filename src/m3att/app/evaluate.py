@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from m3att import __version__
-from m3att.app.calibrate import calibrate, check_calibrate, check_protocol
+from m3att.app.calibrate import calibrate, check_calibrate
 from m3att.app.console import JSON_HELP, one_voice, probe_file, show, write_json
 from m3att.app.scoring import ScoredModel, add_scoring_options, checked_options, open_model, score_floor, score_model
 from m3att.config import EvaluateConfig
@@ -114,8 +114,6 @@ def evaluate(words: Sequence[str], prog: str) -> int:
         return 0  # one process is enough
     with nullcontext(ALONE) if "floor" in given else together(given.get("device", "auto")) as processes:
         scored = None if "floor" in given else open_model(given, options, processes)
-        if scored is not None and given.get("calibrate"):
-            check_protocol(scored.config.evaluate.protocol)
         # Identifies the weights later. It is computed now, because the file may be gone at the end.
         weights = None if scored is None else scored.pretrained.weights_sha256()
         log = None if scored is None or "answers" not in given else AnswerLog(scored.source)
