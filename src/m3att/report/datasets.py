@@ -53,7 +53,8 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
                 f"{split['no_target']:,}"
             )
         if split["boxed"]:
-            said.append(f"{name}: {split['boxed']:,} expressions name what has a box and no mask")
+            verb = "names" if split["boxed"] == 1 else "name"
+            said.append(f"{name}: {counted(split['boxed'], 'expression')} {verb} what has a box and no mask")
         if split["unnamed"]:
             said.append(
                 f"{name}: {counted(split['unnamed'], 'object')} without an expression; only the category loss uses them"

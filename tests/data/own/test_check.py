@@ -56,6 +56,16 @@ def test_boxes_are_counted_and_are_no_fault(tmp_path: Path, lines: list[dict[str
     assert "train: 2 expressions name what has a box and no mask" in remarks_of(report.to_dict())
 
 
+def test_crowd_regions_are_counted(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    entry = {"image_id": 1, "category_id": 1, "segmentation": [square(2)]}
+    told = [{**entry, "id": 1, "caption": "it"}, {**entry, "id": 2, "iscrowd": 1}, {**entry, "id": 3, "iscrowd": 1}]
+    images = [{"id": 1, "file_name": "1.png", "width": 32, "height": 24}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": told}), encoding="utf-8")
+    report = report_of("coco", tmp_path / "a.json")
+    assert (report.annotations, report.crowds) == (3, 2)
+
+
 def test_objects_that_nobody_described_are_counted(tmp_path: Path) -> None:
     write_picture(tmp_path / "1.png")
     entries = [{"id": at, "image_id": 1, "category_id": 1, "segmentation": [square(2)]} for at in (1, 2, 3)]

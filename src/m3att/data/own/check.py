@@ -65,7 +65,7 @@ def check_own(
         splits=reports,
         unknown_splits=(),
         annotations=sum(source.object_count for source in sources.values()),
-        crowds=0,
+        crowds=sum(source.crowd_count for source in sources.values()),
         without_segmentation=0,
         broken_segmentations=listed_faults(()),
         repeated_ids=listed_faults(()),

@@ -77,6 +77,7 @@ def index_content(content: Content, split: str, name: str) -> tuple[dict[str, ND
         "has_every_object": content.every_object,
         "background": 0 if content.every_object and names else UNKNOWN,
         "is_label_studio": isinstance(info, dict) and info.get("contributor") == "Label Studio",
+        "crowds": sum(map(is_crowd, (one for one in content.instances["annotations"] if one["image_id"] in of_image))),
         "notes": [clipped(reason) for reason in oddities],
         "faults": faults,
     }

@@ -68,6 +68,7 @@ class CustomSource(Source):
         self.has_every_object, self._background = bool(notes["has_every_object"]), int(notes["background"])
         self._category_names: tuple[str, ...] = tuple(notes["category_names"])
         self._is_label_studio, self.notes = bool(notes["is_label_studio"]), tuple(notes["notes"])
+        self.crowd_count = int(notes["crowds"])
         self.faults = tuple(Fault(reason, entries=entries) for reason, entries in notes["faults"])
         self.image_ids: list[int] = store["image_ids"].tolist()
         self._sizes: list[list[int]] = store["sizes"].tolist()
@@ -318,7 +319,7 @@ def open_jsonl(root: Path, split: str, image_root: Path | None = None) -> Custom
             content = content_of_lines(lines, path.parent, str(path), [stated] * len(lines), for_writing=False)
             return index_content(content, split, str(path))
 
-    source = CustomSource.restored(cached(f"own {split} {stated}", [path], build), str(path))
+    source = CustomSource.restored(cached(f"own lines {split} {stated}", [path], build), str(path))
     images = [{"file_name": name} for name in map(source.image_name, range(len(source)))]
     found = with_photos(Content([], {"images": images}, path.parent), path, stated, image_root)
     source.look_in(found)
