@@ -156,3 +156,16 @@ def test_regions_of_several_image_tags_are_not_read(tmp_path: Path) -> None:
     assert coco_of_label_studio(path)[1] == {f"{path}: {why}": 2}
     with pytest.raises(DataError, match=r"no object that has an expression can be read: .*give each image a task"):
         opened("label_studio", path)
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_rectangle_is_a_box(tmp_path: Path, turn: int) -> None:
+    """As in CVAT; a turned one is the upright box around it."""
+    value = {"x": 50, "y": 25, "width": 25, "height": 25, "rotation": turn}
+    path = export(tmp_path, region("rectanglelabels", {**value, "rectanglelabels": ["cup"]}), text(value, "a cup"))
+    (found_one,) = coco_of_label_studio(path)[0]["annotations"]
+    wide, high = WIDTH / 4, HEIGHT / 4
+    left, top = WIDTH / 2, HEIGHT / 4
+    expected = [left, top, wide, high] if turn == 0 else [left - high, top, high, wide]
+    assert found_one["bbox"] == pytest.approx(expected) and "segmentation" not in found_one
+    assert opened("label_studio", path).boxed == 1

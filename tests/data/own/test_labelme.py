@@ -19,12 +19,15 @@ from .test_tools import found, opened
         ("rectangle", [[4, 4], [14, 4], [14, 12], [4, 12]], 80),
         ("rectangle", [[4, 4], [14, 12]], 80),
         ("rectangle", [[14, 12], [4, 4]], 80),
-        ("rotation", [[10, 2], [18, 10], [10, 18], [2, 10]], 128),
+        ("rotation", [[10, 2], [18, 10], [10, 18], [2, 10]], 256),
         ("quadrilateral", [[4, 4], [20, 4], [18, 12], [6, 12]], 112),
     ],
 )
 def test_files_of_x_anylabeling(tmp_path: Path, kind: str, corners: list[list[float]], area: int) -> None:
-    """X-AnyLabeling writes rectangles as four corners, and has turned ones and other quadrilaterals."""
+    """X-AnyLabeling writes rectangles as four corners, and has turned ones and other quadrilaterals.
+
+    Rectangles are boxes, as in the other tools: most people who draw them mean the box around an object.
+    """
     write_picture(tmp_path / "1.png")
     shape: dict[str, Any] = {"label": "cup", "description": "a cup", "shape_type": kind, "points": corners}
     more = {"score": None, "group_id": None, "difficult": False, "flags": {}, "attributes": {}, "kie_linking": []}
@@ -33,6 +36,7 @@ def test_files_of_x_anylabeling(tmp_path: Path, kind: str, corners: list[list[fl
     (tmp_path / "1.json").write_text(json.dumps(file | sides), encoding="utf-8")
     source = opened("labelme", tmp_path)
     assert not source.faults
+    assert source.boxed == (kind != "quadrilateral")
     ((_, pixels),) = found(source).items()
     assert pixels == pytest.approx(area, rel=0.08)
     rows, columns = np.nonzero(source.read(0).masks_MHW[0])

@@ -83,13 +83,7 @@ class Collected:
         entry: dict[str, Any] = {"id": len(self.annotations) + 1, "image_id": image, "iscrowd": int(is_crowd)}
         if label is not None:
             entry["category_id"] = self._categories.setdefault(label, len(self._categories) + 1)
-        if outlines:
-            single = len(outlines) == 1 and isinstance(outlines[0], dict)
-            entry["segmentation"] = outlines[0] if single else list(outlines)
-        elif boxes:
-            left, top = (min(box[side] for box in boxes) for side in (0, 1))
-            right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
-            entry["bbox"] = [left, top, right - left, bottom - top]
+        entry |= area_of(outlines, boxes)
         self.annotations.append({**entry, **({"expressions": list(texts)} if texts else {})})
 
     def coco(self) -> dict[str, Any]:
@@ -102,6 +96,26 @@ class Collected:
             raise no_expressions(self.path, self._attributes, self.field)
         categories = [{"id": id_, "name": name} for name, id_ in self._categories.items()]
         return {"images": self.images, "annotations": self.annotations, "categories": categories}
+
+
+def area_of(outlines: Sequence[Outline], boxes: Sequence[Corners] = ()) -> dict[str, Any]:
+    """Where an object is, as a COCO json has it.
+
+    Args:
+        outlines: the parts of its mask.
+        boxes: around its parts; they count only where it has no outline.
+
+    Returns:
+        ``segmentation``, or ``bbox`` (x, y, width, height in pixels) around all boxes, or neither.
+    """
+    if outlines:
+        single = len(outlines) == 1 and isinstance(outlines[0], dict)
+        return {"segmentation": outlines[0] if single else list(outlines)}
+    if not boxes:
+        return {}
+    left, top = (min(box[side] for box in boxes) for side in (0, 1))
+    right, bottom = (max(box[side] for box in boxes) for side in (2, 3))
+    return {"bbox": [left, top, right - left, bottom - top]}
 
 
 def mask_at(box_HW: NDArray[np.bool_], left: int, top: int, height: int, width: int) -> dict[str, Any]:

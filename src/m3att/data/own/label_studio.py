@@ -1,4 +1,4 @@
-"""Label Studio's JSON export: tasks whose regions are outlined in per cent, by polygon, rectangle, ellipse or brush."""
+"""Label Studio's JSON export: tasks whose regions are outlined in per cent, by polygon, ellipse or brush, or boxed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from m3att.data.images import MAX_PIXELS, decode_opaque
 from m3att.data.masks import encode_rle
+from m3att.data.own.collected import Outline, area_of, corners_of
 from m3att.data.own.content import read_json
 from m3att.data.own.expressions import CATEGORY, lines_of, no_expressions
 from m3att.data.own.shapes import ellipse, rectangle
@@ -87,7 +88,7 @@ def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str
             expressions = lines_of(label) if field == CATEGORY else texts
             try:
                 image = own[region.get("item_index") or 0]
-                size, mask = _mask_of(region)
+                size, area = _area_of(region)
             except (DataError, ImageError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
                 known = isinstance(error, DataError | ImageError)
                 why = error if known else "its outline is not what Label Studio writes"
@@ -99,8 +100,8 @@ def coco_of_label_studio(path: Path, field: str | None = None) -> tuple[dict[str
             annotations.append({
                 "id": len(annotations) + 1,
                 "image_id": image["id"],
-                "segmentation": mask,
                 "iscrowd": 0,
+                **area,
                 **({"category_id": category} if category is not None else {}),
                 **({"expressions": expressions} if expressions else {}),
             })  # fmt: skip
@@ -249,26 +250,33 @@ def _regions(
     return found
 
 
-def _mask_of(region: Mapping[str, Any]) -> tuple[tuple[int, int], Any]:
-    """The size of a region's image (height, width), and its mask as a COCO json has it."""
+def _area_of(region: Mapping[str, Any]) -> tuple[tuple[int, int], dict[str, Any]]:
+    """The size of a region's image (height, width), and its mask or box as a COCO json has it."""
     width, height, value = int(region["original_width"]), int(region["original_height"]), region["value"]
     if min(width, height) < 1 or width * height > MAX_PIXELS:
         raise DataError(f"it is drawn on an image of {width} x {height}")
-    x, y = width / 100, height / 100
+    if not {"rle", "imageDataURL", "vertices", "points", "radiusX"} & set(value) and {"width", "height"} <= set(value):
+        x, y = width / 100, height / 100
+        sides = float(value["width"]) * x, float(value["height"]) * y
+        drawn = rectangle(value["x"] * x, value["y"] * y, *sides, float(value.get("rotation") or 0))
+        return (height, width), area_of([], [corners_of(drawn)])
+    return (height, width), area_of([_outline_of(region, height, width)])
+
+
+def _outline_of(region: Mapping[str, Any], height: int, width: int) -> Outline:
+    """The outline of a region that is no rectangle."""
+    value, x, y = region["value"], width / 100, height / 100
     if "rle" in value:
-        return (height, width), encode_rle(decode_brush(value["rle"], height, width))
+        return encode_rle(decode_brush(value["rle"], height, width))
     if "imageDataURL" in value:  # black on transparent ground
-        return (height, width), _bitmap(str(value["imageDataURL"]), height, width)
+        return _bitmap(str(value["imageDataURL"]), height, width)
     if "vertices" in value:
-        return (height, width), [_closed_vector(value, x, y)]
+        return _closed_vector(value, x, y)
     if "points" in value:
-        return (height, width), [[float(side) * (x, y)[at % 2] for p in value["points"] for at, side in enumerate(p)]]
+        return [float(side) * (x, y)[at % 2] for p in value["points"] for at, side in enumerate(p)]
     if "radiusX" in value:
         radii = float(value["radiusX"]) * x, float(value["radiusY"]) * y
-        return (height, width), [ellipse(value["x"] * x, value["y"] * y, *radii, float(value.get("rotation") or 0))]
-    if "width" in value and "height" in value:
-        sides = float(value["width"]) * x, float(value["height"]) * y
-        return (height, width), [rectangle(value["x"] * x, value["y"] * y, *sides, float(value.get("rotation") or 0))]
+        return ellipse(value["x"] * x, value["y"] * y, *radii, float(value.get("rotation") or 0))
     raise DataError(f"a region of type {shown(region.get('type'), 40)} encloses nothing")
 
 

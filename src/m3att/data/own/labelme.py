@@ -12,11 +12,11 @@ from typing import Any
 
 from m3att.data.annotation import as_path
 from m3att.data.images import decode_mask
-from m3att.data.own.collected import mask_at
+from m3att.data.own.collected import Corners, Outline, area_of, corners_of, mask_at
 from m3att.data.own.content import read_json
 from m3att.data.own.expressions import CATEGORY, found_expressions, lines_of, no_expressions
 from m3att.data.own.files import split_of_file
-from m3att.data.own.shapes import ellipse, rectangle
+from m3att.data.own.shapes import ellipse
 from m3att.errors import DataError, ImageError, shown
 
 
@@ -82,7 +82,7 @@ def coco_of_labelme(place: Path, field: str | None = None) -> tuple[dict[str, An
             seen_fields |= dict.fromkeys(key for key, value in shapes[0].items() if isinstance(value, str) and value)
             expressions = lines_of(label) if field == CATEGORY else list(dict.fromkeys(texts))
             try:
-                mask = [_part(shape, image.get("height"), image.get("width")) for shape in shapes]
+                parts = [_part(shape, image.get("height"), image.get("width")) for shape in shapes]
             except (DataError, ImageError) as error:
                 faults[f"{path}: shape {at}: {error}"] = len(expressions)
                 continue
@@ -94,8 +94,8 @@ def coco_of_labelme(place: Path, field: str | None = None) -> tuple[dict[str, An
                 "id": len(annotations) + 1,
                 "image_id": image["id"],
                 "category_id": category,
-                "segmentation": mask[0] if len(mask) == 1 and isinstance(mask[0], dict) else mask,
                 "iscrowd": 0,
+                **area_of(*_outlines_and_boxes(parts)),
                 **({"expressions": expressions} if expressions else {}),
             })  # fmt: skip
     if not images:
@@ -121,16 +121,20 @@ def _objects(shapes: list[Any]) -> list[tuple[int, list[dict[str, Any]]]]:
     return list(found.values())
 
 
-def _part(shape: Mapping[str, Any], height: int | None, width: int | None) -> Any:
-    """A shape as a part of a COCO segmentation: a flat polygon, or run lengths."""
+def _outlines_and_boxes(parts: list[Outline | Corners]) -> tuple[list[Outline], list[Corners]]:
+    return [one for one in parts if not isinstance(one, tuple)], [one for one in parts if isinstance(one, tuple)]
+
+
+def _part(shape: Mapping[str, Any], height: int | None, width: int | None) -> Outline | Corners:
+    """A shape as a part of a COCO segmentation (a flat polygon, or run lengths), or the corners of a box."""
     kind = shape.get("shape_type") or "polygon"
     points = [(float(x), float(y)) for x, y in shape["points"]]
     # X-AnyLabeling, which writes labelme's files too, has turned rectangles and rectangles of four corners.
-    if len(points) >= 3 and kind in ("polygon", "oriented_rectangle", "rotation", "quadrilateral", "rectangle"):
-        return [side for point in points for side in point]
-    if kind == "rectangle":
-        (left, top), (right, bottom) = points
-        return rectangle(min(left, right), min(top, bottom), abs(right - left), abs(bottom - top))
+    flat = [side for point in points for side in point]
+    if (kind == "rectangle" and len(points) >= 2) or (len(points) >= 3 and kind in ("oriented_rectangle", "rotation")):
+        return corners_of(flat)
+    if len(points) >= 3 and kind in ("polygon", "quadrilateral"):
+        return flat
     if kind == "circle":
         (x, y), rim = points
         return ellipse(x, y, *[math.dist((x, y), rim)] * 2)
