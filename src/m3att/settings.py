@@ -82,6 +82,11 @@ class SettingsParser(ArgumentParser):
             ConfigError: always.
         """
         options = [option for action in self._actions for option in action.option_strings]
+        missing = re.match(r"the following arguments are required: (.+)", message)
+        if missing is not None:  # jsonargparse says what they are called in the code, and not in the help
+            shown = {action.dest: str(action.metavar or action.dest) for action in self._actions}
+            names = [shown.get(name, name) for name in missing[1].split(", ")]
+            message = f"the following arguments are required: {', '.join(names)}; see {self.prog} --help"
         raise ConfigError(unknown_option(message, options, self.prog) or explain(message)) from ex
 
 

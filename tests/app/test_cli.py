@@ -34,6 +34,23 @@ TRAIN = "train --preset shaperef-tiny --out run"
 PROCESS = [sys.executable, "-m", "m3att"]
 
 
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "serve"])
+def test_what_is_missing_is_called_as_in_the_help(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(command.split())
+    _, _, names = capsys.readouterr().err.partition("the following arguments are required: ")
+    main([*command.split(), "--help"])
+    shown = [line.split()[0].rstrip(",") for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    if not names:
+        return
+    names, _, advice = names.partition(";")
+    assert advice.strip() == f"see m3att {command} --help"
+    for name in names.strip().split(", "):
+        assert name in shown and (name.startswith("--") or name == name.upper()), (name, shown)
+
+
 def test_help_and_commands_import_no_torch() -> None:
     probe = (
         "import sys, time; start = time.process_time(); import m3att.app.cli as cli; "

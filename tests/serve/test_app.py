@@ -163,6 +163,48 @@ def test_no_field_is_lost_in_silence(client: httpx.Client, path: str, fields: di
     assert refusal(answer) == (400, "bad_request") and answer.json()["error"]["message"].startswith(message)
 
 
+def multipart(*fields: tuple[bytes, bytes]) -> bytes:
+    """A form with an image; a field is its name and its value."""
+    parts = [b'name="image"; filename="p.png"\r\n\r\n' + picture_file()]
+    parts += [b'name="%s"\r\n\r\n%s' % field for field in fields]
+    return b"".join(b"--x\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        ("multipart/form-data; boundary=x", multipart((b"expressions", b"the caf\xe9")), "expressions: is not UTF-8"),
+        ("multipart/form-data; boundary=x", multipart((b"model", b"\xff")), "model: is not UTF-8; send it in UTF-8"),
+        ("multipart/form-data; boundary=x", multipart((b"\xe9", b"1")), "the name of a field: is not UTF-8"),
+        ("multipart/form-data; boundary=x; charset=no", multipart((b"expressions", b"a")), "Content-Type: states a"),
+        ("multipart/form-data; boundary=x; charset=ascii", multipart((b"expressions", b"\xc3\xa9")), "is not ASCII"),
+    ],
+)
+def test_a_form_that_is_not_utf_8_is_refused(client: httpx.Client, kind: str, body: bytes, message: str) -> None:
+    """Read as Latin-1, it would ask for other words than those that were sent."""
+    answer = client.post("/v1/segment/upload", content=body, headers={"Content-Type": kind})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "bad_request")
+    assert message in error["message"] and "\n" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "coded"), [("", "der M\u00fcller".encode()), ("; charset=latin-1", "der M\u00fcller".encode("latin-1"))]
+)
+def test_a_form_is_read_in_its_encoding(client: httpx.Client, charset: str, coded: bytes) -> None:
+    body = multipart((b"expressions", b"the man"), (b"expressions", coded))
+    kind = f"multipart/form-data; boundary=x{charset}"
+    answer = client.post("/v1/segment/upload", content=body, headers={"Content-Type": kind})
+    assert [result["expression"] for result in answer.json()["results"]] == ["the man", "der M\u00fcller"]
+
+
+def test_json_that_is_not_utf_8_is_refused(client: httpx.Client) -> None:
+    body = b'{"image": "", "expressions": ["the caf\xe9"]}'
+    answer = client.post("/v1/segment", content=body, headers={"Content-Type": "application/json"})
+    expected = {"error": {"code": "bad_request", "message": "the request: it is not UTF-8"}}
+    assert (answer.status_code, answer.json()) == (400, expected)
+
+
 def test_messages_name_what_is_wrong(client: httpx.Client) -> None:
     told = [
         client.post("/v1/segment", content=b"hello", headers={"Content-Type": "application/json"}),

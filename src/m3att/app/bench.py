@@ -26,10 +26,11 @@ def bench_data(words: Sequence[str], prog: str) -> int:
     parser.add_argument(
         "root",
         type=Path,
+        metavar="ROOT",
         help="a folder with instances.json and images/, or with --dataset the root folder of your data sets",
     )
     parser.add_argument(
-        "--dataset", help="data set under root, whose opening is measured too: refcoco, refcoco+, refcocog, refclef ..."
+        "--dataset", help="data set under ROOT, whose opening is measured too: refcoco, refcoco+, refcocog, refclef ..."
     )
     parser.add_argument("--split-by", help="unc, google, umd or berkeley (default: the data set's usual one)")
     parser.add_argument("--split", default="train", help="which split to open (default: %(default)s)")

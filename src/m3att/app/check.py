@@ -23,7 +23,10 @@ def data_check(words: Sequence[str], prog: str) -> int:
         "look through the files.",
     )
     parser.add_argument(
-        "root", type=Path, help="folder of the data set, or your own file or folder (see docs/datasets.md)"
+        "root",
+        type=Path,
+        metavar="ROOT",
+        help="folder of the data set, or your own file or folder (see docs/datasets.md)",
     )
     from m3att.data.fields import OWN_FORMS
 

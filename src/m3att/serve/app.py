@@ -27,6 +27,7 @@ from m3att.serve.limits import STATUS, Limits, Refusal
 from m3att.serve.metrics import Metrics
 from m3att.serve.pool import Job, Pool
 from m3att.serve.tasks import Kind, Task
+from m3att.serve.texts import TextRoute
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = "Referring image segmentation: an image and expressions in, the mask of each referent out."
@@ -175,6 +176,7 @@ def create_app(
     metrics = Metrics(pool)
     # The documentation pages of FastAPI load scripts from elsewhere; /openapi.json is served all the same.
     app = FastAPI(title="m3att", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app.router.route_class = TextRoute
     app.add_middleware(Guard, limits=limits, token=token, hosts=hosts, observe=metrics.observe)
     add_errors(app)
     bearer = [Depends(HTTPBearer(auto_error=False))] if token is not None else []
