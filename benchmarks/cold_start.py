@@ -1,6 +1,6 @@
 """What a cold `m3att predict` costs, beside `python -c 'import torch'`: CPU time and peak memory of whole processes.
 
-python benchmarks/cold_start.py [--rounds 5] [--model photo] [--image examples/coffee.jpg]
+python benchmarks/cold_start.py [--rounds 5] [--model photo] [--image examples/coffee.jpg] [--json FILE]
 
 Each round runs all of them one after the other, so that what else the machine does meets them alike.
 """
@@ -8,6 +8,7 @@ Each round runs all of them one after the other, so that what else the machine d
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--model", default="photo")
     parser.add_argument("--image", default=str(EXAMPLES / "coffee.jpg"))
     parser.add_argument("--expression", default="the cup")
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with TemporaryDirectory() as out:
         predict = ["-m", "m3att", "predict", given.image, given.expression, "--model", given.model, "--out", out]
@@ -56,6 +58,13 @@ def main() -> None:
         seconds = statistics.median(seconds for seconds, _ in values)
         peak = max(megabytes for _, megabytes in values)
         print(f"| {name} | {seconds:.2f} | {seconds / base:.2f} | {peak:.0f} |")
+    if given.json is not None:
+        rows = {
+            name: [{"cpu_seconds": round(seconds, 3), "peak_mb": round(peak, 1)} for seconds, peak in values]
+            for name, values in found.items()
+        }
+        text = json.dumps({"model": given.model, "rounds": rows}, indent=1)
+        given.json.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import pickle
+import re
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -48,6 +49,24 @@ def test_every_name_that_a_benchmark_imports_from_m3att_exists(repository: Path)
             missing = [one.name for one in node.names if not hasattr(module, one.name)]
             for name in missing:  # a module below it
                 assert importlib.util.find_spec(f"{node.module}.{name}"), f"{path.name}: {node.module} has no {name}"
+
+
+def test_every_benchmark_whose_figures_a_page_gives_can_write_them_down(repository: Path) -> None:
+    pages = "".join((repository / "docs" / f"{name}.md").read_text("utf-8") for name in ("results", "performance"))
+    named = sorted(set(re.findall(r"benchmarks/(\w+\.py)", pages)))
+    assert len(named) > 15
+    assert [name for name in named if '"--json"' not in (repository / "benchmarks" / name).read_text("utf-8")] == []
+
+
+def test_rates_of_scenes_are_written_down(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scenes.json"
+    monkeypatch.setattr("sys.argv", ["scenes.py", "--images", "1", "--size", "64", "--json", str(out)])
+    script(repository, "scenes").main()
+    found = json.loads(out.read_text())["scenes_per_second"]
+    assert len(found) == len(capsys.readouterr().out.splitlines()) == 7
+    assert all(rate["wall"] > 0 and rate["cpu"] > 0 for rate in found.values())
 
 
 @pytest.fixture(scope="module")
