@@ -13,8 +13,10 @@ from PIL import Image
 
 from m3att.config import DataConfig
 from m3att.data.open import open_source
-from m3att.data.own.hub import open_hub
-from m3att.errors import ConfigError, DataError
+from m3att.data.own.hub import RowsSource, open_hub
+from m3att.errors import ConfigError, DataError, ImageError
+
+from ..own_files import square
 
 datasets = pytest.importorskip("datasets")
 
@@ -124,3 +126,28 @@ def test_image_root_is_for_rows_that_have_names_of_files(rows: Any, tmp_path: Pa
     datasets.Dataset.from_dict(named).save_to_disk(str(tmp_path / "names"))
     data = DataConfig(str(tmp_path / "names"), "hf", image_root=str(tmp_path / "photos"))
     assert (open_source(data, "train").read(0).image_HWC == 7).all()
+
+
+def test_rows_of_one_file_are_of_one_image(tmp_path: Path) -> None:
+    """Names of files say so where there is no image_id; a file that may be any of two photos is neither."""
+    for place, grey in (("left/1.png", 7), ("right/1.png", 90)):
+        (tmp_path / place).parent.mkdir()
+        Image.fromarray(np.full((HEIGHT, WIDTH, 3), grey, dtype=np.uint8)).save(tmp_path / place)
+    names = ["left/1.png", "right/1.png", "left\\1.png", "./left/1.png"]
+    named = {"image": names, "expression": list("abcd"), "mask": [square(at) for at in (2, 4, 6, 8)]}
+    for rows in (
+        datasets.Dataset.from_dict(named),
+        [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)],
+    ):
+        source = RowsSource(rows, "train", image_root=tmp_path)
+        assert [source.read(at).expressions for at in range(len(source))] == [("a", "c", "d"), ("b",)]
+        assert [int(source.read(at).image_HWC.max()) for at in range(len(source))] == [7, 90]
+    (tmp_path / "left/1.png").rename(tmp_path / "1.png")
+    with pytest.raises(ImageError, match=r"row 0: .*left/1\.png: no such file"):
+        source.read(0)
+
+
+def test_a_name_beside_the_picture_says_nothing_about_its_image(rows: Any) -> None:
+    assert len(
+        RowsSource(rows.remove_columns("image_id").add_column("path", ["image.jpg"] * len(rows)), "train")
+    ) == len(rows)

@@ -28,7 +28,7 @@ from m3att.data.masks import Mask, unite
 from m3att.data.own.content import without
 from m3att.data.own.jsonl import content_of_lines
 from m3att.data.own.source import CustomSource
-from m3att.data.photos import PhotoFolder
+from m3att.data.photos import PhotoFolder, photo_of, shared_ends
 from m3att.download import UnreachableError, from_hub, may_be_on_hub
 from m3att.errors import ConfigError, DataError, ImageError, SplitError
 
@@ -73,9 +73,14 @@ class RowsSource(CustomSource):
     ) -> None:
         self._row_data = rows
         lines: list[dict[str, Any]] = []
+        paths: list[str] = []
         self._first_row: dict[str, int] = {}
         for number, row in enumerate(_without_pictures(rows, name)):
-            image = str(row["image_id"]) if row.get("image_id") is not None else f"row {number}"
+            path = _path_of(row)
+            # Rows of one image share it: what they have to say so is an id, or the name of its file.
+            image = f"row {number}" if path is None else photo_of(path)
+            image = image if row.get("image_id") is None else str(row["image_id"])
+            paths += [] if path is None else [path]
             self._first_row.setdefault(image, number)
             kept = {key: value for key, value in row.items() if key in _KEPT or key in TEXT_FIELDS}
             lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
@@ -83,6 +88,7 @@ class RowsSource(CustomSource):
             raise DataError(f"{name}: has no row")
         content = content_of_lines(lines, image_root or Path(name), name, [stated] * len(lines), for_writing=False)
         super().__init__(content, split, name)
+        self._photos = PhotoFolder(self.image_root, shared=shared_ends(paths))
 
     @property
     def origin(self) -> str:
@@ -112,7 +118,7 @@ class RowsSource(CustomSource):
         try:
             row = self._row_data[number]
             field = field_of(row, IMAGE_FIELDS)
-            return _pixels(None if field is None else row[field], self.image_root)
+            return _pixels(None if field is None else row[field], self._photos)
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged files
             raise ImageError(f"{self.name}: row {number}: the image cannot be read ({error})") from None
         except ImageError as error:
@@ -138,7 +144,13 @@ class RowsSource(CustomSource):
         return found, False
 
 
-def _pixels(picture: Any, root: Path) -> NDArray[np.uint8]:
+def _path_of(row: Mapping[str, Any]) -> str | None:
+    """The name of a row's image file; None where the picture itself stands there."""
+    field = field_of(row, IMAGE_FIELDS)
+    return row[field] if field is not None and isinstance(row[field], str) and row[field] else None
+
+
+def _pixels(picture: Any, photos: PhotoFolder) -> NDArray[np.uint8]:
     """A row's image as RGB, (H, W, 3).
 
     Raises:
@@ -147,7 +159,7 @@ def _pixels(picture: Any, root: Path) -> NDArray[np.uint8]:
     if isinstance(picture, Mapping):  # not decoded
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, str):
-        return read_image(PhotoFolder(root).file(as_path(picture)))
+        return read_image(photos.file(as_path(picture)))
     if isinstance(picture, bytes):
         picture = Image.open(BytesIO(picture))
     if isinstance(picture, Image.Image):
@@ -245,6 +257,8 @@ def _without_pictures(rows: Rows, name: str) -> Sequence[Mapping[str, Any]]:
         if not any(column in names for column in filled):
             there = ", ".join(map(str, columns))
             raise DataError(f"{name}: no column of {what} among {there:.200}; {', '.join(names)} are read")
-    kept = [column for column in filled if column in TEXT_FIELDS or column in _KEPT]
+    image = next(column for column in IMAGE_FIELDS if column in filled)
+    named = image if getattr(features.get(image), "dtype", None) == "string" else None
+    kept = [column for column in filled if column in TEXT_FIELDS or column in (*_KEPT, named)]
     chosen: Sequence[Mapping[str, Any]] = rows.select_columns(kept)  # type: ignore[attr-defined]
     return chosen
