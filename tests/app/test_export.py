@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,8 @@ def test_a_killed_export_leaves_nothing_and_what_it_cannot_help_leaving_goes_wit
     assert {path.name for path in tmp_path.iterdir()} == {
         "expression_head.onnx", "image_encoder.onnx", "onnx.json", "tokenizer.json",
     }  # fmt: skip
+
+
+def test_a_file_is_no_folder_to_export_to(tiny_model_folder: Path, photo: Path, refused: Callable[..., str]) -> None:
+    said = refused("export", str(tiny_model_folder), "--out", str(photo))
+    assert said == f"{photo}: is a file; name a folder as --out"

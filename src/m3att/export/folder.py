@@ -51,6 +51,8 @@ def export_model(name: str | Path, out: Path | None, photos: Sequence[Path] = ()
     require("onnx", "export", "m3att export")
     if photos and out is None:
         raise ConfigError("--int8 makes weights of its own, so it cannot be used with --in-place: give --out")
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; name a folder as --out")
     pretrained, traced = load_model(name), load_model(name)
     folder = pretrained.folder if out is None else out
     text = json.dumps(describe(pretrained) | {"int8": bool(photos)}, indent=1, ensure_ascii=False)

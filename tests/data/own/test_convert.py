@@ -201,6 +201,13 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, write_folde
     assert (tmp_path / "out.part").is_dir()
 
 
+@pytest.mark.parametrize("name", ["file", "file/out", "file/new/out"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, write_folder: Any, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"/file: is a file; name a folder as --out$"):
+        convert(write_folder() / "refcoco", "coco", tmp_path / name)
+
+
 def test_a_link_to_an_empty_folder_is_filled_and_stays(tmp_path: Path, write_folder: Any) -> None:
     root = write_folder()
     (tmp_path / "store").mkdir()

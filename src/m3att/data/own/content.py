@@ -244,8 +244,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: holds something already; name a new folder as --out, or empty this one")
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file; name a folder as --out")
+    above = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise DataError(f"{above}: is a file; name a folder as --out")
     named, out = out, Path(os.path.realpath(out))  # a link to an empty folder stays
     if out == Path.cwd():  # a shell cannot work in a folder that another has replaced
         raise DataError(f"{named}: is the folder that you are in; name a new one as --out")
