@@ -95,10 +95,10 @@ def main(folder: Path, picture: Path, expressions: Sequence[str]) -> None:
 
     image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
     pixels, where = square_of(image, about)
-    features, size = encoder.run(["features", "size"], {"pixels": pixels})  # once for all expressions
+    names = [output.name for output in encoder.get_outputs()]
+    features = dict(zip(names, encoder.run(names, {"pixels": pixels}), strict=True))  # once for all expressions
     ids, mask = words_of(expressions, tokenizer, about)
-    asked = {"features": features, "size": size, "word_ids": ids, "word_mask": mask}
-    (logits,) = head.run(["mask_logits"], asked)
+    (logits,) = head.run(["mask_logits"], {**features, "word_ids": ids, "word_mask": mask})
 
     for number, (expression, found) in enumerate(zip(expressions, logits, strict=True), start=1):
         inside = mask_of(found, where, image.size, about)

@@ -115,6 +115,14 @@ def test_a_number_beyond_a_limit_is_told_the_limit(key: str) -> None:
             "model.vision.map_strides: [32, 64]; give some of 2, 4, 8, 16, 32 in a row",
         ),
         (
+            {"model": {"mask": {"skip_strides": [8, 8]}}},
+            "model.mask.skip_strides: [8, 8]; give some of 2, 4, 8, 16, 32, each once",
+        ),
+        (
+            {"model": {"mask": {"skip_strides": [3]}}},
+            "model.mask.skip_strides: [3]; give some of 2, 4, 8, 16, 32, each once",
+        ),
+        (
             {"model": {"vision": {"architecture": "swin-b"}}},
             "vision.architecture: tiny has none",
         ),

@@ -67,6 +67,10 @@ from m3att.settings import config_from_dict, config_to_dict, flatten, nest, sett
             "model.mask.maps_per_word 4 has no effect: model.mask.kind concatenate has no kernels of words",
         ),
         (
+            {"model.mask.skip_channels": 4},
+            "model.mask.skip_channels 4 has no effect: model.mask.skip_strides is empty",
+        ),
+        (
             {"model.mask.narrowing": 2, "model.mask.upsamplings": 0},
             "model.mask.narrowing 2 has no effect: model.mask.upsamplings is 0",
         ),

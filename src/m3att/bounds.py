@@ -52,7 +52,10 @@ RANGES: dict[str, Range] = {
     ),
     **dict.fromkeys(("data.images", "train.validate_images"), Range(1, 10**9)),  # of which ShapeRef draws as many
     # Larger than any real network, but small enough that a typing error is refused at once.
-    **dict.fromkeys(("model.channels", "model.language.word_channels", "model.mask.channels"), Range(1, 16_384)),
+    **dict.fromkeys(
+        ("model.channels", "model.language.word_channels", "model.mask.channels", "model.mask.skip_channels"),
+        Range(1, 16_384),
+    ),
     **dict.fromkeys(
         (
             "model.decoder.layers", "model.decoder.mutual_heads", "model.decoder.heads", "model.decoder.feedforward",
@@ -210,6 +213,11 @@ def check_encoders(model: ModelConfig) -> None:
                 )
         if half.encoder.kind == "transformers" and half.settings.architecture is None and half.settings.weights is None:
             raise ConfigError(f"model.{half.name}: the encoder {name} needs weights, an architecture or both")
+    skips = model.mask.skip_strides
+    if len(set(skips)) < len(skips) or any(stride not in MAP_STRIDES for stride in skips):
+        raise ConfigError(
+            f"model.mask.skip_strides: {list(skips)}; give some of {', '.join(map(str, MAP_STRIDES))}, each once"
+        )
     strides = model.vision.map_strides
     doubled = all(coarse == 2 * fine for fine, coarse in pairwise(strides))
     if not doubled or any(stride not in MAP_STRIDES for stride in strides):

@@ -151,6 +151,9 @@ RULES = (
         "model.mask.figure_6 makes one map of each word",
     ),
     Rule(
+        ("model.mask.skip_channels",), lambda run: not run.model.mask.skip_strides, "model.mask.skip_strides is empty"
+    ),
+    Rule(
         ("model.mask.narrowing", "model.mask.unit_convolutions"),
         lambda run: run.model.mask.upsamplings == 0,
         "model.mask.upsamplings is 0",

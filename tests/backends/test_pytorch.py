@@ -49,7 +49,9 @@ def test_a_wrong_type_is_named(tiny_model_folder: Path) -> None:
 def test_images_of_a_batch_are_split_into_copies() -> None:
     grid = Grid(16, 32, 16)
     vis_BPC = torch.arange(12.0).reshape(2, 2, 3)
-    first, second = split_images(EncodedImages(vis_BPC, grid), 2)
+    read_BCHW = torch.arange(4.0).reshape(2, 1, 1, 2)
+    first, second = split_images(EncodedImages(vis_BPC, grid, (read_BCHW,)), 2)
+    assert torch.equal(second.skips[0], read_BCHW[1:]) and second.skips[0].untyped_storage().nbytes() == 2 * 4
     assert torch.equal(first.vis_BPC, vis_BPC[:1]) and torch.equal(second.vis_BPC, vis_BPC[1:])
     assert second.vis_BPC.untyped_storage().nbytes() == vis_BPC[1:].numel() * 4
     maps = (torch.arange(8.0).reshape(2, 1, 2, 2), torch.arange(2.0).reshape(2, 1, 1, 1))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from m3att.config import DataConfig, RunConfig
+from m3att.config import DataConfig, RunConfig, VisionConfig
 from m3att.data.open import open_source
 from m3att.data.shaperef.lexicon import vocabulary
 from m3att.data.text import Coverage, Tokenizer
@@ -49,6 +49,38 @@ def test_fresh_parts_are_not_filled(tiny_run: RunConfig, tmp_path: Path) -> None
     for part in ("vision.backbone.*", "language.*", "vision.backbone.stages.0"):
         with pytest.raises(ConfigError, match=r"is only a part of an encoder; name (vision\.backbone|language) as a"):
             train(replace(tiny_run, train=replace(start, fresh=(part,))), tmp_path / "third")
+
+
+def test_only_the_named_parts_learn(tiny_run: RunConfig, tmp_path: Path) -> None:
+    first = train(tiny_run, tmp_path / "first")
+    start = replace(tiny_run.train, init=str(first), only=("mask_decoder", "decoder.layers.*.norm_mutual"), steps=2)
+    second = train(replace(tiny_run, train=start), tmp_path / "second")
+    one, other = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    changed = {key for key in one if not torch.equal(one[key], other[key])}
+    # The running statistics of fixed parts are fixed too.
+    assert changed and all(key.startswith("mask_decoder.") or ".norm_mutual." in key for key in changed)
+    assert {"mask_decoder.vision.norm.running_mean", "mask_decoder.vision.linear.weight"} <= changed
+    assert any(".norm_mutual." in key for key in changed)
+    for part in ("mask_decoders", "vision.backbone.stages.9"):
+        with pytest.raises(ConfigError, match=f"train.only: the network has no part {part} that learns"):
+            train(replace(tiny_run, train=replace(start, only=(part,))), tmp_path / "third")
+
+
+def test_a_skip_connection_starts_without_a_change_of_any_mask(tiny_run: RunConfig, tmp_path: Path) -> None:
+    vision = VisionConfig(encoder="efficientnet-lite0", encoder_layers=1)
+    plain = replace(tiny_run, model=replace(tiny_run.model, vision=vision))
+    first = train(plain, tmp_path / "first")
+    mask = replace(plain.model.mask, skip_strides=(8,))
+    start = replace(plain.train, init=str(first), fresh=("mask_decoder.skips",), learning_rate=0.0, steps=1)
+    model = replace(plain.model, vision=replace(vision, freeze=True), mask=mask)
+    only = replace(start, only=("mask_decoder.skips",))
+    second = train(replace(plain, model=model, train=only), tmp_path / "second")
+    one, other = load_model(str(first)).network.eval(), load_model(str(second)).network.eval()
+    pixels_BCHW = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    words_NL = torch.ones(1, 2, dtype=torch.long)
+    given = (pixels_BCHW, torch.tensor([0]), words_NL, words_NL.bool())
+    with torch.no_grad():
+        torch.testing.assert_close(other(*given).mask_logits_NHW, one(*given).mask_logits_NHW)
 
 
 def test_a_model_lends_its_language_to_another_backbone(tiny_run: RunConfig, tmp_path: Path) -> None:

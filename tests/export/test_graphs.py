@@ -57,6 +57,13 @@ LSTM, GRU = (LanguageConfig(word_channels=8, rnn=rnn) for rnn in ("lstm", "gru")
 FORMS: dict[str, tuple[int, ModelConfig]] = {
     "tiny": (32, small(VisionConfig(widths=(8, 8), blocks=(0, 1), encoder_layers=1), LSTM, True)),
     "photo": (64, small(VisionConfig(encoder="efficientnet-lite0", map_strides=(4, 8, 16)), LSTM, False, kernel=3)),
+    "skips": (
+        64,
+        replace(
+            small(VisionConfig(encoder="efficientnet-lite0"), LSTM, False),
+            mask=MaskDecoderConfig(channels=8, upsamplings=2, kernel=3, skip_strides=(8, 4), skip_channels=4),
+        ),
+    ),
     "darknet": (64, small(VisionConfig(encoder="darknet53"), GRU, True, kind="decoder_only")),
     "swin": (
         96,

@@ -16,7 +16,7 @@ from m3att.model.grid import Grid
 from m3att.model.language.birnn import BiRNN
 from m3att.model.network import M3AttNet
 
-from .inputs import WORDS, ask, small_config, small_network
+from .inputs import INPUT_SIZE, WORDS, ask, small_config, small_network
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,36 @@ def test_maps_and_the_grid_that_they_are_merged_to_are_chosen(wanted: int | None
     assert network.vision.projection.linear.in_features == channels  # 16, C, would be fewer
     wide = build_network(replace(small_config(vision={**LITE, "grid_stride": wanted}), channels=128), 33, WORDS)
     assert wide.vision.projection.linear.in_features == 128
+
+
+@pytest.mark.parametrize(
+    ("skips", "strides", "unmerged"),
+    [((8,), (8, 16, 32), 0), ((4, 8), (4, 8, 16, 32), 1), ((2,), (2, 4, 8, 16, 32), 2)],
+)
+def test_finer_maps_for_the_mask_decoder_are_made_and_not_merged(
+    skips: tuple[int, ...], strides: tuple[int, ...], unmerged: int
+) -> None:
+    config = small_config(
+        vision={"encoder": "efficientnet-lite0"}, mask={"skip_strides": skips, "skip_channels": 3, "upsamplings": 3}
+    )
+    network = build_network(config, 64, WORDS)
+    plain = build_network(replace(config, mask=replace(config.mask, skip_strides=())), 64, WORDS)
+    assert network.vision.backbone.strides == strides and network.vision.unmerged == unmerged
+    assert network.vision.stride == 16 and network.mask_stride == 2
+    merge, other = network.vision.merge, plain.vision.merge
+    assert merge is not None and other is not None
+    shapes = [[(key, value.shape) for key, value in one.state_dict().items()] for one in (merge, other)]
+    assert shapes[0] == shapes[1]
+    assert [source.upsampling for source in network.mask_decoder.sources] == [{8: 0, 4: 1, 2: 2}[s] for s in skips]
+    assert [strides[source.number] for source in network.mask_decoder.sources] == list(skips)
+
+
+def test_a_skip_without_its_map_or_its_upsampling_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"skip_strides: 2; the strides of the backbone's maps are 4$"):
+        build_network(small_config(mask={"skip_strides": (2,)}), INPUT_SIZE, WORDS)
+    config = small_config(vision={"encoder": "efficientnet-lite0"}, mask={"skip_strides": (4,)})
+    with pytest.raises(ConfigError, match=r"skip_strides: 4; the strides of the mask decoder's enlarged maps are 8$"):
+        build_network(config, 64, WORDS)
 
 
 def test_a_grid_of_no_map_is_refused() -> None:

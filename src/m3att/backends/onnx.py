@@ -40,10 +40,12 @@ class OnnxBackend:
 
     def encode(self, squares_BHWC: NDArray[np.uint8]) -> list[dict[str, NDArray[Any]]]:
         """See `m3att.backends.Backend`."""
-        features_BHWC, size_2 = self.encoder.run(self.names, {"pixels": squares_BHWC})
+        made = dict(zip(self.names, self.encoder.run(self.names, {"pixels": squares_BHWC}), strict=True))
+        size_2 = made.pop("size")
         # Copies, so that one image does not keep all others in memory.
         return [
-            {"features": part_1HWC.copy(), "size": size_2} for part_1HWC in np.split(features_BHWC, len(squares_BHWC))
+            {"size": size_2, **{name: values[at : at + 1].copy() for name, values in made.items()}}
+            for at in range(len(squares_BHWC))
         ]
 
     def segment(

@@ -95,7 +95,14 @@ def split_images(encoded: EncodedImages | BackboneMaps, count: int) -> list[Enco
     if count == 1:
         return [encoded]
     if isinstance(encoded, EncodedImages):
-        return [EncodedImages(vis_PC.unsqueeze(0).clone(), encoded.grid) for vis_PC in encoded.vis_BPC]
+        return [
+            EncodedImages(
+                encoded.vis_BPC[at : at + 1].clone(),
+                encoded.grid,
+                tuple(read_BCHW[at : at + 1].clone() for read_BCHW in encoded.skips),
+            )
+            for at in range(count)
+        ]
     return [
         BackboneMaps(tuple(maps[at : at + 1].clone() for maps in encoded.maps), encoded.grid) for at in range(count)
     ]

@@ -134,6 +134,13 @@ class MaskDecoderConfig:
     figure_6: bool = False
     """Fig. 6 to the letter: the vectors of F_dec after self-attention are the kernels themselves, and are applied to
     F_enc itself. Off: with a residual, a norm and a linear layer before the kernels, and a projection of F_enc."""
+    skip_strides: tuple[int, ...] = ()
+    """Strides of the backbone's maps that the mask decoder reads too, such as [8, 4] (skip connections, as in U-Net).
+    The map of a stride is read after the upsampling to that stride. These maps do not depend on the expression, so they
+    are read once for each image. They give finer outlines. EfficientNet-Lite has maps of the strides 2 to 32; other
+    backbones have those that they merge. The paper has none."""
+    skip_channels: int = 8
+    """Channels inside a skip connection."""
     maps_per_word: int = 1
     """Maps that the vector of one word makes from F_enc. The paper has one. More maps give finer outlines for short
     expressions."""

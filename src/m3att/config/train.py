@@ -104,6 +104,9 @@ class TrainConfig:
     fresh: tuple[str, ...] = ()
     """Parts of the network that start fresh and are not filled by `init`, as in `decoder.layers.*.mutual`; `*` stands
     for anything. A fresh `vision.backbone` or `language` gets its own pretrained weights, if its settings name some."""
+    only: tuple[str, ...] = ()
+    """Train only these parts, named as in `fresh`, such as `mask_decoder`. All others keep their weights and stay in
+    evaluation mode. A step is then cheaper. Empty: all parts learn that are not frozen."""
     seed: int = 0
     """Seed of the fresh weights, of the order of the data, of augmentation, and of the ShapeRef scenes to train on."""
     trackers: tuple[str, ...] = ("tensorboard",)

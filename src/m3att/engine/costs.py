@@ -241,7 +241,8 @@ def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneM
     """The same values, detached, with a gradient of their own."""
     if isinstance(encoded, BackboneMaps):
         return replace(encoded, maps=tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
-    return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_())
+    skips = tuple(read_BCHW.detach().requires_grad_() for read_BCHW in encoded.skips)
+    return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_(), skips=skips)
 
 
 @contextmanager

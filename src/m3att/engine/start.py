@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -147,7 +147,41 @@ def build(config: RunConfig, source: Source, tokenizer: Tokenizer, architectures
     network = build_network(config.model, config.input.size, tokenizer.size, categories, architectures)
     if config.train.recompute:
         recompute_layers(network)
+    if config.train.only:
+        fix_others(network, config.train.only)
     return network
+
+
+def fix_others(network: M3AttNet, only: Sequence[str]) -> None:
+    """Keep every part of a network fixed but those that patterns name.
+
+    Args:
+        network: its other weights get no gradient, and its other parts stay in evaluation mode.
+        only: the patterns; see TrainConfig.
+
+    Raises:
+        ConfigError: where a pattern meets no weight that learns.
+    """
+    weights = {key: weight for key, weight in network.named_parameters() if weight.requires_grad}
+    learning: set[str] = set()
+    for pattern in only:
+        met = matching(weights, pattern)
+        if not met:
+            raise ConfigError(f"train.only: the network has no part {pattern} that learns")
+        learning |= met
+    for key, weight in weights.items():
+        weight.requires_grad_(key in learning)
+    network.keep_fixed_parts()
+
+
+def matching(keys: Iterable[str], pattern: str) -> set[str]:
+    """The names of weights that a pattern of `TrainConfig.fresh` or `only` meets.
+
+    Args:
+        keys: names of weights.
+        pattern: names weights, or a part that holds them.
+    """
+    return {key for key in keys if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
 
 
 def start_optimizer(network: M3AttNet, config: RunConfig, device: torch.device) -> torch.optim.Optimizer:
@@ -218,7 +252,7 @@ def start_from(network: M3AttNet, name: str, fresh: Sequence[str] = ()) -> None:
     weights = with_new_words(load_model(name).network.state_dict(), network)
     left: set[str] = set()
     for pattern in fresh:
-        met = {key for key in own if fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")}
+        met = matching(own, pattern)
         if not met:
             raise ConfigError(f"train.fresh: the network has no part {pattern}")
         for part in PARTS.values():

@@ -25,6 +25,9 @@ OPSET = 17
 """Version of ONNX's operators in the graphs: ONNX Runtime 1.13 and later run it."""
 ENCODER_INPUTS, ENCODER_OUTPUTS = ("pixels",), ("features", "size")
 HEAD_INPUTS, HEAD_OUTPUTS = ("features", "size", "word_ids", "word_mask"), ("mask_logits",)
+SKIP = "skip_{}"
+"""What a skip connection of the mask decoder reads of an image, numbered from 1: an output of the encoder and an input
+of the head, after the others."""
 
 
 class ImageEncoder(nn.Module):
@@ -36,23 +39,26 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, network: M3AttNet) -> None:
         super().__init__()
-        self.vision = network.vision
+        self.vision, self.mask_decoder = network.vision, network.mask_decoder
 
-    def forward(self, pixels_BHWC: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels_BHWC: Tensor) -> tuple[Tensor, ...]:
         """Encode images.
 
         Args:
             pixels_BHWC: RGB uint8.
 
         Returns:
-            F_enc (B, rows, columns, C), and the height and width of the images in pixels, (2,) int64.
+            F_enc (B, rows, columns, C), the height and width of the images in pixels, (2,) int64, and what each skip
+            connection reads of them, (B, width, H, W).
         """
         pixels_BCHW = pixels_BHWC.permute(0, 3, 1, 2)
         stride = self.vision.stride
         size_2 = torch._shape_as_tensor(pixels_BCHW)[2:]
         grid = FreeGrid(size_2, pixels_BCHW[0, 0, ::stride, ::stride], stride)
-        vis_BPC = self.vision.finish(self.vision.backbone_maps(pixels_BCHW), grid)
-        return vis_BPC.reshape(vis_BPC.shape[0], *grid.cells, vis_BPC.shape[2]), size_2
+        maps = self.vision.backbone_maps(pixels_BCHW)
+        vis_BPC = self.vision.finish(maps, grid)
+        vis_BHWC = vis_BPC.reshape(vis_BPC.shape[0], *grid.cells, vis_BPC.shape[2])
+        return vis_BHWC, size_2, *self.mask_decoder.read_skips(maps, grid)
 
 
 class ExpressionHead(nn.Module):
@@ -66,7 +72,9 @@ class ExpressionHead(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, features_1HWC: Tensor, size_2: Tensor, word_ids_NL: Tensor, word_mask_NL: Tensor) -> Tensor:
+    def forward(
+        self, features_1HWC: Tensor, size_2: Tensor, word_ids_NL: Tensor, word_mask_NL: Tensor, *skips: Tensor
+    ) -> Tensor:
         """Segment.
 
         Args:
@@ -74,12 +82,13 @@ class ExpressionHead(nn.Module):
             size_2: its height and width in pixels.
             word_ids_NL: ids of the words.
             word_mask_NL: True = a real word.
+            skips: what the skip connections read of the image, of `ImageEncoder`.
 
         Returns:
             Mask logits (N, h, w).
         """
         grid = FreeGrid(size_2, features_1HWC[0, :, :, 0], self.network.vision.stride)
-        encoded = EncodedImages(features_1HWC.flatten(1, 2), grid)
+        encoded = EncodedImages(features_1HWC.flatten(1, 2), grid, skips)
         image_index_N = torch.zeros_like(word_ids_NL[:, 0])
         return self.network.segment(encoded, image_index_N, word_ids_NL, word_mask_NL).mask_logits_NHW
 
@@ -121,14 +130,18 @@ def write_graphs(network: M3AttNet, side: int, encoder: Path, head: Path, fold: 
     network.vision.freeze = network.vision.freeze and fold
     with torch.set_grad_enabled(not fold), plain_attention():
         first, second = ImageEncoder(network).eval(), ExpressionHead(network).eval()
-        features_BHWC, size_2 = first(pixels_BHWC)
+        features_BHWC, size_2, *skips = first(pixels_BHWC)
+        names = [SKIP.format(number) for number in range(1, len(skips) + 1)]
+        finer = {name: {2: f"rows_{name}", 3: f"columns_{name}"} for name in names}
         image = {0: "images", 1: "height", 2: "width"}
         cells = {1: "rows", 2: "columns"}
         text = {0: "expressions", 1: "words"}
-        trace(first, (pixels_BHWC,), encoder, ENCODER_INPUTS, ENCODER_OUTPUTS, fold,
-              {"pixels": image, "features": {0: "images", **cells}})  # fmt: skip
-        trace(second, (features_BHWC[:1], size_2, *words), head, HEAD_INPUTS, HEAD_OUTPUTS, fold,
-              {"features": cells, "word_ids": text, "word_mask": text,
+        trace(first, (pixels_BHWC,), encoder, ENCODER_INPUTS, (*ENCODER_OUTPUTS, *names), fold,
+              {"pixels": image, "features": {0: "images", **cells},
+               **{name: {0: "images", **axes} for name, axes in finer.items()}})  # fmt: skip
+        example = (features_BHWC[:1], size_2, *words, *(read_BCHW[:1] for read_BCHW in skips))
+        trace(second, example, head, (*HEAD_INPUTS, *names), HEAD_OUTPUTS, fold,
+              {"features": cells, "word_ids": text, "word_mask": text, **finer,
                "mask_logits": {0: "expressions", 1: "mask_rows", 2: "mask_columns"}})  # fmt: skip
 
 

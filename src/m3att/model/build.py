@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -22,23 +23,32 @@ from m3att.model.m3att import M3Att
 from m3att.model.m3dec import M3Dec, M3DecLayer
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.network import M3AttNet
+from m3att.model.skip import SkipSource
 from m3att.model.vision.contract import VisionBackbone, check_backbone
+from m3att.model.vision.efficientnet_lite import ALL_STRIDES, DEFAULT_STRIDES
 from m3att.model.vision.encoder import VisionEncoder
 from m3att.model.vision.merge import choose_grid
 
 
-def build_backbone(config: VisionConfig, architecture: Architecture | None = None) -> VisionBackbone:
+def build_backbone(
+    config: VisionConfig, architecture: Architecture | None = None, skip_strides: Sequence[int] = ()
+) -> VisionBackbone:
     """The backbone that the table of encoders names, with fresh weights.
 
     Args:
         config: of the vision half.
         architecture: of a backbone of transformers; None: the one that the settings name.
+        skip_strides: of maps for the mask decoder, beside those that are merged.
 
     Raises:
         ConfigError: where there is no such encoder, its settings do not fit it, or it breaks the contract.
     """
     row = find_encoder("vision", VISION, config.encoder)
     settings = {name: getattr(config, name) for name in row.settings}
+    if "map_strides" in settings and skip_strides:
+        merged = settings["map_strides"] or DEFAULT_STRIDES
+        finest = min(*merged, *skip_strides)
+        settings["map_strides"] = tuple(stride for stride in ALL_STRIDES if finest <= stride <= merged[-1])
     if architecture is not None:
         settings["architecture"] = architecture
     backbone: VisionBackbone = named(row.build)(**settings, **row.arguments)
@@ -132,6 +142,42 @@ def build_decoder(config: ModelConfig, grid: Grid) -> M3Dec | VisionQueryDec:
     return M3Dec(layers, interactions())
 
 
+def count_unmerged(config: ModelConfig, backbone: VisionBackbone) -> int:
+    """How many of a backbone's finest maps are for the mask decoder alone.
+
+    Args:
+        config: of the network.
+        backbone: built with its skip strides.
+    """
+    if "map_strides" not in find_encoder("vision", VISION, config.vision.encoder).settings:
+        return 0
+    first = (config.vision.map_strides or DEFAULT_STRIDES)[0]
+    return sum(stride < first for stride in backbone.strides)
+
+
+def skip_sources(config: ModelConfig, backbone: VisionBackbone, grid_stride: int) -> list[SkipSource]:
+    """The maps that the mask decoder reads.
+
+    Args:
+        config: of the network.
+        backbone: that makes them.
+        grid_stride: of F_enc.
+
+    Raises:
+        ConfigError: where no map or no upsampling has a stride.
+    """
+    enlarged = [grid_stride // 2**number for number in range(1, config.mask.upsamplings + 1)]
+    sources: list[SkipSource] = []
+    for stride in config.mask.skip_strides:
+        for name, strides in (("backbone's maps", backbone.strides), ("mask decoder's enlarged maps", enlarged)):
+            if stride not in strides:
+                known = ", ".join(map(str, strides)) or "none"
+                raise ConfigError(f"model.mask.skip_strides: {stride}; the strides of the {name} are {known}")
+        number = backbone.strides.index(stride)
+        sources.append(SkipSource(number, backbone.channels[number], enlarged.index(stride)))
+    return sources
+
+
 def build_network(
     config: ModelConfig,
     input_size: int,
@@ -154,9 +200,11 @@ def build_network(
     Raises:
         ConfigError: where settings do not fit the encoders.
     """
-    backbone = build_backbone(config.vision, architectures.vision)
+    backbone = build_backbone(config.vision, architectures.vision, config.mask.skip_strides)
+    unmerged = count_unmerged(config, backbone)
+    merged = backbone.strides[unmerged:]
     try:
-        stride = backbone.strides[choose_grid(backbone.strides, config.vision.grid_stride)]
+        stride = merged[choose_grid(merged, config.vision.grid_stride)]
     except ValueError as error:
         raise ConfigError(f"model.vision.grid_stride: {error}") from error
     side = config.grid_size or input_size
@@ -174,6 +222,7 @@ def build_network(
         stride=stride,
         freeze_layers=config.vision.freeze_layers,
         freeze_norm=config.vision.freeze_norm,
+        unmerged=unmerged,
     )
     # The parts that all rows of an ablation table share are built first, so that they start alike with the same seed.
     build_language = named(find_encoder("language", LANGUAGE, config.language.encoder).build)
@@ -195,6 +244,8 @@ def build_network(
         unit_convolutions=mask.unit_convolutions,
         figure_6=mask.figure_6,
         norm_everywhere=config.norm_everywhere,
+        skips=skip_sources(config, backbone, stride),
+        skip_width=mask.skip_channels,
     )
     stack = build_decoder(config, grid)
     lfr = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -12,6 +14,7 @@ from torch.nn import functional
 from m3att.model.grid import Grid
 from m3att.model.grouping import Grouping
 from m3att.model.norm import Projection, project
+from m3att.model.skip import ImageSkips, SkipConnection, SkipSource
 from m3att.model.upsampling import UpsamplingStack
 
 MaskDecoderKind = Literal["dynamic", "decoder_only", "concatenate"]
@@ -39,6 +42,8 @@ class MaskDecoder(nn.Module):
         figure_6: Fig. 6 to the letter. The self-attention has no residual and no norm, its output is the kernels
             without a linear layer or a scale, and they are applied to F_enc itself. It makes one map of each word.
         norm_everywhere: BN and ReLU after the linear layer of the kernels.
+        skips: maps of the backbone that are read after upsamplings. They are ours.
+        skip_width: channels inside such a skip connection.
         by_position: F_dec has a vector for each position of the grid, and none for words. They are the kernels, or
             the maps of `decoder_only`, or what `concatenate` takes in place of the sum of the words.
     """
@@ -59,6 +64,8 @@ class MaskDecoder(nn.Module):
         unit_convolutions: int = 1,
         figure_6: bool = False,
         norm_everywhere: bool = False,
+        skips: Sequence[SkipSource] = (),
+        skip_width: int = 8,
     ) -> None:
         super().__init__()
         self.by_position, self.figure_6 = by_position, figure_6 and kind == "dynamic"
@@ -80,6 +87,43 @@ class MaskDecoder(nn.Module):
             "concatenate": 2 * channels,
         }[kind]
         self.stack = UpsamplingStack(self.maps_in, width, upsamplings, kernel, narrowing, unit_convolutions)
+        self.sources = tuple(skips)
+        self.skips = nn.ModuleList(
+            SkipConnection(self.stack.enlarged[skip.upsampling], skip.channels, skip_width, 2 ** (skip.upsampling + 1))
+            for skip in skips
+        )
+
+    def read_skips(self, maps: Sequence[Tensor], grid: Grid) -> tuple[Tensor, ...]:
+        """What the skip connections read of images, without any expression.
+
+        Args:
+            maps: of the backbone, (B, C_i, H_i, W_i) each.
+            grid: of F_enc.
+
+        Returns:
+            (B, skip_width, H, W) for each connection, as large as the maps that it refines.
+        """
+        read: list[Tensor] = []
+        for skip, source in zip(self.skips, self.sources, strict=True):
+            assert isinstance(skip, SkipConnection)
+            read.append(skip.read(maps[source.number], grid))
+        return tuple(read)
+
+    def refined(self, upsampling: int, maps_NCHW: Tensor, images: ImageSkips) -> Tensor:
+        """Maps after an upsampling, with what its skip connections add.
+
+        Args:
+            upsampling: its number.
+            maps_NCHW: enlarged maps.
+            images: result of `read_skips`.
+
+        Returns:
+            (N, C, H, W), as ``maps_NCHW``.
+        """
+        for skip, source, read_BCHW in zip(self.skips, self.sources, images.read, strict=True):
+            if source.upsampling == upsampling:
+                maps_NCHW = skip(maps_NCHW, read_BCHW, images.image_index_N)
+        return maps_NCHW
 
     def word_maps(
         self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
@@ -130,7 +174,13 @@ class MaskDecoder(nn.Module):
         return functional.pad(maps_NFHW, (0, 0, 0, 0, 0, missing)) if missing else maps_NFHW
 
     def forward(
-        self, decoded_NLC: Tensor, word_mask_NL: Tensor, vis_BPC: Tensor, grouping: Grouping, grid: Grid
+        self,
+        decoded_NLC: Tensor,
+        word_mask_NL: Tensor,
+        vis_BPC: Tensor,
+        grouping: Grouping,
+        grid: Grid,
+        images: ImageSkips | None = None,
     ) -> Tensor:
         """Masks of N expressions.
 
@@ -140,6 +190,7 @@ class MaskDecoder(nn.Module):
             vis_BPC: F_enc.
             grouping: the image of each expression.
             grid: grid of ``vis_BPC``, with P cells.
+            images: what the skip connections read; None for a decoder without them.
 
         Returns:
             mask_logits (N, H * 2^upsamplings, W * 2^upsamplings): each cell of the grid is divided into equal parts.
@@ -149,5 +200,6 @@ class MaskDecoder(nn.Module):
         )
         decoded_NLC = attended_NLC if self.figure_6 else self.norm(decoded_NLC + attended_NLC)
         maps_NFHW = self.word_maps(decoded_NLC, word_mask_NL, vis_BPC, grouping, grid)
-        mask_logits_N1HW: Tensor = self.stack(maps_NFHW.contiguous(memory_format=torch.channels_last))
+        refine = None if images is None else partial(self.refined, images=images)
+        mask_logits_N1HW: Tensor = self.stack(maps_NFHW.contiguous(memory_format=torch.channels_last), refine)
         return mask_logits_N1HW.squeeze(1)

@@ -16,6 +16,7 @@ from m3att.model.lfr import LFR
 from m3att.model.m3dec import M3Dec
 from m3att.model.mask_decoder import MaskDecoder
 from m3att.model.position import encode_positions
+from m3att.model.skip import ImageSkips
 from m3att.model.vision.encoder import VisionEncoder
 
 
@@ -26,10 +27,12 @@ class EncodedImages:
     Args:
         vis_BPC: F_enc.
         grid: its P cells.
+        skips: what the skip connections of the mask decoder read, (B, width, H, W) each.
     """
 
     vis_BPC: Tensor
     grid: Grid
+    skips: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,22 @@ class M3AttNet(nn.Module):
         self.vision, self.language, self.decoder, self.mask_decoder, self.lfr = (
             vision, language, decoder, mask_decoder, lfr
         )  # fmt: skip
+        self.keeps_fixed_parts = False
         self.category_head, self.filled_words, self.interaction_code = category_head, filled_words, interaction_code
+
+    def keep_fixed_parts(self) -> None:
+        """Keep each part that has weights, but none that learns, in evaluation mode from now on."""
+        self.keeps_fixed_parts = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> M3AttNet:
+        """Set the mode; fixed parts stay in evaluation mode."""
+        super().train(mode)
+        for part in self.modules() if self.keeps_fixed_parts else ():
+            weights = list(part.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                part.eval()
+        return self
 
     @property
     def mask_stride(self) -> float:
@@ -122,7 +140,8 @@ class M3AttNet(nn.Module):
         """
         if self.vision.fusion is not None:
             return BackboneMaps(self.vision.backbone_maps(pixels_BCHW), self.vision.grid_of(pixels_BCHW))
-        return EncodedImages(*self.vision(pixels_BCHW))
+        vis_BPC, grid, maps = self.vision(pixels_BCHW)
+        return EncodedImages(vis_BPC, grid, self.mask_decoder.read_skips(maps, grid))
 
     def segment(
         self,
@@ -152,7 +171,7 @@ class M3AttNet(nn.Module):
         owner_N = image_index_N  # row of F_enc for each expression
         if isinstance(images, BackboneMaps):
             vis_NPC = self.vision.fuse(images.maps, images.grid, sentence_NC, image_index_N)
-            encoded = EncodedImages(vis_NPC, images.grid)
+            encoded = EncodedImages(vis_NPC, images.grid, self.mask_decoder.read_skips(images.maps, images.grid))
             owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
         else:
             encoded = images
@@ -169,7 +188,8 @@ class M3AttNet(nn.Module):
         decoded_mask = word_mask_NL
         if self.decoder.by_position:
             decoded_mask = torch.ones_like(decoded_NLC[:, :, 0], dtype=torch.bool)
-        mask_logits_NHW = self.mask_decoder(decoded_NLC, decoded_mask, encoded.vis_BPC, grouping, encoded.grid)
+        skips = ImageSkips(encoded.skips, image_index_N) if encoded.skips else None
+        mask_logits_NHW = self.mask_decoder(decoded_NLC, decoded_mask, encoded.vis_BPC, grouping, encoded.grid, skips)
         output = ModelOutput(mask_logits_NHW, self.mask_stride, encoded.grid)
         if attention_maps is None:
             return output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,6 +35,9 @@ class UpsamplingStack(nn.Sequential):
         narrowing: factor by which the width falls after each upsampling; in the paper it stays the same (1).
         unit_convolutions: convolutions before each upsampling, each with BN and ReLU. Only a stack of single ones
             changes places as said above.
+
+    Attributes:
+        enlarged: channels after each upsampling.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class UpsamplingStack(nn.Sequential):
         unit_convolutions: int = 1,
     ) -> None:
         parts: list[nn.Module] = []
+        enlarged: list[int] = []
         for _ in range(upsamplings):
             for _ in range(unit_convolutions):
                 parts += [
@@ -54,16 +60,31 @@ class UpsamplingStack(nn.Sequential):
                 ]
                 channels_in = channels
             parts.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+            enlarged.append(channels_in)
             channels = max(channels // narrowing, 1)
         parts.append(nn.Conv2d(channels_in, 1, kernel, padding=kernel // 2))
         super().__init__(*parts)
+        self.enlarged = tuple(enlarged)
         self.commutes = kernel == 1 and unit_convolutions == 1
 
-    def forward(self, maps_NFHW: Tensor) -> Tensor:
-        """Logits (N, 1, H * 2^upsamplings, W * 2^upsamplings) of maps (N, channels_in, H, W)."""
-        if not self.commutes:
+    def forward(self, maps_NFHW: Tensor, refine: Callable[[int, Tensor], Tensor] | None = None) -> Tensor:
+        """Logits of maps.
+
+        Args:
+            maps_NFHW: (N, channels_in, H, W).
+            refine: changes the maps after each upsampling, whose number it gets, from 0; None: nothing does. With it,
+                convolutions and upsamplings do not change places.
+
+        Returns:
+            (N, 1, H * 2^upsamplings, W * 2^upsamplings).
+        """
+        if not self.commutes or refine is not None:
+            number = 0
             for part in self:
                 maps_NFHW = part(maps_NFHW)
+                if refine is not None and isinstance(part, nn.Upsample):
+                    maps_NFHW = refine(number, maps_NFHW)
+                    number += 1
             return maps_NFHW
         first, *others = (part for part in self if isinstance(part, nn.Conv2d))
         norms: list[nn.BatchNorm2d | None] = [part for part in self if isinstance(part, nn.BatchNorm2d)]

@@ -89,7 +89,7 @@ def test_freezing_fixes_the_trunk_and_leaves_the_merge() -> None:
     before = {name: value.clone() for name, value in trunk.state_dict().items()}
     seen: list[Tensor] = []
     trunk.register_forward_hook(lambda _, __, scales: seen.extend(scales))
-    vis_BPC, _ = made(torch.randn(4, 3, 64, 64))
+    vis_BPC, _, _ = made(torch.randn(4, 3, 64, 64))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     assert [scale.requires_grad for scale in seen] == [False] * 3  # no graph behind them
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
@@ -100,7 +100,7 @@ def test_freezing_fixes_the_trunk_and_leaves_the_merge() -> None:
 def test_a_free_trunk_learns_and_its_statistics_move() -> None:
     made = encoder(freeze=False)
     before = made.backbone.trunk.stem.norm.running_mean.clone()
-    vis_BPC, _ = made(torch.randn(4, 3, 64, 64))
+    vis_BPC, _, _ = made(torch.randn(4, 3, 64, 64))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     assert all(weight.grad is not None for weight in made.backbone.parameters())
     assert not torch.equal(made.backbone.trunk.stem.norm.running_mean, before)

@@ -131,7 +131,7 @@ def test_its_pixels_are_centred_on_127() -> None:
 def test_a_frozen_one_keeps_its_statistics_in_training() -> None:
     encoder = VisionEncoder(EfficientNetLite(), 8, Grid(64, 64, 16), layers=0, freeze=True).train()
     before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-    vis_BPC, _ = encoder(torch.randint(0, 256, (2, 3, 64, 64)))
+    vis_BPC, _, _ = encoder(torch.randint(0, 256, (2, 3, 64, 64)))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     assert all(torch.equal(value, before[name]) for name, value in encoder.backbone.state_dict().items())
     assert all(weight.grad is None for weight in encoder.backbone.parameters())

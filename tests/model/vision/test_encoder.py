@@ -23,7 +23,7 @@ def make(layers: int = 2, freeze: bool = False, dropout: float = 0.0, **kept: in
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 20), (33, 30)])
 def test_f_enc_has_one_row_a_position(size: tuple[int, int]) -> None:
-    vis_BPC, grid = make().eval()(torch.randn(2, 3, *size))
+    vis_BPC, grid, _ = make().eval()(torch.randn(2, 3, *size))
     assert grid == Grid(*size, 4)
     assert grid.cells == (-(-size[0] // 4), -(-size[1] // 4))
     assert vis_BPC.shape == (2, grid.cells[0] * grid.cells[1], 16)
@@ -45,7 +45,7 @@ def test_each_backbone_gets_pixels_as_its_own_numbers_say() -> None:
 def test_without_layers_it_is_projection_and_sine_code() -> None:
     encoder = make(layers=0).eval()
     pixels_BCHW = torch.randn(2, 3, 32, 48)
-    vis_BPC, grid = encoder(pixels_BCHW)
+    vis_BPC, grid, _ = encoder(pixels_BCHW)
     height, width = grid.cells
     (features_BCHW,) = encoder.backbone_maps(pixels_BCHW)
     code_PC = encode_grid(Grid(32, 48, 4), 16, Grid(32, 32, 4), torch.device("cpu"))
@@ -74,7 +74,7 @@ def test_the_layers_follow_one_another() -> None:
     deep, pixels_BCHW = make(layers=2).eval(), torch.randn(1, 3, 32, 32)
     shallow = make(layers=0).eval()
     shallow.load_state_dict({name: v for name, v in deep.state_dict().items() if not name.startswith("layers.")})
-    vis_BPC, _ = shallow(pixels_BCHW)
+    vis_BPC, _, _ = shallow(pixels_BCHW)
     for layer in deep.layers:
         vis_BPC = layer(vis_BPC)
     torch.testing.assert_close(deep(pixels_BCHW)[0], vis_BPC)
@@ -95,7 +95,7 @@ def test_a_frozen_backbone_is_fixed_in_evaluation_mode_and_out_of_the_graph() ->
         assert mode.training and mode.projection.norm.training
         assert not any(part.training for part in mode.backbone.modules())
     before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
-    vis_BPC, _ = encoder(torch.randn(2, 3, 32, 32))
+    vis_BPC, _, _ = encoder(torch.randn(2, 3, 32, 32))
     vis_BPC.square().sum().backward()
     assert all(torch.equal(value, before[name]) for name, value in encoder.backbone.state_dict().items())
     assert all(not weight.requires_grad and weight.grad is None for weight in encoder.backbone.parameters())
@@ -106,7 +106,7 @@ def test_a_free_backbone_learns_and_follows_the_mode() -> None:
     encoder = make()
     assert all(part.training for part in encoder.modules())
     assert not any(part.training for part in encoder.eval().modules())
-    vis_BPC, _ = encoder.train()(torch.randn(2, 3, 32, 32))
+    vis_BPC, _, _ = encoder.train()(torch.randn(2, 3, 32, 32))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     assert all(weight.grad is not None and weight.grad.any() for weight in encoder.backbone.parameters())
 
@@ -115,7 +115,7 @@ def changed_in_training(encoder: VisionEncoder) -> set[str]:
     """Which weights and statistics of the backbone a step changes."""
     before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
     optimizer = torch.optim.SGD([weight for weight in encoder.parameters() if weight.requires_grad], lr=0.1)
-    vis_BPC, _ = encoder.eval().train()(torch.randn(2, 3, 32, 32))
+    vis_BPC, _, _ = encoder.eval().train()(torch.randn(2, 3, 32, 32))
     (vis_BPC * torch.randn_like(vis_BPC)).sum().backward()
     optimizer.step()
     return {name for name, value in encoder.backbone.state_dict().items() if not torch.equal(value, before[name])}

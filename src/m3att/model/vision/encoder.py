@@ -62,6 +62,7 @@ class VisionEncoder(nn.Module):
         freeze_norm: keep only its BatchNorm fixed and in evaluation mode.
         early_fusion: multiply the sentence into the backbone's coarsest map.
         stride: of the grid that the maps are merged to, as `choose_grid` takes it.
+        unmerged: how many of the backbone's finest maps are not merged. Only the mask decoder reads them.
 
     Attributes:
         stride: pixels of the input between two cells of F_enc's grid.
@@ -85,6 +86,7 @@ class VisionEncoder(nn.Module):
         stride: int | None = None,
         freeze_layers: int = 0,
         freeze_norm: bool = False,
+        unmerged: int = 0,
     ) -> None:
         super().__init__()
         self.recompute = False
@@ -93,12 +95,14 @@ class VisionEncoder(nn.Module):
         # Constants of the backbone, so that a state dict need not hold them.
         self.register_buffer("pixel_mean", torch.tensor(backbone.pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(backbone.pixel_std).view(3, 1, 1), persistent=False)
-        number = choose_grid(backbone.strides, stride)
-        self.stride, merged_channels = backbone.strides[number], backbone.channels[number]
+        self.unmerged = unmerged
+        strides, channels_in = backbone.strides[unmerged:], backbone.channels[unmerged:]
+        number = choose_grid(strides, stride)
+        self.stride, merged_channels = strides[number], channels_in[number]
         self.merge: ScaleMerge | None = None
-        if len(backbone.channels) > 1:
+        if len(channels_in) > 1:
             merged_channels = min(MERGED_CHANNELS, max(merged_channels, channels))
-            self.merge = ScaleMerge(backbone.channels, merged_channels, number)
+            self.merge = ScaleMerge(channels_in, merged_channels, number)
         self.projection = Projection(merged_channels, channels)
         self.layers = nn.ModuleList(
             EncoderLayer(channels, heads, feedforward * channels, dropout, batch_first=True) for _ in range(layers)
@@ -128,17 +132,17 @@ class VisionEncoder(nn.Module):
                 if norm.weight is not None and not norm.weight.requires_grad:
                     norm.eval()
 
-    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, Grid]:
+    def forward(self, pixels_BCHW: Tensor) -> tuple[Tensor, Grid, tuple[Tensor, ...]]:
         """Encode images.
 
         Args:
             pixels_BCHW: RGB in [0, 255], uint8 or float, of any size.
 
         Returns:
-            F_enc (B, P, C) and its grid of P cells.
+            F_enc (B, P, C), its grid of P cells, and the backbone's maps, finest first.
         """
-        grid = self.grid_of(pixels_BCHW)
-        return self.finish(self.backbone_maps(pixels_BCHW), grid), grid
+        grid, maps = self.grid_of(pixels_BCHW), self.backbone_maps(pixels_BCHW)
+        return self.finish(maps, grid), grid, maps
 
     def grid_of(self, pixels_BCHW: Tensor) -> Grid:
         """The cells on which F_enc of these pixels lies."""
@@ -161,7 +165,7 @@ class VisionEncoder(nn.Module):
         Returns:
             F_enc (B, P, C).
         """
-        features_BCHW = maps[-1] if self.merge is None else self.merge(maps)
+        features_BCHW = maps[-1] if self.merge is None else self.merge(maps[self.unmerged :])
         vis_BPC = self.projection(features_BCHW.flatten(2).transpose(1, 2))
         vis_BPC = vis_BPC + encode_grid(grid, self.channels, self.grid, vis_BPC.device)
         for layer in self.layers:
