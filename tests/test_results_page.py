@@ -796,3 +796,30 @@ def test_how_well_the_photo_network_knows_its_training_data() -> None:
     files = ("photo-refcoco-photos", "photo-refcoco+-photos", "photo-collages", "photo-described")
     for row, file in zip(found["more_steps"], files, strict=True):
         assert row["photo"]["mean_iou"] == raw(file)["mean_iou"]
+
+
+def test_what_skip_connections_change() -> None:
+    found, heading = raw("photo-skips"), "Do skip connections to the backbone's finer maps give finer outlines?"
+    networks = ("photo", "with skip connections")
+    assert table(NOTES, heading, "expressions", "photo: mean IoU") == [
+        [
+            row["expressions"].replace("`", ""),
+            *(
+                percent(value)
+                for name in networks
+                for value in (row[name]["mean_iou"], *(row[name]["precision"][at] for at in ("0.5", "0.7", "0.9")))
+            ),
+        ]
+        for row in found["rows"]
+    ]
+    files = ("photo-refcoco-photos", "photo-refcoco+-photos", "photo-collages", "photo-described")
+    for row, file in zip(found["rows"], files, strict=True):
+        assert row["photo"]["mean_iou"] == raw(file)["mean_iou"]
+        assert row[networks[1]]["precision"]["0.9"] > row["photo"]["precision"]["0.9"], "the note says finer everywhere"
+    gains = [100 * (row[networks[1]]["mean_iou"] - row["photo"]["mean_iou"]) for row in found["rows"]]
+    assert [f"{gain:.1f}" for gain in gains] == ["-1.5", "-1.9", "0.9", "2.3"]
+    hard = found["hard_expressions"]
+    pointing = [percent(hard[name]["pointing_accuracy"]) for name in reversed(networks)]
+    assert "points at the right box for {} per cent, and `photo` for {}.".format(*pointing) in (
+        REPOSITORY / NOTES
+    ).read_text("utf-8")
