@@ -183,6 +183,8 @@ def test_scores_are_calibrated_and_then_used(
     assert json.loads((model / "config.json").read_text("utf-8"))["calibration"] == stored
     assert "--floor has none" in refused("evaluate", "--floor", "largest", "--calibrate")
     assert "is not: copy it" in refused("evaluate", "--model", "some/model", "--calibrate")
+    for name in ("photo", "bundled", "shaperef-tiny-late"):
+        assert f"{name} comes with m3att: save a copy first" in refused("evaluate", "--model", name, "--calibrate")
     values = json.loads((model / "config.json").read_text("utf-8"))
     (model / "config.json").write_text(json.dumps({**values, "calibration": {"bias": 3}}))
     assert "calibration" in refused("evaluate", *words)

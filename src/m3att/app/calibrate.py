@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from m3att.app.console import probe_file
 from m3att.errors import ConfigError
-from m3att.model_folder import CONFIG, bundled_models
+from m3att.model_folder import BUNDLED_WORD, CONFIG, FORMER, bundled_models
 
 if TYPE_CHECKING:
     from m3att.engine.scores import Scores
@@ -25,10 +25,14 @@ def check_calibrate(given: Mapping[str, Any]) -> None:
     if "floor" in given:
         raise ConfigError("--calibrate fits the scores of a model, and --floor has none: give --model")
     name = given["model"]
-    if name not in (*bundled_models(), "bundled") and not Path(name).is_dir():
+    if name in (*bundled_models(), *FORMER, BUNDLED_WORD):
+        raise ConfigError(
+            f"--calibrate writes into the model's folder, and {name} comes with m3att: save a copy first, by "
+            f"Segmenter.from_pretrained({name!r}).save_pretrained('FOLDER') in Python, and give --model FOLDER"
+        )
+    if not Path(name).is_dir():
         raise ConfigError(f"--calibrate writes into the model's folder, which {name} is not: copy it into one")
-    if Path(name).is_dir():
-        probe_file(Path(name) / CONFIG, "--model")
+    probe_file(Path(name) / CONFIG, "--model")
 
 
 def calibrate(pretrained: Pretrained, scores: Scores) -> dict[str, Any]:
