@@ -115,7 +115,7 @@ def logged(out: Path) -> int:
 
 def half_written(training: Training) -> list[str]:
     """The models and checkpoints that a training writes, or wrote when it was killed; others may lie there too."""
-    found = training.out.rglob(f"*.safetensors.{training.pid}.part")
+    found = training.out.rglob(f"*.safetensors.m3att-*-{training.pid}.part")
     return sorted(str(path.relative_to(training.out)) for path in found)
 
 

@@ -219,7 +219,7 @@ def test_figures_of_the_paper_are_pictures(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("report", "the following arguments are required: runs"),
+        ("report", "the following arguments are required: RUN; see m3att report --help"),
         ("report ./nowhere", "./nowhere: no such folder"),
         ("report FOLDER", "is neither a run (it has no config.yaml) nor a model"),
         ("report FILE", "give a run's folder, a model, or a .json file"),
