@@ -55,5 +55,6 @@ def test_images_of_a_batch_are_split_into_copies() -> None:
     assert torch.equal(first.vis_BPC, vis_BPC[:1]) and torch.equal(second.vis_BPC, vis_BPC[1:])
     assert second.vis_BPC.untyped_storage().nbytes() == vis_BPC[1:].numel() * 4
     maps = (torch.arange(8.0).reshape(2, 1, 2, 2), torch.arange(2.0).reshape(2, 1, 1, 1))
-    _, last = split_images(BackboneMaps(maps, grid), 2)
+    _, last = split_images(BackboneMaps(maps, grid, (read_BCHW,)), 2)
+    assert torch.equal(last.skips[0], read_BCHW[1:])
     assert [one.flatten().tolist() for one in last.maps] == [[4, 5, 6, 7], [1]]

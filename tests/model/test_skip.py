@@ -13,7 +13,7 @@ from m3att.model.grid import Grid
 from m3att.model.network import M3AttNet
 from m3att.model.skip import SkipConnection
 
-from .inputs import WORDS, ask, settled, small_config
+from .inputs import WORDS, ask, settled, small_config, woken
 
 
 def literal_convolution(convolution: nn.Conv2d, maps_CHW: Tensor) -> Tensor:
@@ -60,6 +60,15 @@ def test_a_connection_is_what_loops_give() -> None:
                     assert float(found_NCHW[n, channel, row, column]) == pytest.approx(expected, abs=1e-9)
 
 
+def test_every_weight_learns() -> None:
+    module = woken(SkipConnection(channels=3, map_channels=2, width=4)).double()
+    read_BCHW = module.read(torch.randn(1, 2, 4, 4, dtype=torch.float64), Grid(4, 4, 2))
+    made_NCHW = module(torch.randn(2, 3, 4, 4, dtype=torch.float64), read_BCHW, torch.tensor([0, 0]))
+    (made_NCHW * torch.randn_like(made_NCHW)).sum().backward()
+    # A bias before BN would get no gradient.
+    assert all(weight.grad is not None and weight.grad.abs().max() > 1e-9 for weight in module.parameters())
+
+
 def test_a_fresh_connection_changes_nothing() -> None:
     module = SkipConnection(channels=3, map_channels=2, width=4)
     maps_NCHW = torch.randn(2, 3, 4, 4)
@@ -73,7 +82,6 @@ def test_the_last_row_and_column_are_repeated_where_the_image_ends_within_a_cell
     module = SkipConnection(channels=3, map_channels=1, width=1, enlargement=4)
     module.image.weight.zero_()
     module.image.weight[0, 0, 1, 1] = 1.0
-    module.image.bias = None
     map_BCHW = torch.arange(6.0).reshape(1, 1, 2, 3)
     first, last = [0, 1, 2, 2], [3, 4, 5, 5]
     assert module.read(map_BCHW, Grid(8, 12, 16)).tolist() == [[[first, last, last, last]]]  # 4 rows from one
@@ -121,7 +129,10 @@ def test_early_fusion_reads_the_same_maps() -> None:
     )
     network = settled(build_network(config, 64, WORDS))
     question = ask(size=64)
-    before_NHW = network(*question.arguments).mask_logits_NHW
+    encoded = network.encode(question.pixels_BCHW)
+    with patch.object(SkipConnection, "read", side_effect=AssertionError("an expression read the image")):
+        before_NHW = network.segment(encoded, *question.arguments[1:]).mask_logits_NHW
+    assert torch.equal(network(*question.arguments).mask_logits_NHW, before_NHW)
     network.mask_decoder.skips[0].output.weight.zero_()
     network.mask_decoder.skips[0].output.bias.zero_()
     assert not torch.allclose(network(*question.arguments).mask_logits_NHW, before_NHW)

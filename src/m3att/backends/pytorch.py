@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from m3att.data.batch import to_pixels
 from m3att.errors import ConfigError
@@ -94,15 +95,16 @@ def split_images(encoded: EncodedImages | BackboneMaps, count: int) -> list[Enco
     """
     if count == 1:
         return [encoded]
-    if isinstance(encoded, EncodedImages):
-        return [
-            EncodedImages(
-                encoded.vis_BPC[at : at + 1].clone(),
-                encoded.grid,
-                tuple(read_BCHW[at : at + 1].clone() for read_BCHW in encoded.skips),
-            )
-            for at in range(count)
-        ]
-    return [
-        BackboneMaps(tuple(maps[at : at + 1].clone() for maps in encoded.maps), encoded.grid) for at in range(count)
-    ]
+
+    def part(map_BCHW: Tensor, at: int) -> Tensor:
+        return map_BCHW[at : at + 1].clone()
+
+    divided: list[EncodedImages | BackboneMaps] = []
+    for at in range(count):
+        skips = tuple(part(read_BCHW, at) for read_BCHW in encoded.skips)
+        if isinstance(encoded, EncodedImages):
+            divided.append(EncodedImages(part(encoded.vis_BPC, at), encoded.grid, skips))
+        else:
+            maps = tuple(part(map_BCHW, at) for map_BCHW in encoded.maps)
+            divided.append(BackboneMaps(maps, encoded.grid, skips))
+    return divided

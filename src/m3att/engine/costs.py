@@ -239,9 +239,10 @@ def estimate_memory(network: M3AttNet, config: RunConfig) -> Memory:
 
 def loosened(encoded: EncodedImages | BackboneMaps) -> EncodedImages | BackboneMaps:
     """The same values, detached, with a gradient of their own."""
-    if isinstance(encoded, BackboneMaps):
-        return replace(encoded, maps=tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps))
     skips = tuple(read_BCHW.detach().requires_grad_() for read_BCHW in encoded.skips)
+    if isinstance(encoded, BackboneMaps):
+        maps = tuple(map_BCHW.detach().requires_grad_() for map_BCHW in encoded.maps)
+        return replace(encoded, maps=maps, skips=skips)
     return replace(encoded, vis_BPC=encoded.vis_BPC.detach().requires_grad_(), skips=skips)
 
 

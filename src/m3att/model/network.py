@@ -42,10 +42,12 @@ class BackboneMaps:
     Args:
         maps: the maps of the backbone before the merge, each (B, channels, H, W), finest first.
         grid: grid of the F_enc that is made of them.
+        skips: what the skip connections of the mask decoder read, (B, width, H, W) each.
     """
 
     maps: tuple[Tensor, ...]
     grid: Grid
+    skips: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class M3AttNet(nn.Module):
             F_enc and its grid; with early fusion, the maps of the backbone.
         """
         if self.vision.fusion is not None:
-            return BackboneMaps(self.vision.backbone_maps(pixels_BCHW), self.vision.grid_of(pixels_BCHW))
+            maps, grid = self.vision.backbone_maps(pixels_BCHW), self.vision.grid_of(pixels_BCHW)
+            return BackboneMaps(maps, grid, self.mask_decoder.read_skips(maps, grid))
         vis_BPC, grid, maps = self.vision(pixels_BCHW)
         return EncodedImages(vis_BPC, grid, self.mask_decoder.read_skips(maps, grid))
 
@@ -171,7 +174,7 @@ class M3AttNet(nn.Module):
         owner_N = image_index_N  # row of F_enc for each expression
         if isinstance(images, BackboneMaps):
             vis_NPC = self.vision.fuse(images.maps, images.grid, sentence_NC, image_index_N)
-            encoded = EncodedImages(vis_NPC, images.grid, self.mask_decoder.read_skips(images.maps, images.grid))
+            encoded = EncodedImages(vis_NPC, images.grid, images.skips)
             owner_N = torch.arange(len(image_index_N), device=image_index_N.device)
         else:
             encoded = images

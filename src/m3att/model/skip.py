@@ -45,7 +45,7 @@ class SkipConnection(nn.Module):
     def __init__(self, channels: int, map_channels: int, width: int, enlargement: int = 2) -> None:
         super().__init__()
         self.enlargement = enlargement
-        self.image = nn.Conv2d(map_channels, width, 3, padding=1)
+        self.image = nn.Conv2d(map_channels, width, 3, padding=1, bias=False)
         self.maps = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.output = nn.Conv2d(width, channels, 1)

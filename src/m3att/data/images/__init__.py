@@ -6,7 +6,6 @@ from m3att.data.images.files import (
     MAX_PIXELS,
     decode_image,
     decode_mask,
-    decode_opaque,
     decode_orientation,
     decode_size,
     read_image,
@@ -15,7 +14,7 @@ from m3att.data.images.files import (
     read_size,
 )
 from m3att.data.images.members import Member
-from m3att.data.images.pixels import SIDEWAYS, to_mask, to_rgb
+from m3att.data.images.pixels import SIDEWAYS, to_mask, to_opaque, to_rgb
 
 __all__ = [
     "MAX_PIXELS",
@@ -23,7 +22,6 @@ __all__ = [
     "Member",
     "decode_image",
     "decode_mask",
-    "decode_opaque",
     "decode_orientation",
     "decode_size",
     "read_image",
@@ -31,5 +29,6 @@ __all__ = [
     "read_orientation",
     "read_size",
     "to_mask",
+    "to_opaque",
     "to_rgb",
 ]

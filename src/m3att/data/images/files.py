@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from m3att.data.images.members import Member
-from m3att.data.images.pixels import DAMAGED, SIDEWAYS, orientation_of, rgb_of, to_mask, to_opaque
+from m3att.data.images.pixels import DAMAGED, SIDEWAYS, orientation_of, rgb_of, to_mask
 from m3att.errors import ImageError
 from m3att.quiet import no_warnings
 
@@ -155,36 +155,23 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     return _converted(name, lambda image: rgb_of(image, upright=True, from_file=True), content)
 
 
-def decode_mask(content: bytes, name: str) -> NDArray[np.bool_]:
-    """Reads a mask from the bytes of an image file, as :func:`to_mask` describes.
+def decode_mask(
+    content: bytes, name: str, convert: Callable[[Image.Image], NDArray[np.bool_]] = to_mask
+) -> NDArray[np.bool_]:
+    """Reads a mask from the bytes of an image file.
 
     Args:
         content: of the file.
         name: what messages call it.
+        convert: `to_mask`, or `to_opaque` where the mask is what is not transparent.
 
     Returns:
         bool, (H, W).
 
     Raises:
-        ImageError: where it is empty, truncated, no image, or a JPEG.
+        ImageError: where it is empty, truncated, no image, or one that ``convert`` refuses.
     """
-    return _converted(name, to_mask, content)
-
-
-def decode_opaque(content: bytes, name: str) -> NDArray[np.bool_]:
-    """Reads a mask from the bytes of an image file, as :func:`to_opaque` describes.
-
-    Args:
-        content: of the file.
-        name: what messages call it.
-
-    Returns:
-        bool, (H, W).
-
-    Raises:
-        ImageError: where it is empty, truncated, no image, or without transparency.
-    """
-    return _converted(name, to_opaque, content)
+    return _converted(name, convert, content)
 
 
 def _converted(

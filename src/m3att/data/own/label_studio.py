@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from m3att.data.images import MAX_PIXELS, decode_opaque
+from m3att.data.images import MAX_PIXELS, decode_mask, to_opaque
 from m3att.data.masks import encode_rle
 from m3att.data.own.collected import Outline, area_of, corners_of
 from m3att.data.own.content import read_json
@@ -283,7 +283,7 @@ def _outline_of(region: Mapping[str, Any], height: int, width: int) -> Outline:
 def _bitmap(address: str, height: int, width: int) -> dict[str, Any]:
     """The run lengths of a bitmask region, a PNG as ``data:image/png;base64,...``."""
     try:
-        mask_HW = decode_opaque(base64.b64decode(address.partition(",")[2], validate=True), "its bitmask")
+        mask_HW = decode_mask(base64.b64decode(address.partition(",")[2], validate=True), "its bitmask", to_opaque)
     except binascii.Error:
         raise DataError("its bitmask is no base64 of a picture") from None
     if mask_HW.shape != (height, width):
