@@ -204,6 +204,7 @@ NUMBERS_OF_A_STEP = [
     *(
         "train.dice_weight",
         "train.attention_weight",
+        "train.ranking_weight",
         "train.box_weight",
         "train.category_weight",
         "train.pretrained_rate",

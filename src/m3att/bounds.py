@@ -75,7 +75,7 @@ RANGES: dict[str, Range] = {
             "data.seed", "data.fault_limit",
             "train.learning_rate", "train.weight_decay", "train.warmup", "train.clip",
             "train.mask_weight", "train.reconstruction_weight", "train.dice_weight", "train.category_weight",
-            "train.attention_weight", "train.box_weight",
+            "train.attention_weight", "train.box_weight", "train.ranking_weight",
             "train.pretrained_rate", "train.seed", "train.keep_every", "train.bad_steps",
             "train.patience", "train.tracked_images",
         ),

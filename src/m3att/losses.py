@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from m3att.targets import Counts, covered
+from m3att.targets import Counts, covered, ranked
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Losses:
         reconstruction: L_rec.
         category: the category loss.
         attention: the attention loss.
+        ranking: the ranking loss.
         total: the weighted sum.
         target_spread: standard deviation of F_proj over the batch, averaged over channels. The target of LFR is trained
             too and can collapse to a constant. Then L_rec is small but useless, and this value goes to zero.
@@ -40,6 +41,7 @@ class Losses:
     reconstruction: Tensor
     category: Tensor
     attention: Tensor
+    ranking: Tensor
     total: Tensor
     target_spread: Tensor
 
@@ -225,6 +227,43 @@ def attention_loss(
     return torch.stack(losses).mean()
 
 
+def ranking_loss(
+    mask_logits_NHW: Tensor,
+    objects_MHW: Tensor,
+    object_index_N: Tensor,
+    rivals_NM: Tensor,
+    count: Tensor | None = None,
+) -> Tensor:
+    """Cross-entropy of which object of its image an expression names, averaged over expressions.
+
+    The score of an object is the mean logit of the mask over the object's cells, each weighted by the share that the
+    object covers. A softmax over the objects of the image gives the probability of the referent. An expression has no
+    part in it if its image has no second object, or if its referent covers nothing of the input.
+
+    Departs: the paper has no such loss. Yu et al. (CVPR 2017) and MAttNet (CVPR 2018) rank the objects of an image for
+    an expression too, with a hinge loss over proposals.
+
+    Args:
+        mask_logits_NHW: the network's masks.
+        objects_MHW: the share of each cell that each object covers.
+        object_index_N: number of the referent of each expression.
+        rivals_NM: True = the object is in the image of the expression and covers something; see `rivals_of`.
+        count: see `mean_over`; of the expressions that have a part in it.
+
+    Returns:
+        A scalar.
+    """
+    weights_MP = objects_MHW.flatten(1)
+    weights_MP = weights_MP / weights_MP.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    scores_NM = mask_logits_NHW.flatten(1) @ weights_MP.T
+    ranked_N = ranked(rivals_NM, object_index_N)
+    # An expression without rivals would have a softmax over nothing: its own object stays in.
+    own_NM = F.one_hot(object_index_N, len(objects_MHW)).bool()
+    scores_NM = scores_NM.masked_fill(~(rivals_NM | own_NM), float("-inf"))
+    loss_N = F.cross_entropy(scores_NM, object_index_N, reduction="none")
+    return mean_over(loss_N, ranked_N, count)
+
+
 def total_loss(
     mask_logits_NHW: Tensor,
     reconstructed_NC: Tensor | None,
@@ -238,6 +277,8 @@ def total_loss(
     category_weight: float = 0.0,
     attention: Tensor | None = None,
     attention_weight: float = 0.0,
+    ranking: Tensor | None = None,
+    ranking_weight: float = 0.0,
     boxed_N: Tensor | None = None,
     box_weight: float = 1.0,
     focal_gamma: float = 0.0,
@@ -258,6 +299,8 @@ def total_loss(
         category_weight: its weight.
         attention: result of `attention_loss`, if it is used.
         attention_weight: its weight.
+        ranking: result of `ranking_loss`, if it is used.
+        ranking_weight: its weight.
         boxed_N: True = the target is a filled box and no outline. Such an expression has the box loss in the place of
             the mask and Dice losses. None: all are outlines.
         box_weight: weight of the box loss.
@@ -280,8 +323,8 @@ def total_loss(
         reconstruction = mean_over(error_NC.mean(dim=1), None, None if counts is None else counts.expressions)
         target_spread = projected_NC.detach().float().std(dim=0, correction=0).mean()
     total = mask_weight * mask + dice_weight * dice + box_weight * box + reconstruction_weight * reconstruction
-    for extra, weight in ((category, category_weight), (attention, attention_weight)):
+    for extra, weight in ((category, category_weight), (attention, attention_weight), (ranking, ranking_weight)):
         if extra is not None:
             total = total + weight * extra
-    category, attention = (zero if extra is None else extra for extra in (category, attention))
-    return Losses(mask, dice, box, reconstruction, category, attention, total, target_spread)
+    category, attention, ranking = (zero if extra is None else extra for extra in (category, attention, ranking))
+    return Losses(mask, dice, box, reconstruction, category, attention, ranking, total, target_spread)

@@ -17,6 +17,7 @@ class Counts(NamedTuple):
         outlined: those whose referent has an outline, for the mask and Dice losses.
         boxed: those whose referent has only a box that covers something, for the box loss.
         attended: those whose referent covers something of the grid, for the attention loss.
+        ranked: those that the ranking loss counts.
         cells: cells of known category, for the category loss; a cell that is known in part counts by that part.
     """
 
@@ -24,11 +25,12 @@ class Counts(NamedTuple):
     outlined: Tensor
     boxed: Tensor
     attended: Tensor
+    ranked: Tensor
     cells: Tensor
 
 
-def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int], stride: float) -> Tensor:
-    """Ground truth at the size of the logits: the share of each cell that the referent covers.
+def mask_shares(masks_MHW: Tensor, size: tuple[int, int], stride: float) -> Tensor:
+    """Ground truth at the size of the logits: the share of each cell that each referent covers.
 
     The first cell begins at the upper left corner of the input. A cell that reaches over the right or lower edge of the
     input finds there what lies at the edge.
@@ -37,12 +39,11 @@ def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int],
 
     Args:
         masks_MHW: uint8 in [0, 255], one for each different referent, at the network's input size.
-        mask_index_N: for each expression the number of its mask.
         size: (H, W) of the logits.
         stride: pixels of the input between the centres of two neighbouring cells.
 
     Returns:
-        (N, H, W) float32 in [0, 1].
+        (M, H, W) float32 in [0, 1].
 
     Raises:
         ValueError: where the cells do not cover the input.
@@ -60,7 +61,48 @@ def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int],
     else:
         down, across = (cell_weights(cells, stride, masks_MHW.device) for cells in size)
         shares_M1HW = down @ pixels_M1HW @ across.T
-    return shares_M1HW.squeeze(1).index_select(0, mask_index_N)
+    return shares_M1HW.squeeze(1)
+
+
+def mask_targets(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int], stride: float) -> Tensor:
+    """The `mask_shares` of the referent of each expression.
+
+    Args:
+        masks_MHW: see `mask_shares`.
+        mask_index_N: for each expression the number of its mask.
+        size: see `mask_shares`.
+        stride: see `mask_shares`.
+
+    Returns:
+        (N, H, W) float32 in [0, 1].
+    """
+    return mask_shares(masks_MHW, size, stride).index_select(0, mask_index_N)
+
+
+def rivals_of(objects_MHW: Tensor, image_index_N: Tensor, mask_index_N: Tensor) -> Tensor:
+    """Which objects the ranking loss compares for each expression: (N, M) bool.
+
+    They are the objects of its image that some expression names and that cover something, its own among them.
+
+    Args:
+        objects_MHW: result of `mask_shares`.
+        image_index_N: image of each expression.
+        mask_index_N: number of the mask of each expression.
+    """
+    image_M = torch.full((len(objects_MHW),), -1, dtype=image_index_N.dtype, device=image_index_N.device)
+    image_M = image_M.index_copy(0, mask_index_N, image_index_N)
+    return (image_index_N[:, None] == image_M) & covered(objects_MHW)
+
+
+def ranked(rivals_NM: Tensor, mask_index_N: Tensor) -> Tensor:
+    """Whether the ranking loss counts each expression: its own object and another one can be seen. (N,) bool.
+
+    Args:
+        rivals_NM: result of `rivals_of`.
+        mask_index_N: number of the mask of each expression.
+    """
+    own_N = rivals_NM.gather(1, mask_index_N[:, None]).squeeze(1)
+    return own_N & (rivals_NM.sum(dim=1) > 1)
 
 
 def cell_weights(cells: int, stride: float, device: torch.device) -> Tensor:

@@ -26,7 +26,12 @@ GROUPS = [Group(image, None, 1 + image, image) for image in range(5)]
 def every_loss(run: RunConfig) -> RunConfig:
     """The run with every loss, and without dropout, so that a step is a function of weights and batch."""
     decoder, language = replace(run.model.decoder, dropout=0), replace(run.model.language, word_dropout=0)
-    weights: dict[str, Any] = {"category_weight": 0.5, "attention_weight": 0.1, "box_weight": 0.3}
+    weights: dict[str, Any] = {
+        "category_weight": 0.5,
+        "attention_weight": 0.1,
+        "box_weight": 0.3,
+        "ranking_weight": 0.2,
+    }
     model = replace(run.model, decoder=decoder, language=language)
     return replace(run, model=model, train=replace(run.train, clip=0, **weights))
 
@@ -71,6 +76,16 @@ def test_micro_batches_add_up_to_the_batch(tiny_run: RunConfig) -> None:
         assert others.keys() == gradients.keys()
         for name, gradient in gradients.items():
             torch.testing.assert_close(others[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_steps_on_one_batch_lower_the_ranking_loss(tiny_run: RunConfig) -> None:
+    weights = {"mask_weight": 0.0, "dice_weight": 0.0, "reconstruction_weight": 0.0, "ranking_weight": 1.0}
+    config = replace(tiny_run, train=replace(tiny_run.train, **weights))
+    network, tokenizer = network_of(config)
+    batch = BatchReader(SOURCE, tokenizer, config.input, config.data, training=True)[GROUPS]
+    optimizer = build_optimizer(network, config.train)
+    losses = [train_step(network, network, optimizer, [batch], config, 3e-3)[0].ranking.item() for _ in range(20)]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_a_stand_in_changes_neither_losses_nor_gradients(tiny_run: RunConfig) -> None:

@@ -562,6 +562,18 @@ def test_the_attention_loss_is_logged_weighed_and_learnt(tiny_run: RunConfig, tm
     assert ended < 0.9 * begun
 
 
+def test_the_ranking_loss_is_logged_and_weighed(tiny_run: RunConfig, tmp_path: Path) -> None:
+    run = replace(tiny_run, train=replace(tiny_run.train, ranking_weight=0.5, steps=1))
+    train(run, tmp_path / "ranked")
+    train(replace(run, train=replace(run.train, ranking_weight=0.0)), tmp_path / "plain")
+    (logged,), (plain,) = (
+        [line for line in lines(tmp_path / name) if "loss/total" in line] for name in ("ranked", "plain")
+    )
+    expected = logged["loss/mask"] + logged["loss/dice"] + 0.1 * logged["loss/reconstruction"]
+    assert logged["loss/total"] == pytest.approx(expected + 0.5 * logged["loss/ranking"], rel=1e-5)
+    assert logged["loss/ranking"] > 0 and plain["loss/ranking"] == 0
+
+
 def test_the_category_loss_teaches_the_vision_half_alone(tiny_run: RunConfig) -> None:
     network = build_network(tiny_run.model, 32, 10, categories=5)
     pixels_BCHW = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)

@@ -44,7 +44,9 @@ def dry_run_lines(found: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     ]
     sizes = {key: size_text(memory[key]) for key in memory if not key.startswith("batch_")}
     single = size_text(memory["batch_of_single_images"])
-    used = (name for name in ("mask", "dice", "box", "reconstruction", "category", "attention") if losses[name])
+    used = (
+        name for name in ("mask", "dice", "box", "reconstruction", "category", "attention", "ranking") if losses[name]
+    )
     parts = ", ".join(f"{name} {losses[name]:.4f}" for name in used)
     length = f"{config['train']['epochs']:g} epochs" if found["steps"] is None else counted(found["steps"], "step")
     batch = "batch" if config["train"]["accumulate"] == 1 else "micro-batch"

@@ -72,6 +72,9 @@ class TrainConfig:
     attention_weight: float = 0.0
     """Weight of an additional loss: in every layer the attention of the decoder over positions should rest on the
     referent. It helps in short trainings (docs/lab-notes.md). The paper has none."""
+    ranking_weight: float = 0.0
+    """Weight of an additional loss: of the annotated objects of an image, the mask of an expression should have its
+    highest logits on the object that the expression names. The paper has none."""
     focal_gamma: float = 0.0
     """Focal loss (Lin et al.) in place of binary cross-entropy: the loss of a pixel is multiplied by its error, as a
     probability, to this power. So pixels that are nearly right count less. Usual: 2. 0: binary cross-entropy."""

@@ -54,6 +54,7 @@ def finetune_config(model: str, trained: RunConfig, new: Kind, old: Sequence[str
         dice_weight=learned.dice_weight,
         box_weight=learned.box_weight,
         attention_weight=learned.attention_weight,
+        ranking_weight=learned.ranking_weight,
         mask_reduction=learned.mask_reduction,
         validate_every=STEPS // VALIDATIONS,
         validate_start=True,

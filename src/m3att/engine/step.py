@@ -16,9 +16,9 @@ from m3att.data.batch import Batch
 from m3att.engine.checkpoint import Position
 from m3att.engine.distributed import ALONE, Processes
 from m3att.errors import DivergedError
-from m3att.losses import Losses, attention_loss, category_loss, total_loss
+from m3att.losses import Losses, attention_loss, category_loss, ranking_loss, total_loss
 from m3att.model.network import M3AttNet, ModelOutput
-from m3att.targets import Counts, covered, known_cells, mask_targets
+from m3att.targets import Counts, covered, known_cells, mask_shares, mask_targets, ranked, rivals_of
 
 
 @contextmanager
@@ -98,12 +98,16 @@ class Targets(NamedTuple):
         masks_NHW: true masks at the size of the logits.
         boxed_N: whose mask is a filled box; None where all are outlines, as in most batches.
         attended_NHW: true masks at the grid of F_enc; None without attention loss.
+        objects_MHW: the objects of all images, and
+        rivals_NM: which of them are compared for each expression; both None without ranking loss.
         counts: how much of the batch each loss counts; zeros for a stand-in.
     """
 
     masks_NHW: Tensor
     boxed_N: Tensor | None
     attended_NHW: Tensor | None
+    objects_MHW: Tensor | None
+    rivals_NM: Tensor | None
     counts: Counts
 
 
@@ -126,17 +130,24 @@ def targets_of(batch: Batch, network: M3AttNet, settings: TrainConfig) -> Target
             attended_NHW = attended_NHW.masked_fill(boxed_N[:, None, None], 0)
         attended = covered(attended_NHW).sum().float()
     rows, columns = (cells * 2**network.mask_decoder.upsamplings for cells in grid.cells)
-    masks_NHW = mask_targets(batch.masks_MHW, batch.mask_index_N, (rows, columns), network.mask_stride)
+    shares_MHW = mask_shares(batch.masks_MHW, (rows, columns), network.mask_stride)
+    masks_NHW = shares_MHW.index_select(0, batch.mask_index_N)
+    objects_MHW, rivals_NM, compared = None, None, none
+    if settings.ranking_weight:
+        objects_MHW, rivals_NM = shares_MHW, rivals_of(shares_MHW, batch.image_index_N, batch.mask_index_N)
+        if settings.box_weight == 0:  # boxes are not to be learned from
+            rivals_NM = rivals_NM & ~batch.boxed_M
+        compared = ranked(rivals_NM, batch.mask_index_N).sum().float()
     expressions = none + len(masks_NHW)
     outlined, boxed, cells = expressions, none, none
     if boxed_N is not None:
         outlined, boxed = (~boxed_N).sum().float(), (boxed_N & covered(masks_NHW)).sum().float()
     if network.category_head is not None and batch.categories_BHW is not None:
         cells = known_cells(batch.categories_BHW, network.category_head.out_features, grid.stride)
-    counts = Counts(expressions, outlined, boxed, attended, cells)
+    counts = Counts(expressions, outlined, boxed, attended, compared, cells)
     if not batch.counts:
-        counts = Counts(none, none, none, none, none)
-    return Targets(masks_NHW, boxed_N, attended_NHW, counts)
+        counts = Counts(*(none for _ in counts))
+    return Targets(masks_NHW, boxed_N, attended_NHW, objects_MHW, rivals_NM, counts)
 
 
 def losses_of(output: ModelOutput, batch: Batch, targets: Targets, counts: Counts, settings: TrainConfig) -> Losses:
@@ -149,11 +160,14 @@ def losses_of(output: ModelOutput, batch: Batch, targets: Targets, counts: Count
         counts: of the whole batch.
         settings: weights and kinds of the losses.
     """
-    category = attention = None
+    category = attention = ranking = None
     if output.category_logits_BPY is not None and batch.categories_BHW is not None:
         category = category_loss(output.category_logits_BPY, batch.categories_BHW, output.grid.stride, counts.cells)
     if targets.attended_NHW is not None and output.attention_NKLP and output.attending_NL is not None:
         attention = attention_loss(output.attention_NKLP, output.attending_NL, targets.attended_NHW, counts.attended)
+    if targets.objects_MHW is not None and targets.rivals_NM is not None:
+        logits_NHW = output.mask_logits_NHW.float()
+        ranking = ranking_loss(logits_NHW, targets.objects_MHW, batch.mask_index_N, targets.rivals_NM, counts.ranked)
     return total_loss(
         output.mask_logits_NHW,
         output.reconstructed_NC,
@@ -167,6 +181,8 @@ def losses_of(output: ModelOutput, batch: Batch, targets: Targets, counts: Count
         settings.category_weight,
         attention,
         settings.attention_weight,
+        ranking,
+        settings.ranking_weight,
         targets.boxed_N,
         settings.box_weight,
         settings.focal_gamma,
