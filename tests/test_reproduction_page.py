@@ -22,7 +22,7 @@ LAYERS, LAYERS_OLD = "ablation-table-1-layers", "ablation-table-1"
 DECODERS = "ablation-table-3"
 # What one name on the left stands for, where the runs of a table are in several raw files.
 PARTS = {
-    LAYERS: (LAYERS, "ablation-table-1-layers-2", "ablation-table-1-layers-3"),
+    LAYERS: (LAYERS, "ablation-table-1-layers-2", "ablation-table-1-layers-3", "ablation-table-1-val"),
     DECODERS: (DECODERS, "ablation-table-3-seed-2"),
 }
 SMALL = "reproduce-small-table-1"
@@ -290,6 +290,30 @@ def test_why_has_the_figures_of_its_file() -> None:
     assert min(changes[True]) > 0.03 and max(map(abs, changes[False])) < 0.0015, "only generic attention uses the image"
     ranks = [layer["effective_rank"] for model in models.values() for layer in model["f_mul"]]
     assert f"Its effective rank is {min(ranks):.1f} to {max(ranks):.1f}" in SECTIONS["Why the rows differ"]
+
+
+def test_why_of_table_1_has_the_figures_of_its_file() -> None:
+    models = raw("why-table-1")["models"]
+    text = SECTIONS["Why the rows differ"]
+    lost: dict[str, list[list[float]]] = {"4-generic": [], "4-independent": []}
+    words = []
+    for name, model in models.items():
+        row = name.split("/")[1]
+        if row == "3-vision-query":
+            words.append(model["words"])
+            continue
+        whole, *changed = model["looks"]["mean_iou"].values()
+        lost[row].append([100 * (whole - value) for value in changed])
+    assert [len(values) for values in lost.values()] == [3, 3] and len(words) == 2
+    vector, other = ([f"{value:.1f}" for value in sorted(column)] for column in zip(*lost["4-generic"], strict=True))
+    assert f"loses {vector[0]} to {vector[-1]} points with one vector, and {other[0]} to {other[-1]} with" in text
+    assert f"loses at most {max(max(map(abs, values)) for values in lost['4-independent']):.1f}." in text
+    shown = [" and ".join(f"{part[key]:.2f}" for part in words) for key in ("f_dec", "f_t")]
+    assert f"with an R^2 of {shown[0]} (seeds 1 and 2), where F_t has {shown[1]}." in text
+    measured = paired_differences((LAYERS, "3-vision-query"), (LAYERS, "3-generic"))
+    interval = paired_interval(measured)
+    assert interval is not None
+    assert f"{100 * statistics.mean(measured):+.1f}, with an interval of {ends(interval)}." in PAGE
 
 
 def test_links_and_raw_files_exist() -> None:
