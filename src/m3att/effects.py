@@ -182,8 +182,8 @@ RULES = (
 )  # fmt: skip
 
 
-def without_effect(config: RunConfig, given: Collection[str]) -> list[str]:
-    """One line for each setting that was given and changes nothing.
+def idle_settings(config: RunConfig, given: Collection[str]) -> list[tuple[str, str]]:
+    """The settings that were given and change nothing, each with the reason.
 
     Args:
         config: of the run.
@@ -191,11 +191,22 @@ def without_effect(config: RunConfig, given: Collection[str]) -> list[str]:
     """
     values = {key: value_of(config, key) for key in settings_of(RunConfig)}
     return [
-        f"{key} {shown(values[key])} has no effect: {filled_in(rule.reason, values)}"
+        (key, filled_in(rule.reason, values))
         for rule in RULES
         for key in rule.keys
         if key in given and rule.idle(config)
     ]
+
+
+def without_effect(config: RunConfig, given: Collection[str]) -> list[str]:
+    """One line for each of the `idle_settings`.
+
+    Args:
+        config: of the run.
+        given: dotted names of the settings that were given.
+    """
+    idle = idle_settings(config, given)
+    return [f"{key} {shown(value_of(config, key))} has no effect: {reason}" for key, reason in idle]
 
 
 def changed_from_default(values: Mapping[str, Any]) -> set[str]:

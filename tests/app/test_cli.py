@@ -491,3 +491,17 @@ def test_training_reports_in_lines_where_there_is_no_terminal(capsys: pytest.Cap
         report(1, 9, {"loss/total": 1.0, "expressions_per_second": 50.0})
         report(2, 9, {"loss/total": 0.5, "expressions_per_second": 50.0, "val/mean_iou": 0.25})
     assert capsys.readouterr().err == "step 2 of 9, loss 0.5000, 50 expressions/s, mean IoU 0.250\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--preset", "photo", "--out", "a\0b"],
+        ["train", "--config", "a\0b"],
+        ["report", "a\0b"],
+        ["predict", "--model", "photo", "photo.jpg", "a dog\0"],
+        ["\0"],
+    ],
+)
+def test_a_word_with_nul_is_refused_in_one_line(words: list[str], refused: Callable[..., str]) -> None:
+    assert "no name and no expression can hold the character NUL" in refused(*words)

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from m3att.app.cli import main
-from m3att.app.search import check_search, tell
+from m3att.app.search import check_search, idle_in_every_trial, tell
 from m3att.config import RunConfig
 from m3att.errors import ConfigError
 from m3att.presets import find_preset
@@ -122,6 +122,41 @@ def test_misuse_is_answered_in_one_line(
     monkeypatch.chdir(tmp_path)
     assert message in refused("search", *line.split())
     assert list(tmp_path.iterdir()) == []
+
+
+FALL = "train.fall=0.1:0.5"
+IDLE_FALL = "train.fall has no effect in any trial: train.schedule is step"
+
+
+@pytest.mark.parametrize(
+    ("texts", "given", "lines"),
+    [
+        ([FALL], set(), [IDLE_FALL]),
+        ([FALL, "train.schedule=step,trapezoid"], set(), []),  # some trials use it
+        (
+            [FALL, "train.schedule=step,cosine"],
+            set(),
+            [f"{IDLE_FALL} or train.schedule is cosine"],
+        ),
+        (["train.seed=0,1"], {"train.fall"}, [IDLE_FALL]),
+        (["train.schedule=step,trapezoid"], {"train.fall"}, []),
+        (["train.learning_rate=log:1e-4:1e-2"], set(), []),
+        (["model.channels=64,66", FALL], set(), [IDLE_FALL]),  # 66 is refused, and says nothing about the others
+    ],
+)
+def test_settings_that_no_trial_uses_are_named(texts: list[str], given: set[str], lines: list[str]) -> None:
+    assert idle_in_every_trial(RunConfig(), texts, given) == lines
+
+
+def test_the_note_is_said_before_the_trials(
+    small_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "search").write_text("a file in the place of the folder")
+    words = ["search", "--config", str(small_config), "--out", str(tmp_path / "search"), "--set"]
+    assert main([*words, "model.mask.skip_channels=4:8"]) == 2
+    note, error = capsys.readouterr().err.splitlines()
+    assert note == "note: model.mask.skip_channels has no effect in any trial: model.mask.skip_strides is empty"
+    assert error.startswith("m3att: error: ")
 
 
 def test_a_missing_optuna_is_named(monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]) -> None:

@@ -220,6 +220,9 @@ def dispatch(words: Sequence[str]) -> int:
     if words[0] == "--version":
         print(f"m3att {__version__}")
         return OK
+    for word in words:
+        if "\0" in word:  # a shell cannot pass it, but a program that calls `main` can
+            raise ConfigError(f"{word!r}: no name and no expression can hold the character NUL")
     for length in (2, 1):  # `report figure` before `report`
         name = " ".join(words[:length])
         if name in COMMANDS:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 from m3att.app.console import probe_file, show, write_json
-from m3att.app.run_settings import given_settings, note_idle, started_config
+from m3att.app.run_settings import given_settings, started_config
 from m3att.app.train import ended, say_at_once
 from m3att.config import RunConfig
+from m3att.effects import idle_settings
 from m3att.engine.origin import preset_before
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError, StoppedError
 from m3att.extras import require
 from m3att.launched import require_one_process
-from m3att.settings import SettingsParser, add_settings, config_to_yaml, differences
+from m3att.settings import SettingsParser, add_settings, changed, config_to_yaml, differences
 
 TRIALS = 20
+COMBINATIONS = 256  # of searched values that are looked at for settings without effect
 SPACES, BEST, LIST = "search.json", "best.yaml", "trials.json"
 FREE = {"train.device", "train.threads", "train.workers", "train.log_every", "train.save_every"}
 
@@ -80,8 +83,39 @@ def search(words: Sequence[str], prog: str) -> int:
         raise ConfigError(
             f"train.init: {base.train.init} is trained first by m3att train alone; give the folder of its model"
         )
-    note_idle(base, given_settings(given, options))
+    for line in idle_in_every_trial(base, given["set"], given_settings(given, options)):
+        print(f"note: {line}", file=sys.stderr)
     return run_search(out, base, given["set"], trials, pruner, [*prog.split(), *words])
+
+
+def idle_in_every_trial(base: RunConfig, texts: Sequence[str], given: Collection[str]) -> list[str]:
+    """One line for each setting, given or searched, that changes nothing in any trial.
+
+    What a setting does may depend on another one that is searched too. So the ends and choices of all searched settings
+    are combined, and a setting is named if it is idle in every combination. Of very many, the first ones are looked at.
+
+    Args:
+        base: settings that all trials share.
+        texts: spaces as they were typed.
+        given: dotted names of the settings that were given.
+
+    Raises:
+        ConfigError: where a space makes no sense.
+    """
+    from m3att.engine.search import parse_space, typed
+
+    spaces = {space.key: space.ends for space in map(parse_space, texts)}
+    everywhere: dict[str, list[str]] | None = None  # the reasons, which may differ
+    for values in islice(product(*spaces.values()), COMBINATIONS):
+        try:
+            config = changed(base, typed(dict(zip(spaces, values, strict=True))))
+        except ConfigError:  # these values do not fit together, and Search says so of the trial
+            continue
+        idle = dict(idle_settings(config, {*given, *spaces}))
+        before = dict.fromkeys(idle, []) if everywhere is None else everywhere
+        everywhere = {key: [*reasons, idle[key]] for key, reasons in before.items() if key in idle}
+    found = {key: " or ".join(dict.fromkeys(reasons)) for key, reasons in (everywhere or {}).items()}
+    return [f"{key} has no effect in any trial: {reasons}" for key, reasons in found.items()]
 
 
 def run_search(

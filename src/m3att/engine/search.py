@@ -51,6 +51,11 @@ class Space:
     whole: bool = False
     choices: tuple[str, ...] = ()
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """All choices, or both ends of the range, as they are typed on a command line."""
+        return self.choices if self.low is None else (str(self.low), str(self.high))
+
     def suggest(self, trial: Any) -> str:
         """Optuna's value for a trial, as it is typed on a command line."""
         if self.low is None or self.high is None:
