@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from m3att import launched
@@ -61,4 +63,13 @@ def test_a_rehearsal_takes_one_process(
     monkeypatch.setenv("WORLD_SIZE", "2")
     out = ["--out", "somewhere"] if option == "--find-rate" else []
     assert main(["train", "--preset", "shaperef-tiny-hour", option, *out]) == 2
+    assert "this command is for one process, and the launcher started 2" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_fine_tuning_takes_one_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "own.jsonl").write_text('{"image": "1.jpg", "expression": "the cup", "bbox": [1, 1, 2, 2]}\n')
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["finetune", str(tmp_path / "own.jsonl"), "--from", "shaperef-tiny", "--dry-run"]) == 2
     assert "this command is for one process, and the launcher started 2" in capsys.readouterr().err

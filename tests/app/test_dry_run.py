@@ -14,6 +14,8 @@ import pytest
 from m3att.app.cli import main
 from m3att.presets import PRESETS
 
+from ..data.own_files import square, write_lines, write_picture
+
 
 def shape(line: str) -> str:
     """A line of a dry run without its numbers and names."""
@@ -57,6 +59,21 @@ def test_the_step_is_the_first_one_of_the_run(small_config: Path, small_run: Pat
     assert first["step"] == 1
     assert step["losses"] == pytest.approx({name: first[f"loss/{name}"] for name in step["losses"]}, rel=1e-4)
     assert (step["expressions"], step["learning_rate"]) == (first["expressions"], first["learning_rate"])
+
+
+def test_the_step_is_on_what_the_run_trains_on(small_config: Path, shaperef: Path, tmp_path: Path) -> None:
+    """Not on images that the run holds out to validate on, and on those of `data.beside` too."""
+    lines = []
+    for number in range(3):
+        write_picture(tmp_path / f"{number}.png", 50 + number)
+        lines.append({"image": f"{number}.png", "expression": f"thing {number}", "mask": square(2)})
+    path = write_lines(tmp_path / "own.jsonl", lines)
+    words = ["train", "--config", str(small_config), "--dry-run", "--json", str(tmp_path / "costs.json")]
+    words += ["--data.root", str(path), "--data.dataset", "jsonl", "--train.batch_size", "64"]
+    for more, images in (([], 2), (["--data.beside", f"[{shaperef / 'shaperef'}]"], None)):
+        assert main([*words, "--data.held_out", "0.34", *more]) == 0
+        step = json.loads((tmp_path / "costs.json").read_text("utf-8"))["step"]
+        assert step["images"] == images if images else step["images"] > 2
 
 
 def test_what_the_step_differs_in_is_said(small_config: Path, capsys: pytest.CaptureFixture[str]) -> None:

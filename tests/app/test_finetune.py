@@ -64,12 +64,34 @@ def test_one_command_teaches_a_model_new_words_and_scores_new_and_old(
     assert json.loads((tmp_path / "found.json").read_text(encoding="utf-8")) == found
 
 
+def test_a_dry_run_takes_the_first_step_of_the_run_and_writes_only_what_it_is_asked_for(
+    small_run: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, costs = tmp_path / "here", tmp_path / "there" / "costs.json"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    words = ["finetune", str(own), "--from", str(small_run / "last"), *QUICK, "--json", str(costs)]
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert list(here.iterdir()) == []
+    dry = json.loads(costs.read_text(encoding="utf-8"))
+    assert f"({small_run / 'last'})" in said.splitlines()[0] and "the run: 2 steps" in said.splitlines()
+    assert main([*words, "--out", str(tmp_path / "run"), "--train.log_every", "1"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    first = next(line for line in lines if line["step"] == 1)
+    assert dry["step"]["losses"] == pytest.approx(
+        {name: first[f"loss/{name}"] for name in dry["step"]["losses"]}, rel=1e-4
+    )
+    assert (dry["step"]["expressions"], dry["steps"]) == (first["expressions"], 2)
+
+
 def test_what_contradicts_the_run_is_refused(
     small_run: Path, own: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     words = ["finetune", str(own), "--from", str(small_run / "last"), "--out", str(tmp_path / "run")]
     assert "DATA is missing" in refused("finetune", "--out", "run")
     assert "--out is missing" in refused(*words[:4])
+    assert "--dry-run starts a run anew: leave out --resume" in refused(*words, "--dry-run", "--resume")
     assert "DATA says it already" in refused(*words, "--data.root", "x")
     assert "no such file or folder" in refused(*words, "--old", str(tmp_path / "none"))
     assert "is drawn without end" in refused("finetune", "shaperef", *words[2:])

@@ -1,10 +1,11 @@
-"""`m3att train --dry-run`: shows what a run would cost.
+"""`m3att train --dry-run` and `m3att finetune --dry-run`: show what a run would cost.
 
 PyTorch is imported inside the functions, so that help and errors appear at once.
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,22 @@ from typing import Any
 from m3att.app.console import show, write_json
 from m3att.config import RunConfig
 from m3att.errors import counted
+
+
+def add_dry_run(parser: ArgumentParser, more: str = "") -> None:
+    """Add the option `--dry-run` to a command that trains.
+
+    Args:
+        parser: of the command.
+        more: what its help says beside what holds for all commands.
+    """
+    parser.add_argument(
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="build the network, count its parameters, operations and memory, take one optimiser step, and stop; no "
+        f"run folder is written{more}",
+    )
 
 
 def run_dry(config: RunConfig, json_path: Path | None) -> int:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from m3att.app.console import JSON_HELP, one_voice, probe_file, show, write_json
+from m3att.app.dry_run import add_dry_run, run_dry
 from m3att.app.run_settings import note_idle, resumed_config, with_options
 from m3att.app.train import run_training
 from m3att.config import RunConfig
 from m3att.engine.run_folder import RunFolder
 from m3att.errors import ConfigError
-from m3att.launched import process_rank
+from m3att.launched import process_rank, require_one_process
 from m3att.model_folder import BUNDLED_WORD, DEFAULT_MODEL, bundled_models, find_model
 from m3att.settings import SettingsParser, add_settings, config_to_yaml, flatten
 
@@ -33,7 +34,8 @@ def finetune(words: Sequence[str], prog: str) -> int:
         description="Teach a trained model your own photos and words. It learns the words that it does not know. Data "
         "of the kind that it was trained on (--old) are trained on too, so that it does not forget them, and each "
         "validation scores both. docs/finetuning.md leads from an export of CVAT to a service.",
-        usage=f"{prog} DATA [--from MODEL] [--old DATA ...] --out RUN [--section.field VALUE ...] [--resume]",
+        usage=f"{prog} DATA [--from MODEL] [--old DATA ...] --out RUN [--section.field VALUE ...] [--resume] | "
+        "--dry-run",
     )
     parser.add_argument(
         "data_place",
@@ -54,14 +56,22 @@ def finetune(words: Sequence[str], prog: str) -> int:
     )
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument("--json", type=str, metavar="FILE", help=f"also write what changed to this file{JSON_HELP}")
+    add_dry_run(parser)
+    parser.add_argument(
+        "--json",
+        type=str,
+        metavar="FILE",
+        help=f"also write to this file what changed, or what --dry-run found{JSON_HELP}",
+    )
     parser.add_argument("--print-config", "--print_config", action="store_true", help="print the settings and stop")
     add_settings(parser, RunConfig, skip=("data.old",))
     given = parser.parse_args(words, defaults=False).as_dict()
     options = {field.name: given[field.name] for field in fields(RunConfig) if field.name in given}
     if not given.get("data_place"):
         parser.error("DATA is missing: name the file or folder of your own data")
-    if not given.get("out") and not given.get("print_config"):
+    if given.get("dry_run") and given.get("resume"):
+        parser.error("--dry-run starts a run anew: leave out --resume")
+    if not given.get("out") and not given.get("print_config") and not given.get("dry_run"):
         parser.error("--out is missing: name the run's folder")
     if given.get("json"):
         probe_file(Path(given["json"]), "--json")
@@ -79,6 +89,9 @@ def finetune(words: Sequence[str], prog: str) -> int:
         print(
             "note: without --old, nothing is known of what the model forgets; see docs/finetuning.md", file=sys.stderr
         )
+    if given.get("dry_run"):
+        require_one_process()
+        return run_dry(config, Path(given["json"]) if given.get("json") else None)
     code = run_training(config, out, bool(given.get("resume")))
     if process_rank():  # the first of several processes tells the rest
         return code

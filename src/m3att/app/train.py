@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m3att.app.console import JSON_HELP, one_voice, probe_file
-from m3att.app.dry_run import run_dry
+from m3att.app.dry_run import add_dry_run, run_dry
 from m3att.app.live import training_progress
 from m3att.app.rehearse import run_find_rate, run_overfit
 from m3att.app.run_settings import given_settings, note_idle, resumed_config, started_config
@@ -49,13 +49,7 @@ def train(words: Sequence[str], prog: str) -> int:
     parser.add_argument("--config", type=str, metavar="FILE", help="YAML with any of the settings below")
     parser.add_argument("--out", type=str, metavar="RUN", help="run folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out with its own settings")
-    parser.add_argument(
-        "--dry-run",
-        "--dry_run",
-        action="store_true",
-        help="build the network, count its parameters, operations and memory, take one optimiser step, and stop; no "
-        "run folder is written, missing data are drawn, and missing weights are fresh",
-    )
+    add_dry_run(parser, "; missing data are drawn, and missing weights are fresh")
     parser.add_argument(
         "--overfit-one-batch",
         "--overfit_one_batch",

@@ -16,7 +16,7 @@ import torch
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch
-from m3att.data.open import open_source
+from m3att.data.open import open_trained_on
 from m3att.engine.batches import batches
 from m3att.engine.checkpoint import Position
 from m3att.engine.dry_run import data_at_hand, dry_run
@@ -98,7 +98,7 @@ def measure_training(plan: Plan, progress: Progress | None = None) -> dict[str, 
     config = plan.config
     settings = config.train
     device = start_process(settings)
-    source = open_source(config.data, "train", training=True, divided=True)
+    source = open_trained_on(config.data)
     source.prepare()
     start = start_run(config, source)
     network = start.network
@@ -171,7 +171,7 @@ def measure_waiting(
         device: of the network.
         progress: see measure_training.
     """
-    source = open_source(config.data, "train", training=True, divided=True)
+    source = open_trained_on(config.data)
     steps = config.train.steps or 0
     faults = RunFaults(None, config.data.fault_limit)
     waited = total = 0.0

@@ -247,12 +247,21 @@ def open_training(data: DataConfig, validation_images: int | None) -> tuple[Sour
             f"{data.root}: the pixels of split train would be {kinds[0]} and those of {data.split} {kinds[1]}; "
             "put the missing photos there, or give --data.pixels layout for both"
         )
-    parts = [source]
-    if data.beside:
-        parts += open_beside(data, len(source))
+    return open_trained_on(data, source), validation
+
+
+def open_trained_on(data: DataConfig, own: Source | None = None) -> Source:
+    """The source for training, with the data sets of `data.beside` and `data.old`; raises as `open_training` does.
+
+    Args:
+        data: as for open_source.
+        own: the part of `data.root` that is trained on, where it is open already.
+    """
+    source = open_source(data, TRAIN, training=True, divided=True) if own is None else own
+    parts = [source, *(open_beside(data, len(source)) if data.beside else ())]
     if data.old:
         parts += [Portion(*part) for part in zip(open_old(data, TRAIN), portions(data, len(source)), strict=True)]
-    return parts[0] if len(parts) == 1 else MixedSource(parts), validation
+    return parts[0] if len(parts) == 1 else MixedSource(parts)
 
 
 def open_beside(data: DataConfig, images: int) -> list[Source]:

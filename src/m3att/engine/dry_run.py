@@ -14,7 +14,7 @@ import torch
 
 from m3att.config import DataConfig, ModelConfig, RunConfig
 from m3att.data.batch import BatchReader
-from m3att.data.open import ENDLESS, OWN, open_source
+from m3att.data.open import ENDLESS, OWN, open_trained_on
 from m3att.data.order import EndlessOrder, Group, TrainingOrder, divide
 from m3att.data.refer.splits import default_split_by, require_legal
 from m3att.data.shaperef.world import VARIANTS
@@ -125,7 +125,7 @@ def dry_run(config: RunConfig) -> DryRun:
     if (earlier := preset_before(settings)) is not None:
         notes.append(f"the run of preset {earlier} comes before; here the network starts with fresh weights")
         used = replace(used, train=replace(settings, init=None, fresh=()))
-    source = open_source(data, "train", training=True)
+    source = open_trained_on(data)
     pixels = source.pixels
     if config.data.pixels == "photos" and pixels == "layout":
         notes.append(f"{data.root} has no photos: the step reads layouts drawn of the annotated boxes")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from m3att.config import RunConfig
 from m3att.data.batch import Batch, BatchReader
-from m3att.data.open import open_source
+from m3att.data.open import open_trained_on
 from m3att.data.order import divide
 from m3att.data.source import Source
 from m3att.data.text import Tokenizer
@@ -92,7 +92,7 @@ def start_rehearsal(config: RunConfig) -> Rehearsal:
     config = named_start(config)
     require_weights(config.model)
     device = start_process(config.train)
-    source = open_source(config.data, "train", training=True)
+    source = open_trained_on(config.data)
     source.prepare()
     start = start_run(config, source)
     optimizer = start_optimizer(start.network, config, device)
