@@ -7,11 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from m3att.config import DataConfig
-from m3att.data.held_out import held_out_images
 from m3att.errors import counted
-
-HELD_OUT = DataConfig()  # as training does where no option says otherwise
 
 
 def words_table(report: Mapping[str, Any]) -> Table:
@@ -65,7 +61,7 @@ def remarks_of(report: Mapping[str, Any]) -> list[str]:
             said.append(f"{name}: {split['known_missing']} of the missing photos are known to be bad in most copies")
     if list(report["splits"]) == ["everything"]:
         images = report["splits"]["everything"]["images"]
-        held_out = len(held_out_images(images, HELD_OUT.held_out, HELD_OUT.seed))
+        held_out = report["held_out"]
         division = (
             f"training holds out {held_out:,} of the {counted(images, 'image')} to validate on"
             if held_out

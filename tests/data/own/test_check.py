@@ -167,6 +167,54 @@ def test_rows(tmp_path: Path) -> None:
     assert report.splits["everything"].unreadable_photos.count == 1
     stated = check_own("hf", tmp_path, lambda split: RowsSource(rows, split, "rows", split))
     assert list(stated.splits)[:2] == ["train", "val"]
+    assert stated.shared_images == {}  # the first row of train is not that of val
+
+
+def test_rows_of_one_photo_are_found_under_other_ids(tmp_path: Path) -> None:
+    def open_split(split: str) -> RowsSource:
+        number = {"train": 1, "val": 7}[split] if split in ("train", "val") else 9
+        row = {"image": "a.png" if number < 9 else "b.png", "image_id": number, "expression": "a", "mask": None}
+        return RowsSource([row], split, "rows", split)
+
+    assert check_own("hf", tmp_path, open_split).shared_images == {"train/val": 1}
+
+
+@pytest.mark.parametrize("other", ["./photos/0.png", "photos\\0.png", "photos//0.png", "linked.png", "photos/0.PNG"])
+def test_a_photo_of_two_splits_is_found_under_two_names(
+    tmp_path: Path, lines: list[dict[str, Any]], other: str
+) -> None:
+    (tmp_path / "linked.png").symlink_to(tmp_path / "photos/0.png")
+    lines.append({**lines[3], "image": other})
+    lines.append({**lines[3], "image": "photos/0.png"})  # one more name, and still one photo
+    report = report_of("jsonl", write_lines(tmp_path / "own.jsonl", lines))
+    assert report.shared_images == {"train/val": 1} and not report.is_sound
+
+
+def test_a_photo_is_found_under_two_ids(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png")
+    images = [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "./1.png"}, {"id": 3, "file_name": "1.png"}]
+    told = [
+        {"id": at, "image_id": at, "segmentation": [square(2)], "caption": "it", "split": split}
+        for at, split in ((1, "train"), (2, "val"), (3, "train"))
+    ]
+    (tmp_path / "own.json").write_text(json.dumps({"images": images, "annotations": told}), encoding="utf-8")
+    report = report_of("coco", tmp_path / "own.json")
+    assert report.shared_images == {"train/val": 1} and not report.is_sound
+    assert "2 images of photos that are listed before, under other ids: './1.png'" in report.notes.first[0]
+
+
+def test_the_count_of_images_held_out_is_that_of_training(tmp_path: Path) -> None:
+    """A photo that is listed twice is held out as a whole, so more images are held out than their share."""
+    for number in range(10):
+        write_picture(tmp_path / f"{number}.png")
+    images = [{"id": at, "file_name": f"{at % 10}.png"} for at in range(30)]
+    told = [{"id": at, "image_id": at, "segmentation": [square(2)], "caption": "it"} for at in range(30)]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"images": images, "annotations": told}), encoding="utf-8")
+    held_out = len(open_source(DataConfig(str(path), "coco"), "val", divided=True))
+    report = report_of("coco", path)
+    assert report.held_out == held_out > 3
+    assert any(f"training holds out {held_out} of the 30 images" in one for one in remarks_of(report.to_dict()))
 
 
 def test_the_command(tmp_path: Path, lines: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,17 @@ def test_words_are_counted(write_folder: Any, tiny_content: Any) -> None:
     assert train.words == len({"word", "the", "man", "car", "on", "right", "person", "beside"})
 
 
+def test_a_photo_of_two_splits_is_found_under_two_ids(write_folder: Any, tiny_content: Any) -> None:
+    refs, instances = tiny_content
+    lone = next(ref for ref in refs if ref["split"] != "train")
+    first = next(entry for entry in instances["images"] if entry["id"] == refs[0]["image_id"])
+    other = next(entry for entry in instances["images"] if entry["id"] == lone["image_id"])
+    assert refs[0]["split"] == "train" and first["id"] != other["id"]
+    other["file_name"] = first["file_name"]
+    report = check_dataset(write_folder(tiny_content), "refcoco", "unc")
+    assert report.shared_images == {f"train/{lone['split']}": 1}
+
+
 def test_google_shares_images_by_design(write_folder: Any, tiny_content: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     refs, _ = tiny_content
     refs[2]["split"] = "val"  # of an image of train

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+from m3att.config import DataConfig
+from m3att.data.held_out import divide
 from m3att.data.own.source import CustomSource
-from m3att.data.refer.check_report import WORD_LIMITS, DatasetReport, SplitReport, listed_faults, percentiles
+from m3att.data.photos import holds_file
+from m3att.data.refer.check_report import (
+    WORD_LIMITS,
+    DatasetReport,
+    SplitReport,
+    listed_faults,
+    percentiles,
+    shared_photos,
+)
 from m3att.data.refer.splits import Counts, word_limit
 from m3att.data.source import find_readable
 from m3att.data.text import words_in
@@ -69,8 +79,9 @@ def check_own(
         without_segmentation=0,
         broken_segmentations=listed_faults(()),
         repeated_ids=listed_faults(()),
-        shared_images=_shared(sources),
+        shared_images=shared_photos({split: _photos_in(source) for split, source in sources.items()}),
         annotation_root=str(place),
+        held_out=_count_held_out(sources[EVERYTHING]) if EVERYTHING in sources else 0,
         notes=listed_faults(list(dict.fromkeys(note for source in sources.values() for note in source.notes))),
     )
 
@@ -135,11 +146,17 @@ def _unreadable(
     return photos, masks
 
 
-def _shared(sources: dict[str, CustomSource]) -> dict[str, int]:
-    """Images that two splits share, by "first/second"; those of two test splits teach a network nothing."""
-    names = {split: {source.image_name(at) for at in range(len(source))} for split, source in sources.items()}
-    pairs: Sequence[tuple[str, str]] = [
-        pair for pair in combinations(names, 2) if not all(split.startswith("test") for split in pair)
+def _photos_in(source: CustomSource) -> list[tuple[str, ...]]:
+    """The name of the photo of each image, in one spelling, and its file, to which two names may lead."""
+    files = (source.image_path(index) for index in range(len(source)))
+    return [
+        (name, os.path.realpath(file)) if holds_file(file.parent, file.name) else (name,)
+        for name, file in zip(source.photo_names, files, strict=True)
     ]
-    shared = {f"{one}/{other}": len(names[one] & names[other]) for one, other in pairs}
-    return {pair: count for pair, count in shared.items() if count}
+
+
+def _count_held_out(whole: CustomSource) -> int:
+    """How many images a training holds out of data that state no split, with the usual settings."""
+    usual = DataConfig()
+    part = divide(whole, "val", usual.held_out, usual.seed)
+    return 0 if part is whole else len(part)

@@ -10,6 +10,7 @@ from typing import Any
 
 from m3att.data.fields import file_name_of, plain_id, side_of, text_field, texts_of
 from m3att.data.own.content import NO_CATEGORY
+from m3att.data.photos import photo_of
 from m3att.errors import counted, shown
 
 GIVEN = "given"
@@ -84,9 +85,10 @@ def _add_images(found: Entries, entries: list[Any]) -> dict[int | str, int]:
             found.note(reason)
             if before != name:
                 found.doubtful.setdefault(number, reason)
-        elif name and name in names:
+        elif name and photo_of(name) in names:
             again.append(name)
-        names.add(name)
+        if name:
+            names.add(photo_of(name))
         first.setdefault(number, image)
         found.images.append(image)
     if again:

@@ -75,6 +75,7 @@ class RowsSource(CustomSource):
         lines: list[dict[str, Any]] = []
         paths: list[str] = []
         self._first_row: dict[str, int] = {}
+        photos: dict[str, str] = {}
         for number, row in enumerate(_without_pictures(rows, name)):
             path = _path_of(row)
             # Rows of one image share it: what they have to say so is an id, or the name of its file.
@@ -82,6 +83,8 @@ class RowsSource(CustomSource):
             image = image if row.get("image_id") is None else str(row["image_id"])
             paths += [] if path is None else [path]
             self._first_row.setdefault(image, number)
+            if path is not None or row.get("image_id") is None:  # of a row of train and one of val only that is known
+                photos.setdefault(image, f"{split}: {image}" if path is None else photo_of(path))
             kept = {key: value for key, value in row.items() if key in _KEPT or key in TEXT_FIELDS}
             lines.append({**without(kept, "image_id"), "image": image, "mask": {"row": number}})
         if not lines:
@@ -89,6 +92,12 @@ class RowsSource(CustomSource):
         content = content_of_lines(lines, image_root or Path(name), name, [stated] * len(lines), for_writing=False)
         super().__init__(content, split, name)
         self._photos = PhotoFolder(self.image_root, shared=shared_ends(paths))
+        self._photo_names = tuple(photos.get(image, image) for image in self._files)
+
+    @property
+    def photo_names(self) -> Sequence[str]:
+        """See Source: by the names of files where rows have them, whatever ids they state."""
+        return self._photo_names
 
     @property
     def origin(self) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from m3att.data.photos import PhotoFolder
+from m3att.data.photos import PhotoFolder, photo_of
 from m3att.data.refer.check_report import (
     NO_FAULTS,
     WORD_LIMITS,
@@ -19,6 +17,7 @@ from m3att.data.refer.check_report import (
     SplitReport,
     listed_faults,
     percentiles,
+    shared_photos,
 )
 from m3att.data.refer.phrasecut import phrase_file
 from m3att.data.refer.places import find_photos, usual_photos
@@ -98,7 +97,7 @@ def check_dataset(
         repeated_ids=listed_faults(repeated),
         repeated_images=listed_faults(doubtful),
         odd_entries=listed_faults([reason for objects in stores for reason in objects.store.notes["odd_objects"]]),
-        shared_images=_shared_images({split: _image_ids(tables) for split, tables in opened.items()}),
+        shared_images=shared_photos({split: _photos_in(tables) for split, tables in opened.items()}),
         annotation_root=str(folder),
         shared_by_design=(dataset, split_by) in SHARED_BY_DESIGN,
         without_image=sum(objects.store.notes["homeless"] for objects in stores),
@@ -147,7 +146,7 @@ def _check_split(
         if not tables.objects.file_names[number] or tables.objects.store["name_faults"][number]
     ]
     published = published_counts(dataset, split_by, split)
-    images = len(_image_ids(tables))
+    images = len({marks[0] for marks in _photos_in(tables)})
     return SplitReport(
         refs=len(refs),
         sentences=len(lengths),
@@ -173,11 +172,18 @@ def _check_split(
     )
 
 
-def _image_ids(tables: Tables) -> set[int]:
-    """Ids of the images of a split's referents, of those too that instances.json does not list."""
-    ids: NDArray[np.int64] = tables.objects.image_ids[tables.image_numbers()]
-    wanted = set(tables.refs.tolist())
-    return set(ids.tolist()) | {id_ for ref, id_ in tables.referents.store.notes["lost_images"] if ref in wanted}
+def _photos_in(tables: Tables) -> list[tuple[str, ...]]:
+    """The id and the file name of the images of a split's referents, of those too that instances.json does not list.
+
+    A photo may stand under several ids.
+    """
+    objects, wanted = tables.objects, set(tables.refs.tolist())
+    listed = [
+        (f"id {objects.image_ids[number]}", *([photo_of(name)] if (name := objects.file_names[number]) else []))
+        for number in tables.image_numbers().tolist()
+    ]
+    lost = {id_ for ref, id_ in tables.referents.store.notes["lost_images"] if ref in wanted}
+    return listed + [(f"id {id_}",) for id_ in lost]
 
 
 def _labels_of(tables: Tables) -> set[str]:
@@ -206,10 +212,3 @@ def _pixels(
     has_boxes = all(not np.isnan(tables.objects.boxes_A4).any() for tables in opened)
     has_sizes = all((tables.objects.image_sizes > 0).all() for tables in opened)
     return "layout" if has_boxes and has_sizes else "none"
-
-
-def _shared_images(image_ids: dict[str, set[int]]) -> dict[str, int]:
-    """Images that two splits share; not those of two test splits, which teach a network nothing (RefCLEF's overlap)."""
-    pairs = [pair for pair in combinations(image_ids, 2) if not all(split.startswith("test") for split in pair)]
-    shared = {f"{one}/{other}": len(image_ids[one] & image_ids[other]) for one, other in pairs}
-    return {pair: count for pair, count in shared.items() if count}

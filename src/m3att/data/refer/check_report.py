@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -104,12 +105,14 @@ class DatasetReport:
         without_segmentation: how many have neither polygons nor run lengths.
         broken_segmentations: annotations with an empty segmentation or a polygon of fewer than three points.
         repeated_ids: annotation ids that stand more than once.
-        shared_images: number of images that two splits share, by "first/second"; empty where no split leaks.
+        shared_images: number of photos that two splits share, under whatever names or ids, by "first/second"; empty
+            where no split leaks.
         annotation_root: the folder of the annotations.
         shared_by_design: whether those who made the splits divided objects and not images.
         without_image: annotations of images that are not listed.
         repeated_images: image ids that stand more than once, with different names or sizes.
         odd_entries: images, annotations and categories without an id.
+        held_out: images that a training validates on, where the data state no split; none where it cannot divide them.
         notes: oddities of one's own files through which no expression is lost; they are no faults.
     """
 
@@ -131,6 +134,7 @@ class DatasetReport:
     without_image: int = 0
     repeated_images: Faults = NO_FAULTS
     odd_entries: Faults = NO_FAULTS
+    held_out: int = 0
     notes: Faults = NO_FAULTS
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,6 +163,25 @@ class DatasetReport:
                 )
             )
         )
+
+
+def shared_photos(photos: Mapping[str, Sequence[tuple[str, ...]]]) -> dict[str, int]:
+    """Photos that two splits share; not those of two test splits, which teach a network nothing (RefCLEF's overlap).
+
+    Args:
+        photos: for each split, what is known of the photo of each image: its id, its name, its file. Two images with
+            one of these in common are of one photo.
+
+    Returns:
+        Counts by "first/second", without pairs that share none.
+    """
+    pairs = [pair for pair in combinations(photos, 2) if not all(split.startswith("test") for split in pair)]
+    known = {split: {mark for marks in own for mark in marks} for split, own in photos.items()}
+    shared = {
+        f"{one}/{other}": len({marks[-1] for marks in photos[one] if not known[other].isdisjoint(marks)})
+        for one, other in pairs
+    }
+    return {pair: count for pair, count in shared.items() if count}
 
 
 def percentiles(lengths: Sequence[int]) -> dict[str, int]:
