@@ -229,3 +229,13 @@ def test_differences_are_named_by_field() -> None:
 def test_yaml_is_readable() -> None:
     assert yaml.safe_load(config_to_yaml(OTHER))["train"]["learning_rate"] == 1e-5
     assert config_to_yaml(OTHER).startswith("model:\n  channels: 256\n")
+
+
+@pytest.mark.parametrize("line", ['data: {root: "a\\0b"}', 'data: {beside: ["a", "a\\0b"]}', 'train: {init: "\\0"}'])
+def test_a_text_with_nul_is_refused(tmp_path: Path, line: str) -> None:
+    """YAML has an escape for it, and no file has such a name."""
+    (tmp_path / "run.yaml").write_text(line)
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml: (data|train)\.\w+: no name and no text can hold the character NUL"
+    ):
+        config_from_file(tmp_path / "run.yaml")

@@ -210,7 +210,7 @@ def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Con
         section: dotted name of the config, for messages.
 
     Raises:
-        ConfigError: where a number is out of range, or a text is empty.
+        ConfigError: where a number is out of range, or a text is empty or holds NUL.
     """
     fields: dict[str, Any] = {}
     for name, value in values.items():
@@ -222,6 +222,8 @@ def changed(config: Config, values: Mapping[str, Any], section: str = "") -> Con
             check_range(key, value)
         if isinstance(value, str) and not value.strip():
             raise ConfigError(f"{key}: is an empty text; leave it out, or say what it is to be")
+        if any("\0" in one for one in (value if isinstance(value, list | tuple) else (value,)) if isinstance(one, str)):
+            raise ConfigError(f"{key}: no name and no text can hold the character NUL")
         fields[name] = value
     if isinstance(config, TrainConfig) and fields.get("epochs") is not None:
         fields.setdefault("steps", None)
