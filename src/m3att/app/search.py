@@ -112,7 +112,7 @@ def idle_in_every_trial(base: RunConfig, texts: Sequence[str], given: Collection
         except ConfigError:  # these values do not fit together, and Search says so of the trial
             continue
         idle = dict(idle_settings(config, {*given, *spaces}))
-        before = dict.fromkeys(idle, []) if everywhere is None else everywhere
+        before: dict[str, list[str]] = {key: [] for key in idle} if everywhere is None else everywhere
         everywhere = {key: [*reasons, idle[key]] for key, reasons in before.items() if key in idle}
     found = {key: " or ".join(dict.fromkeys(reasons)) for key, reasons in (everywhere or {}).items()}
     return [f"{key} has no effect in any trial: {reasons}" for key, reasons in found.items()]
