@@ -26,6 +26,8 @@ from m3att.engine.stopping import Stopping
 from m3att.report.failures import KINDS
 from m3att.settings import config_from_file, config_to_dict, config_to_yaml
 
+from ..data.own_files import square, write_lines, write_picture
+
 ROWS = ("baseline-generic", "ours")
 SECONDS = 180
 
@@ -257,6 +259,37 @@ def test_a_figure_without_an_example_is_refused(
     capsys.readouterr()
     words = ["--model", str(small_run / "last"), "--data.root", str(shaperef), "--out", str(tmp_path / "a.png")]
     assert "has no expression right" in refused("report", "figure", "8", *words)
+
+
+def test_data_of_boxes_alone_have_a_page_and_no_figure_of_the_paper(
+    small_run: Path, tmp_path: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So do the scores of `m3att evaluate --json`, and data with both kinds show both."""
+    lines: list[dict[str, Any]] = []
+    for number in range(3):
+        write_picture(tmp_path / f"{number}.png", 50 + number)
+        lines.append({"image": f"{number}.png", "expression": "the red ball", "bbox": [2, 4, 10, 8]})
+    boxes = write_lines(tmp_path / "boxes.jsonl", lines)
+    both = write_lines(tmp_path / "both.jsonl", [*lines, {**lines[0], "bbox": None, "mask": square(2)}])
+    model, scores, out = str(small_run / "last"), tmp_path / "scores.json", tmp_path / "a.html"
+
+    def data(path: Path) -> list[str]:
+        return ["--data.root", str(path), "--data.dataset", "jsonl"]
+
+    assert main(["evaluate", "--model", model, *data(boxes), "--json", str(scores)]) == 0
+    figures = json.loads(scores.read_text(encoding="utf-8"))["boxes"]
+    cells = [f"{100 * figures[name]:.1f}" for name in ("mean_box_iou", "box_iou_over_0.5", "pointing_accuracy")]
+    assert main(["report", model, str(scores), *data(boxes), "--out", str(out)]) == 0
+    page = page_of(out)
+    assert page.said("tr").count(f"all 3 {' '.join(cells)}") == 2
+    assert page.said("p").count("The data have boxes and no masks. All that a page says of masks is left out.") == 2
+    assert not any("Failures by kind" in said for said in page.said("h3"))
+    assert main(["report", model, *data(both), "--out", str(out)]) == 0
+    said = page_of(out)
+    assert f"all 3 {' '.join(cells)}" in said.said("tr") and "Failures by kind" in said.said("h3")
+    capsys.readouterr()
+    words = ["report", "figure", "8", "--model", model, *data(boxes), "--out", str(tmp_path / "a.png")]
+    assert "the data have boxes and no masks, and the figures of the paper need masks" in refused(*words)
 
 
 def test_a_missing_library_is_named(

@@ -28,20 +28,32 @@ def scores_table(scores: Mapping[str, Any]) -> Table:
     return table
 
 
-def boxes_table(scores: Mapping[str, Any]) -> Table | None:
-    """The figures of expressions whose referents have a box and no mask, in per cent; None where there are none.
+BOX_HEADS = ("skill", "expressions", "mean box IoU", "box IoU over 0.5", "pointing accuracy")
+
+
+def box_rows(scores: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The figures of expressions whose referents have a box and no mask, in per cent; none where there are none.
 
     Args:
         scores: of `metrics.Scores.to_dict`.
+
+    Returns:
+        Cells under `BOX_HEADS`, of all these expressions and of each skill.
     """
-    boxes = scores.get("boxes")
-    if boxes is None:
-        return None
-    table = _table("skill", "expressions", "mean box IoU", "box IoU over 0.5", "pointing accuracy")
-    for skill, figures in {"all": boxes, **boxes["by_skill"]}.items():
-        shares = (figures[name] for name in ("mean_box_iou", "box_iou_over_0.5", "pointing_accuracy"))
-        table.add_row(skill, f"{figures['expressions']:,}", *(f"{100 * share:.1f}" for share in shares))
-    return table
+    boxes, names = scores.get("boxes"), ("mean_box_iou", "box_iou_over_0.5", "pointing_accuracy")
+    of_skills = {} if boxes is None else {"all": boxes, **boxes["by_skill"]}
+    return [
+        (skill, f"{one['expressions']:,}", *(f"{100 * one[name]:.1f}" for name in names))
+        for skill, one in of_skills.items()
+    ]
+
+
+def boxes_table(scores: Mapping[str, Any]) -> Table | None:
+    """The table of `box_rows`; None where there are none."""
+    table = _table(*BOX_HEADS)
+    for row in box_rows(scores):
+        table.add_row(*row)
+    return table if table.row_count else None
 
 
 PROTOCOLS_NOTE = "* the figure that the papers of the protocol report first; docs/evaluation.md explains the protocols"

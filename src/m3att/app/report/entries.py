@@ -20,7 +20,7 @@ from m3att.report.page import Entry
 from m3att.report.paper_tables import TableView
 from m3att.report.pictures import best_median_worst, failures_by_kind
 from m3att.report.scored import Scored
-from m3att.report.tables import scores_heading
+from m3att.report.tables import BOX_HEADS, box_rows, scores_heading
 
 
 def make_entry(target: Target, given: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Entry, bool]:
@@ -71,20 +71,46 @@ def scored_entry(entry: Entry, model: str, given: Mapping[str, Any], options: Ma
         given: options of the command line.
         options: the settings among them.
     """
-    scored, scores, answers, painter = score(model, given, options)
+    scored, scores, answers, painter = score(model, given, options, boxes_do=True)
     found = scores.to_dict()
-    count = given.get("examples", EXAMPLES)
+    about = scores_heading({**found, "protocol": scores.shown.name})
+    count = given.get("examples", EXAMPLES) if answers else 0
     chosen = best_median_worst(answers, count) if count else {}
     failed = failures_by_kind(answers, count) if count else {}
     notes = [f"Left out: {reason}" for reason in found["left_out"]["reasons"]] + list(scored.source.notes)
+    entry = with_boxes(entry, found, about)
     entry = replace(
         entry,
-        scored=Scored(entry.name, scores_heading({**found, "protocol": scores.shown.name}), found, tuple(answers)),
+        scored=Scored(entry.name, about, found, tuple(answers)) if answers else None,
         gallery={name: list(painter.cards(some, words=True)) for name, some in chosen.items()},
         failures={kind: list(painter.cards(some, words=False)) for kind, some in failed.items()},
         notes=[*entry.notes, *notes],
     )
     return entry, bool(scores.left_out)
+
+
+def with_boxes(entry: Entry, found: Mapping[str, Any], about: str) -> Entry:
+    """The entry with the figures of the objects that have a box and no mask, where there are some.
+
+    Args:
+        entry: what is known before.
+        found: of `Scores.to_dict`.
+        about: one line about what was scored.
+    """
+    rows = box_rows(found)
+    if not rows:
+        return entry
+    title = "Objects with a box and no mask"
+    table = TableView(title, BOX_HEADS, (), tuple(rows), ("docs/evaluation.md explains the figures.",))
+    facts, notes = list(entry.facts), list(entry.notes)
+    if not found["expressions"]:
+        boxes = found["boxes"]
+        facts.append(about)
+        facts.append(
+            f"Mean box IoU {100 * boxes['mean_box_iou']:.1f}, pointing accuracy {100 * boxes['pointing_accuracy']:.1f}."
+        )
+        notes.append("The data have boxes and no masks. All that a page says of masks is left out.")
+    return replace(entry, facts=facts, notes=notes, tables=[*entry.tables, table])
 
 
 def scores_entry(target: Target) -> Entry:
@@ -98,8 +124,9 @@ def scores_entry(target: Target) -> Entry:
         about = scores_heading(found)
         for name in ("overall_iou", "mean_iou"):
             float(found[name])
-        entry = Entry(target.name, target.kind, scored=Scored(target.name, about, {"calibrated": False, **found}))
-        return replace(entry, notes=["A file of scores has no intervals, pictures or kinds of failure."])
+        own = Scored(target.name, about, {"calibrated": False, **found}) if found["expressions"] else None
+        note = "A file of scores has no intervals, pictures or kinds of failure."
+        return with_boxes(Entry(target.name, target.kind, scored=own, notes=[note]), found, about)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{target.word}: not a file of `m3att evaluate --json` ({error!r})") from error
 

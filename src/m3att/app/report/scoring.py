@@ -32,7 +32,7 @@ def report_parser(prog: str, usage: str, description: str) -> SettingsParser:
 
 
 def score(
-    model: str, given: Mapping[str, Any], options: Mapping[str, Any]
+    model: str, given: Mapping[str, Any], options: Mapping[str, Any], boxes_do: bool = False
 ) -> tuple[ScoredModel, Scores, list[Answer], Painter]:
     """Score a model, and sort its answers.
 
@@ -40,9 +40,10 @@ def score(
         model: its name.
         given: options of the command line.
         options: the settings among them.
+        boxes_do: whether expressions whose referents have only a box are enough.
 
     Raises:
-        DataError: where no expression was scored by a mask.
+        DataError: where no expression was scored by a mask, nor by a box where that is enough.
     """
     from m3att.report.answers import AnswerLog
     from m3att.report.pictures import Painter
@@ -50,8 +51,10 @@ def score(
     scored = open_model({**given, "model": model}, options)
     log = AnswerLog(scored.source)
     scores = score_model(scored, given.get("workers", 0), log)
-    if not scores.expressions:
-        reason = scores.left_out[0].reason if scores.left_out else "there is none with a mask"
+    if not scores.expressions and scores.boxes and not boxes_do:
+        raise DataError(f"{model}: the data have boxes and no masks, and the figures of the paper need masks")
+    if not scores.expressions and not scores.boxes:
+        reason = scores.left_out[0].reason if scores.left_out else "there is none with a mask or a box"
         raise DataError(f"{model}: not one expression could be scored: {reason}")
     painter = Painter(scored.pretrained, scored.source, scored.config, scored.device)
     return scored, scores, log.answers(scores), painter
