@@ -209,10 +209,34 @@ def test_messages_name_what_is_wrong(client: httpx.Client) -> None:
     told = [
         client.post("/v1/segment", content=b"hello", headers={"Content-Type": "application/json"}),
         client.post("/v1/segment", content=b"", headers={"Content-Type": "application/json"}),
+        client.post("/v1/segment", json=["a cat"]),
         client.post("/v1/segment/upload", files={"expressions": (None, "a cat"), "image": (None, "no file")}),
     ]
     messages = [answer.json()["error"]["message"] for answer in told]
-    assert messages == ["the request: it is not JSON", "the request: Field required", "image: send it as a file"]
+    assert messages == [
+        "the request: it is not JSON",
+        "the request: it is empty; send a JSON object",
+        "the request: it is JSON, but not a JSON object with the fields of the request",
+        "image: send it as a file",
+    ]
+
+
+def test_a_body_of_the_wrong_kind_is_told_so_and_not_that_its_fields_are_missing(client: httpx.Client) -> None:
+    """`curl -d` sends JSON as application/x-www-form-urlencoded unless a header says otherwise."""
+    fields, file = {"image": "", "expressions": ["a cat"]}, {"image": ("photo", picture_file())}
+    urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
+    told = [
+        *(
+            client.post(f"/v1/{path}", content=b'{"image": ""}', headers=urlencoded)
+            for path in ("segment", "attention")
+        ),
+        client.post("/v1/segment", files=file, data=fields),
+        *(client.post(f"/v1/{path}", json=fields) for path in ("segment/upload", "images")),
+    ]
+    assert [refusal(answer) for answer in told] == [(400, "bad_request")] * 5
+    messages = [answer.json()["error"]["message"] for answer in told]
+    as_json = "the request: send JSON, with the header Content-Type: application/json"
+    assert messages == [as_json] * 3 + ["the request: send a form with the file, as multipart/form-data"] * 2
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,8 @@ def create_app(
 
 
 LISTS = ("expressions", "forms")
+FORMS = ("/v1/segment/upload", "/v1/images")
+"""Paths that take a form. The others take JSON."""
 """Fields of a form that may occur several times."""
 
 
@@ -284,6 +286,25 @@ def only(*names: str) -> Any:
     return Depends(check)
 
 
+def wrong_kind(request: Request) -> str | None:
+    """What to send, if a refused request has a ``Content-Type`` that its path does not take.
+
+    FastAPI reads such a body as text and then misses fields in it. This is what ``curl -d`` does without the header.
+
+    Args:
+        request: that was refused.
+
+    Returns:
+        What to do, or None if the kind of the body is right.
+    """
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if request.url.path in FORMS:
+        return None if kind == "multipart/form-data" else "send a form with the file, as multipart/form-data"
+    if kind in ("", "application/json") or kind.endswith("+json"):
+        return None
+    return "send JSON, with the header Content-Type: application/json"
+
+
 def add_errors(app: FastAPI) -> None:
     """Give every refusal the same form."""
 
@@ -297,6 +318,12 @@ def add_errors(app: FastAPI) -> None:
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         if first["type"] == "json_invalid":
             place, first["msg"] = "", "it is not JSON"
+        elif wrong := wrong_kind(request):
+            place, first["msg"] = "", wrong
+        elif not place and first["type"] == "missing":
+            first["msg"] = "it is empty; send a JSON object"
+        elif not place and first["type"] == "model_attributes_type":
+            first["msg"] = "it is JSON, but not a JSON object with the fields of the request"
         elif "UploadFile" in first["msg"]:  # FastAPI speaks of its own classes here
             first["msg"] = "send it as a file"
         message = " ".join(f"{place or 'the request'}: {first['msg']}"[:300].split())
