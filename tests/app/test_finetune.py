@@ -119,5 +119,23 @@ def test_what_changed_is_told_of_a_run_that_validated_once_at_its_end(
     folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = what_changed(folder)
     assert (found["before"], found["after"], found["best_step"]) == ({}, {"val/mean_iou": 0.5}, 2)
+    assert found["better"]
     show_changes(found, folder)
     assert "your data     mean IoU          50.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("before", "better"), [(0.5, False), (0.49, True), (0.51, False)])
+def test_a_model_that_did_not_get_better_is_named(
+    before: float, better: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best model of a run may be worse than the model that it started from."""
+    folder = RunFolder(tmp_path)
+    lines = [
+        {"step": 0, "seconds": 0, "val/mean_iou": before, "agreement": before},
+        {"step": 2, "seconds": 60, "val/mean_iou": 0.5, "agreement": 0.5},
+    ]
+    folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = what_changed(folder)
+    assert (found["better"], found["best_step"]) == (better, 2)
+    show_changes(found, folder)
+    assert ("did not get better" in capsys.readouterr().out) is not better

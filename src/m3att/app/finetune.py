@@ -144,7 +144,8 @@ def what_changed(folder: RunFolder) -> dict[str, Any]:
         folder: of the run, which has ended.
 
     Returns:
-        ``before`` and ``after`` by name, as in metrics.jsonl, the step of the best one, ``steps`` and ``minutes``.
+        ``before`` and ``after`` by name, as in metrics.jsonl, the step of the best one, ``better`` (it scores higher
+        than the model before the training, or that was not scored), ``steps`` and ``minutes``.
         ``before`` is empty if the run did not validate before its first step.
     """
     from m3att.engine.validation import AGREEMENT, NEW, OLD
@@ -157,6 +158,7 @@ def what_changed(folder: RunFolder) -> dict[str, Any]:
         "before": {name: first[name] for name in names if name in first},
         "after": {name: best[name] for name in names},
         "best_step": best["step"],
+        "better": AGREEMENT not in first or best[AGREEMENT] > first[AGREEMENT],
         "steps": validated[-1]["step"],
         "minutes": round(validated[-1]["seconds"] / 60, 1),
     }
@@ -183,6 +185,8 @@ def show_changes(found: Mapping[str, Any], folder: RunFolder) -> None:
                     change = (f"{100 * before:.1f}", f"{after:.1f}", f"{after - 100 * before:+.1f}")
                 rows.append((about, title, *change))
     show(plain_table(("validated on", "figure", "before", "after", "change"), rows))
+    if not found["better"]:
+        print("note: the model did not get better than before the training; docs/finetuning.md says what to try")
     print(
         f"the best model is that of step {found['best_step']:,} of {found['steps']:,}: {folder.best}; "
         f"{found['minutes']:g} minutes"
