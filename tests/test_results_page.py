@@ -798,6 +798,31 @@ def test_how_well_the_photo_network_knows_its_training_data() -> None:
         assert row["photo"]["mean_iou"] == raw(file)["mean_iou"]
 
 
+def test_what_the_ranking_loss_changes() -> None:
+    found = raw("photo-ranking")
+    heading = "Does the photo network choose the right object more often with the ranking loss?"
+    networks = ("photo", "with skip connections and the ranking loss")
+    assert table(NOTES, heading, "expressions", "photo: mean IoU") == [
+        [
+            row["expressions"].replace("`", ""),
+            *(
+                percent(value)
+                for name in networks
+                for value in (row[name]["mean_iou"], *(row[name]["precision"][at] for at in ("0.5", "0.9")))
+            ),
+        ]
+        for row in found["rows"]
+    ]
+    assert [row["photo"] for row in found["rows"]] == [row["photo"] for row in raw("photo-skips")["rows"]]
+    gains = [100 * (row[networks[1]]["mean_iou"] - row["photo"]["mean_iou"]) for row in found["rows"]]
+    assert [f"{gain:+.1f}" for gain in gains] == ["+0.6", "-2.7", "+2.6", "+1.0"]
+    text = (REPOSITORY / NOTES).read_text("utf-8")
+    *early, last = (percent(value) for _, value in found["validation_60_images"])
+    assert f"had {', '.join(early)} after each 1,000 steps, and {last} at the end" in text
+    pointing = percent(found["hard_expressions"]["pointing_accuracy"])
+    assert f"this network points at the right box for {pointing} per cent, and `photo` for 19.0." in text
+
+
 def test_what_skip_connections_change() -> None:
     found, heading = raw("photo-skips"), "Do skip connections to the backbone's finer maps give finer outlines?"
     networks = ("photo", "with skip connections")
