@@ -310,6 +310,10 @@ def test_learning_rates_have_the_figures_of_their_file() -> None:
     assert f"by {lead:.1f} points if each row has its best rate" in text and f"on {found['expressions']:,} exp" in text
     early = [100 * found["curves"][name]["0.0004"][0][2] for name in ("3-shared", "3-generic")]
     assert "it has {:.1f} after 240 steps, where generic attention has {:.1f}.".format(*early) in text
+    again = found["table_runs"]["3-shared"]
+    assert (again["learning_rate"], again["seed"]) == (0.0002, 0)
+    known = f"{100 * again['mean_iou']:.1f} on val at 2e-4, and {100 * values_of(OURS)[0]:.1f} at 4e-4."
+    assert f"seed 0 of Table I has {known}" in text
     table = [100 * value for value in values_of(OURS).values()]
     assert f"the seeds of Table I have {min(table):.1f} to {max(table):.1f} on val" in text
 
