@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from m3att import targets
 from m3att.config import RunConfig
 from m3att.engine import step
 from m3att.engine.train import train
 from m3att.pretrained import load_model
-from m3att.targets import mask_targets
+from m3att.targets import mask_shares
 
 
 class StoppedError(Exception):
@@ -59,11 +60,12 @@ def test_sizes_that_the_stride_does_not_divide_are_trained_at_the_pitch_of_the_c
     """Stride 4, halved once: 19 pixels have 5 cells and 10 logits, 33 pixels have 9 and 18."""
     asked: list[tuple[tuple[int, int], float]] = []
 
-    def noted(masks_MHW: Tensor, mask_index_N: Tensor, size: tuple[int, int], stride: float) -> Tensor:
+    def noted(masks_MHW: Tensor, size: tuple[int, int], stride: float) -> Tensor:
         asked.append((size, stride))
-        return mask_targets(masks_MHW, mask_index_N, size, stride)
+        return mask_shares(masks_MHW, size, stride)
 
-    monkeypatch.setattr(step, "mask_targets", noted)
+    for module in (step, targets):
+        monkeypatch.setattr(module, "mask_shares", noted)
     config = replace(
         tiny_run,
         model=replace(tiny_run.model, grid_size=27, mask=replace(tiny_run.model.mask, kind=kind)),
